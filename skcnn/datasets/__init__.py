@@ -1,0 +1,6 @@
+"""Data sets of images: one to download, one to generate."""
+
+from skcnn.datasets._cifar100 import fetch_cifar100
+from skcnn.datasets._organisms import make_organisms
+
+__all__ = ["fetch_cifar100", "make_organisms"]
