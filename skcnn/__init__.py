@@ -2,5 +2,7 @@
 
 from importlib.metadata import version
 
+from skcnn._estimators import ConvNetClassifier
+
 __version__ = version("skcnn")
-__all__: list[str] = []
+__all__ = ["ConvNetClassifier"]

@@ -18,6 +18,29 @@ ROOT = Path(__file__).parents[1]
 # Who may import whom within skcnn: downwards only. Inside a subpackage everything goes, and
 # __init__ gathers the names of all.
 ALLOWED = {
+    "_estimators": {"_base", "_batches", "_images", "_labels", "_optimization", "_parameters"},
+    "_base": {
+        "_augment",
+        "_batches",
+        "_device",
+        "_images",
+        "_labels",
+        "_network",
+        "_optimization",
+        "_parameters",
+        "_summary",
+        "_training",
+    },
+    "_parameters": {"_augment", "_device", "_network", "_optimization"},
+    "_training": {"_augment", "_batches", "_optimization"},
+    "_batches": {"_augment"},
+    "_augment": set(),
+    "_device": set(),
+    "_images": set(),
+    "_labels": set(),
+    "_network": set(),
+    "_optimization": set(),
+    "_summary": set(),
     "datasets": set(),
 }
 FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}

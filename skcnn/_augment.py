@@ -1,0 +1,54 @@
+"""Random changes to training images: pure functions (images, generator) -> images.
+
+Each takes a batch of images (n, height, width, channels) of any dtype, draws for every image on
+its own from the generator, and returns a batch of the same shape, dtype and device.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+Augmentation = Callable[[Tensor, Generator], Tensor]
+
+
+def flip(images: Tensor, generator: Generator) -> Tensor:
+    """Mirror half of the images left to right, but not rows of numbers."""
+    if _is_row(images):
+        return images
+    mirrored = _uniform(len(images), images, generator) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
+
+
+def shift(images: Tensor, generator: Generator) -> Tensor:
+    """Move images by up to an eighth of each side; the edge is filled by reflection.
+
+    Rows of numbers stay as they are.
+    """
+    if _is_row(images):
+        return images
+    n, height, width, _ = images.shape
+    rows = _shifted(height, _uniform(n, images, generator))
+    columns = _shifted(width, _uniform(n, images, generator))
+    image = torch.arange(n, device=images.device)
+    return images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {"flip": flip, "shift": shift}
+
+
+def _is_row(images: Tensor) -> bool:
+    """Whether images are one pixel high or wide: then places in them have a meaning."""
+    return min(images.shape[1:3]) == 1
+
+
+def _uniform(n: int, images: Tensor, generator: Generator) -> Tensor:
+    return torch.rand(n, generator=generator, device=generator.device).to(images.device)
+
+
+def _shifted(side: int, uniform: Tensor) -> Tensor:
+    """Where each pixel along a side is taken from: (n, side), reflected at the edges."""
+    most = side // 8
+    offset = (uniform * (2 * most + 1)).long() - most
+    place = (torch.arange(side, device=uniform.device) + offset[:, None]).abs()
+    return (side - 1) - (side - 1 - place).abs()

@@ -1,0 +1,518 @@
+"""The estimators: their parameters, and fit and predict as a short story."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import log_softmax, softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skcnn._base import ImageEstimator, draw_seed, own_random_state
+from skcnn._batches import ImageDataset
+from skcnn._images import Images, check_images
+from skcnn._labels import (
+    check_labels,
+    class_weights,
+    encode,
+    find_classes,
+    mean_one,
+    row_weights,
+    split_rows,
+)
+from skcnn._optimization import StopEarly
+from skcnn._parameters import CONSTRAINTS
+
+
+class ConvNetClassifier(ClassifierMixin, ImageEstimator):
+    """A convolutional network that classifies images.
+
+    Blocks of convolutions and pooling, a head, and an output layer with one unit a class,
+    trained by stochastic gradient descent on cross-entropy. Images come as arrays in any of the
+    forms described under `fit`, are standardised by the network itself, and may have any size.
+
+    Parameters
+    ----------
+    filters : int, sequence of int or "auto", default="auto"
+        Convolution filters of each block. As many blocks are built as there are values, and
+        each halves the sides of the image unless `pool` or `pool_size` say otherwise. "auto"
+        takes as many of 32, 64, 128, 256 as the image can be halved.
+    convs_per_block : int or sequence of int, default=1
+        Convolution layers of each block, in front of its pooling.
+    kernel_size : int or sequence of int, default=3
+        Side of the convolution windows in pixels, the same for height and width. Images are
+        padded with zeros so that a convolution keeps their size.
+    pool : {"max", "average"}, None, or a sequence of these, default="max"
+        How each block condenses its image; None leaves it at its size.
+    pool_size : int or sequence of int, default=2
+        Side of the pooling windows in pixels, and the distance between them.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
+        Applied after each convolution and each dense layer.
+    normalization : {"batch"}, None, or a sequence of these, default="batch"
+        What stands between convolution and activation: batch normalisation [1]_ or nothing.
+    residual : bool or sequence of bool, default=True
+        Whether the convolutions of a block run beside a shortcut [2]_.
+    dense_units : int, sequence of int or None, default=None
+        Units of the dense layers between the head and the output layer.
+    dropout : float or sequence of float, default=0.0
+        Share of values in [0, 1) set to zero at random while training [3]_. A single rate acts
+        on the features that leave the head. With one rate a block, each of the others acts on
+        what leaves its block, and the last one on the features.
+    head : {"flatten", "average", "max"}, default="average"
+        How the last block's images become features: all their pixels in a row, or the average
+        or the maximum of each channel (global pooling [4]_).
+    module : callable, default=None
+        Your own network in place of the one that the parameters above describe: a
+        torch.nn.Module class, or a function that returns a module. It is called with those of
+        the keyword arguments `image_shape` (height, width, channels), `n_channels` and
+        `n_classes` that its signature names, receives standardised float images (n, channels,
+        height, width) and returns logits (n, n_classes).
+    image_shape : sequence of (height, width) or (height, width, channels), default=None
+        The shape that flattened images had. None reads rows of a square number of values as
+        square grey images, of three times a square number as square RGB images, and any others
+        as images one pixel high.
+    data_format : {"auto", "channels_last", "channels_first"}, default="auto"
+        Whether images come as (n, height, width, channels) or (n, channels, height, width).
+        "auto" reads channels last, and raises an error where that looks wrong.
+    augment : str, callable, sequence of these, or None, default=("shift",)
+        Random changes to each training image in each epoch. "flip" mirrors half of the images
+        left to right; "shift" moves them by up to an eighth of their sides. A callable takes
+        uint8 or float32 images (n, height, width, channels) and a torch.Generator to draw
+        from, and returns images of the same shape. Images one pixel high or wide, rows of
+        numbers that is, are neither mirrored nor moved.
+    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or torch.optim.Optimizer class, default="sgd"
+        "sgd" has Nesterov momentum 0.9, "rmsprop" the settings that Keras has.
+    lr : float, default=0.1
+        The learning rate; with a schedule, the highest one.
+    lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
+        Course of the learning rate over the batches of one call of `fit`: up for a fifth of
+        them and down to zero [5]_, down along half a cosine [6]_, or constant.
+    weight_decay : float, default=5e-4
+        Decay of the weights, but not of biases and normalisation layers.
+    label_smoothing : float, default=0.1
+        Share in [0, 1) of the target that is spread evenly over all classes [7]_.
+    max_epochs : int, default=15
+        How often the training images are gone through.
+    batch_size : int or "auto", default="auto"
+        Images for each step of the optimizer. "auto" takes the largest of 32, 64 and 128 that
+        makes at least 60 batches an epoch, and 32 where none does: few images need small
+        batches to get anywhere in `max_epochs`.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss. "balanced" weights classes inversely to their
+        frequencies.
+    early_stopping : bool, default=False
+        Whether to hold out images for validation, to stop when the loss on them no longer
+        falls, and to restore the weights of the epoch where it was lowest.
+    validation_fraction : float, default=0.1
+        Share in (0, 1) of the images held out, in equal proportions of all classes, where
+        `early_stopping` is set and `fit` gets no `X_val`.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which early stopping ends the training.
+    tol : float, default=1e-4
+        By how much the validation loss must fall to count as an improvement.
+    warm_start : bool, default=False
+        Whether a further call of `fit` goes on from the weights that are there.
+    callbacks : list of skorch callbacks, default=None
+        Classes, instances or (name, callback) pairs, see `skorch.callbacks`. A callback that
+        sets the learning rate needs ``lr_schedule=None``.
+    device : str or torch.device, default="auto"
+        "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is there.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What training computes in. "auto" is bfloat16 where the hardware multiplies it natively,
+        and float32 elsewhere. Predictions are always made in float32.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, order of the images, augmentation, dropout and the images held
+        out. The same number gives the same network, bit for bit, on the CPU of one machine.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar with the figures of the epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Values of one image: height * width * channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the pixels, where X was a DataFrame.
+    image_shape_ : tuple of (height, width, channels)
+        Shape of one image.
+    net_ : skorch.NeuralNetClassifier
+        The fitted skorch net.
+    module_ : torch.nn.Module
+        The fitted torch network, from images (n, height, width, channels) to logits.
+    device_ : torch.device
+        Where the network lies.
+    history_ : DataFrame
+        One row an epoch, with `train_loss`, `valid_loss`, `valid_accuracy`, `lr` (of the last
+        batch) and `seconds`; NaN in what was not measured. Figures that callbacks note follow.
+    loss_curve_ : list of float
+        The training loss of each epoch.
+    n_iter_ : int
+        Number of epochs trained.
+    best_epoch_ : int
+        The epoch whose weights were restored, counted from 1. Only with `early_stopping`.
+
+    See Also
+    --------
+    skcnn.datasets.fetch_cifar100 : Real photographs to try it on.
+    skcnn.datasets.make_organisms : Made-up images to try it on.
+
+    References
+    ----------
+    .. [1] Ioffe, Szegedy: Batch normalization. ICML 2015.
+    .. [2] He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
+    .. [3] Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout. JMLR 15, 2014.
+    .. [4] Lin, Chen, Yan: Network in network. ICLR 2014.
+    .. [5] Smith, Topin: Super-convergence: very fast training of neural networks using large
+       learning rates. 2018, arXiv:1708.07120.
+    .. [6] Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts. ICLR 2017.
+    .. [7] Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception architecture for
+       computer vision. CVPR 2016.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skcnn import ConvNetClassifier
+    >>> from skcnn.datasets import make_organisms
+    >>> X, y = make_organisms(n_samples=600, n_classes=3, image_size=16, random_state=0)
+    >>> X.shape, X.dtype
+    ((600, 16, 16, 3), dtype('uint8'))
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0).fit(X_train, y_train)
+    >>> clf.score(X_test, y_test) > 0.8
+    True
+    """
+
+    _parameter_constraints = CONSTRAINTS
+    classes_: npt.NDArray[Any]
+
+    def __init__(
+        self,
+        filters: int | Sequence[int] | Literal["auto"] = "auto",
+        *,
+        convs_per_block: int | Sequence[int] = 1,
+        kernel_size: int | Sequence[int] = 3,
+        pool: str | Sequence[str | None] | None = "max",
+        pool_size: int | Sequence[int] = 2,
+        activation: str = "silu",
+        normalization: str | Sequence[str | None] | None = "batch",
+        residual: bool | Sequence[bool] = True,
+        dense_units: int | Sequence[int] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        head: str = "average",
+        module: Callable[..., torch.nn.Module] | None = None,
+        image_shape: Sequence[int] | None = None,
+        data_format: str = "auto",
+        augment: Any = ("shift",),
+        optimizer: str | type[torch.optim.Optimizer] = "sgd",
+        lr: float = 0.1,
+        lr_schedule: str | None = "onecycle",
+        weight_decay: float = 5e-4,
+        label_smoothing: float = 0.1,
+        max_epochs: int = 15,
+        batch_size: int | Literal["auto"] = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.filters = filters
+        self.convs_per_block = convs_per_block
+        self.kernel_size = kernel_size
+        self.pool = pool
+        self.pool_size = pool_size
+        self.activation = activation
+        self.normalization = normalization
+        self.residual = residual
+        self.dense_units = dense_units
+        self.dropout = dropout
+        self.head = head
+        self.module = module
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.augment = augment
+        self.optimizer = optimizer
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: Any = None,
+    ) -> Self:
+        """Fit the network to images and their labels.
+
+        Parameters
+        ----------
+        X : array-like
+            Images in one of these forms, of any real dtype: (n, height, width, channels), or
+            (n, channels, height, width) with ``data_format="channels_first"``; grey images
+            (n, height, width); flattened images (n, n_pixels), also as a DataFrame. Torch
+            tensors and memory maps count as arrays of their shape; a memory map is never loaded
+            as a whole.
+        y : array-like of shape (n,)
+            Labels: strings, integers or booleans.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images in the loss, from 0. None weights all the same.
+        X_val : array-like, default=None
+            Images for validation, in any of the forms of X, in place of images held out. Without
+            `early_stopping` they are only watched: their loss and accuracy go to `history_`.
+        y_val : array-like of shape (n_val,), default=None
+            Labels of `X_val`.
+        groups : array-like of shape (n,), default=None
+            Images of the same group, of one site or one burst of a camera trap for instance,
+            are not parted when images are held out.
+
+        Returns
+        -------
+        self : ConvNetClassifier
+
+        Raises
+        ------
+        ValueError
+            Where a parameter, X, y or the weights are not as described, or the training loss
+            stops being finite.
+        """
+        self._check_parameters()
+        again = self.warm_start and hasattr(self, "net_")
+        images, y = self._read(X, y, reset=not again)
+        self._set_classes(find_classes(y), again=again)
+        codes = encode(y, self.classes_)
+        check_consistent_length(codes, groups)
+        by_class = class_weights(self.class_weight, self.classes_, y)
+        weight = row_weights(sample_weight, by_class, codes, images.pixels)
+
+        validation = self._read_validation(X_val, y_val, by_class)
+        training_rows = None
+        if validation is None and self.early_stopping:
+            training_rows, held_out = split_rows(
+                codes, self.validation_fraction, groups, self._split_seed
+            )
+            validation = _dataset(images, codes, weight, held_out)
+
+        stopper = StopEarly(self.n_iter_no_change, self.tol)
+        self._train(
+            _dataset(images, codes, weight, training_rows),
+            validation,
+            len(self.classes_),
+            again=again,
+            epochs=self.max_epochs,
+            schedule=self.lr_schedule,
+            # Last, so that the other callbacks see the epoch in which it stops.
+            callbacks=[*(self.callbacks or ()), *([stopper] if self.early_stopping else [])],
+            fit_pooling=images.shape_inferred,
+        )
+        if self.early_stopping:
+            self.best_epoch_ = stopper.best_epoch_
+        elif hasattr(self, "best_epoch_"):
+            del self.best_epoch_
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Go through a batch of data once, at the constant learning rate `lr`.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as in `fit`.
+        y : array-like of shape (n,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will ever be; needed in the first call unless `y` holds them all.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images in the loss, from 0.
+
+        Returns
+        -------
+        self : ConvNetClassifier
+
+        Raises
+        ------
+        ValueError
+            As `fit`; and where a label is not among the classes, or ``class_weight="balanced"``.
+        """
+        self._check_parameters()
+        again = hasattr(self, "net_")
+        images, y = self._read(X, y, reset=not again)
+        if classes is not None or not again:
+            self._set_classes(find_classes(y, classes), again=again)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" cannot be used with partial_fit, which does not know how '
+                "often each class will come. Pass class_weight as a dict."
+            )
+        codes = encode(y, self.classes_)
+        by_class = class_weights(self.class_weight, self.classes_, y)
+        self._train(
+            _dataset(images, codes, row_weights(sample_weight, by_class, codes, images.pixels)),
+            None,
+            len(self.classes_),
+            again=again,
+            epochs=1,
+            schedule=None,
+            callbacks=self.callbacks or (),
+            fit_pooling=images.shape_inferred,
+        )
+        return self
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return the logits of images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the shape that the network was fitted on, in any of the forms of `fit`.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), or (n,) for two classes
+            With two classes, the logit of ``classes_[1]`` less that of ``classes_[0]``.
+        """
+        check_is_fitted(self, "net_")
+        logits = self._outputs(X).astype(np.float64)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return the probability of each class for each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the shape that the network was fitted on, in any of the forms of `fit`.
+
+        Returns
+        -------
+        probability : ndarray of shape (n, n_classes)
+            Columns in the order of `classes_`; each row sums to 1.
+        """
+        check_is_fitted(self, "net_")
+        probability: npt.NDArray[np.float64] = softmax(self._outputs(X).astype(np.float64), axis=1)
+        return probability
+
+    def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return the logarithm of the probability of each class for each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the shape that the network was fitted on, in any of the forms of `fit`.
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self, "net_")
+        logarithm: npt.NDArray[np.float64] = log_softmax(
+            self._outputs(X).astype(np.float64), axis=1
+        )
+        return logarithm
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the most probable label of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the shape that the network was fitted on, in any of the forms of `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Labels out of `classes_`.
+        """
+        check_is_fitted(self, "net_")
+        labels: npt.NDArray[Any] = self.classes_[self._outputs(X).argmax(axis=1)]
+        return labels
+
+    def _read(self, X: Any, y: Any, *, reset: bool) -> tuple[Images, npt.NDArray[Any]]:
+        images, y = check_images(
+            self,
+            X,
+            y,
+            reset=reset,
+            image_shape=self.image_shape,
+            data_format=self.data_format,
+        )
+        if reset:
+            # Should this fit fail, no network of an earlier one must meet the new labels.
+            if hasattr(self, "net_"):
+                del self.net_
+            self.image_shape_ = images.shape
+            self._random_state = own_random_state(self.random_state)
+            # The same images are held out when training goes on.
+            self._split_seed = draw_seed(self._random_state)
+        return images, y
+
+    def _read_validation(
+        self, X_val: Any, y_val: Any, by_class: npt.NDArray[np.float64] | None
+    ) -> ImageDataset | None:
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
+        images, _ = check_images(
+            self, X_val, reset=False, data_format=self.data_format, name="X_val"
+        )
+        labels = check_labels(y_val, len(images), "y_val")
+        codes = encode(labels, self.classes_, "y_val")
+        return _dataset(images, codes, row_weights(None, by_class, codes, images.pixels))
+
+    def _set_classes(self, classes: npt.NDArray[Any], *, again: bool) -> None:
+        if again and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"Training goes on with the classes {self.classes_.tolist()}, but now got "
+                f"{classes.tolist()}. Give labels of the same classes, or fit anew: with "
+                "warm_start=False, or a clone of this estimator."
+            )
+        self.classes_ = classes
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _dataset(
+    images: Images,
+    codes: npt.NDArray[np.int64],
+    weight: npt.NDArray[np.float64] | None,
+    rows: npt.NDArray[np.intp] | None = None,
+) -> ImageDataset:
+    if rows is not None:
+        images, codes = images.take(rows), codes[rows]
+        weight = None if weight is None else weight[rows]
+    return ImageDataset(images, codes, None if weight is None else mean_one(weight))

@@ -1,0 +1,331 @@
+"""From parameters to a torch network, and the shape arithmetic that goes with it."""
+
+import inspect
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+POOLS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+GLOBAL_POOLS: dict[str, type[nn.Module]] = {
+    "max": nn.AdaptiveMaxPool2d,
+    "average": nn.AdaptiveAvgPool2d,
+}
+_AUTO_FILTERS = (32, 64, 128, 256)
+NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d}
+
+
+class ImageNetwork(nn.Module):
+    """Standardise pixels, then run the layers: images (n, height, width, channels) to logits.
+
+    Images of any dtype go in, on the network's device; the statistics of the training images
+    are buffers, so that they are saved and moved together with the weights.
+
+    Parameters
+    ----------
+    layers : torch.nn.Module
+        Takes float images (n, channels, height, width) to logits (n, n_classes).
+    mean, scale : sequence of float
+        Per channel, what is taken off the pixels and what they are then divided by.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, layers: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.layers = layers
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = (images.to(self.mean.dtype) - self.mean) / self.scale
+        # Seen through permuted axes, channels-last memory is torch's channels_last layout.
+        logits: Tensor = self.layers(images.permute(0, 3, 1, 2))
+        return logits
+
+
+class ResidualBlock(nn.Module):
+    """Convolutions beside a shortcut, a 1x1 convolution where the number of channels changes.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
+    """
+
+    def __init__(
+        self, convolutions: nn.Module, channels_in: int, channels_out: int, activation: str
+    ) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+        self.shortcut = (
+            nn.Identity()
+            if channels_in == channels_out
+            else nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        )
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.activation(self.convolutions(x) + self.shortcut(x))
+        return out
+
+
+def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
+    """Spread a scalar over the blocks, or check that there is one value for each.
+
+    Examples
+    --------
+    >>> per_block("kernel_size", 3, 2), per_block("pool", ("max", None), 2)
+    ([3, 3], ['max', None])
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return [value] * n_blocks
+    if len(value) != n_blocks:
+        raise ValueError(
+            f"{name}={value!r} has {len(value)} values, but filters makes {n_blocks} blocks. "
+            "Give one value, or one for each block."
+        )
+    return list(value)
+
+
+def choose_filters(image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """Filters for images of any size: of 32, 64, 128, 256 as many as the image can be halved.
+
+    Examples
+    --------
+    >>> choose_filters((32, 32, 3)), choose_filters((8, 8, 1))
+    ((32, 64, 128, 256), (32, 64, 128))
+    """
+    # A side of one pixel is never pooled, and sets no limit.
+    halvings = [int(math.log2(side)) for side in image_shape[:2] if side > 1]
+    return _AUTO_FILTERS[: min(halvings, default=1)]
+
+
+def build_layers(
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    filters: Sequence[int] | Literal["auto"],
+    convs_per_block: int | Sequence[int] = 1,
+    kernel_size: int | Sequence[int] = 3,
+    pool: str | Sequence[str | None] | None = "max",
+    pool_size: int | Sequence[int] = 2,
+    activation: str = "relu",
+    normalization: str | Sequence[str | None] | None = None,
+    residual: bool | Sequence[bool] = False,
+    dense_units: int | Sequence[int] | None = None,
+    dropout: float | Sequence[float] = 0.0,
+    head: str = "flatten",
+    fit_pooling: bool = False,
+) -> nn.Sequential:
+    """Stack blocks of [convolutions, pooling], a head, dense layers and the output layer.
+
+    Sides that are one pixel long from the start (rows of numbers read as images) are neither
+    convolved along nor pooled.
+
+    Parameters
+    ----------
+    image_shape : tuple of (height, width, channels)
+    n_classes : int
+    filters, convs_per_block, ..., head
+        As in `ConvNetClassifier`.
+    fit_pooling : bool, default=False
+        Whether to pool less where nothing is left to pool, rather than to raise.
+
+    Returns
+    -------
+    layers : torch.nn.Sequential
+        From images (n, channels, height, width) to logits (n, n_classes).
+
+    Raises
+    ------
+    ValueError
+        Where a per-block parameter has the wrong length or the image is pooled away.
+    """
+    if isinstance(filters, str):
+        filters = choose_filters(image_shape)
+    n_blocks = len(filters)
+    pools = per_block("pool", pool, n_blocks)
+    blocks = zip(
+        filters,
+        per_block("convs_per_block", convs_per_block, n_blocks),
+        per_block("kernel_size", kernel_size, n_blocks),
+        pools,
+        per_block("pool_size", pool_size, n_blocks),
+        per_block("normalization", normalization, n_blocks),
+        per_block("residual", residual, n_blocks),
+        strict=True,
+    )
+    if isinstance(dropout, Sequence):
+        *block_dropout, head_dropout = per_block("dropout", dropout, n_blocks)
+    else:
+        block_dropout, head_dropout = [0.0] * (n_blocks - 1), dropout
+
+    *sides, channels = image_shape
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (width, convs, kernel, pooling, window, norm, skip) in enumerate(blocks, start=1):
+        block = _block(image_shape, channels, width, convs, kernel, activation, norm, skip)
+        channels = width
+        if pooling is not None:
+            windows = [_window(side, full, window) for side, full in zip(sides, image_shape[:2])]
+            if not fit_pooling and any(w > s for w, s in zip(windows, sides)):
+                raise ValueError(_pooled_away(image_shape, sides, number, pools, window))
+            windows = [min(w, s) for w, s in zip(windows, sides)]
+            if max(windows) > 1:
+                block.append(POOLS[pooling](tuple(windows)))
+            sides = [side // w for side, w in zip(sides, windows)]
+        if number < n_blocks and block_dropout[number - 1]:
+            block.append(nn.Dropout(block_dropout[number - 1]))
+        layers[f"block{number}"] = block
+
+    if head != "flatten":
+        layers["pool"] = GLOBAL_POOLS[head](1)
+        sides = [1, 1]
+    layers["flatten"] = nn.Flatten()
+    if head_dropout:
+        layers["dropout"] = nn.Dropout(head_dropout)
+    features = channels * sides[0] * sides[1]
+    units = dense_units if isinstance(dense_units, Sequence) else [dense_units]
+    for number, width in enumerate(filter(None, units), start=1):
+        layers[f"dense{number}"] = nn.Linear(features, width)
+        layers[f"activation{number}"] = ACTIVATIONS[activation]()
+        features = width
+    layers["output"] = nn.Linear(features, n_classes)
+    return nn.Sequential(layers)
+
+
+def build_network(
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    mean: Sequence[float],
+    scale: Sequence[float],
+    module: Callable[..., nn.Module] | None = None,
+    **parameters: Any,
+) -> ImageNetwork:
+    """Build the network of the user's module, or of the parameters where there is none.
+
+    Parameters
+    ----------
+    image_shape : tuple of (height, width, channels)
+    n_classes : int
+    mean, scale : sequence of float
+        The pixel statistics of each channel.
+    module : callable, default=None
+        A torch.nn.Module class or a function that returns a module. Called with those of
+        `image_shape`, `n_channels` and `n_classes` that its signature names.
+    **parameters
+        Of `build_layers`, unused where there is a module.
+
+    Returns
+    -------
+    network : ImageNetwork
+    """
+    if module is None:
+        return ImageNetwork(build_layers(image_shape, n_classes, **parameters), mean, scale)
+    offered = {
+        "image_shape": image_shape,
+        "n_channels": image_shape[2],
+        "n_classes": n_classes,
+    }
+    accepted = inspect.signature(module).parameters
+    if getattr(module, "__init__", None) is nn.Module.__init__:
+        # What a class without a constructor of its own would hand on is of no use to Module's.
+        offered = {}
+    elif not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        offered = {name: value for name, value in offered.items() if name in accepted}
+    layers = module(**offered)
+    if not isinstance(layers, nn.Module):
+        raise TypeError(
+            f"module={module!r} returned {type(layers).__name__}, expected a torch.nn.Module. "
+            "Pass a Module class, or a function that returns a Module."
+        )
+    network = ImageNetwork(layers, mean, scale)
+    if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
+        # Lazy layers take their shape from the first image they see.
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *image_shape))
+        network.train()
+    if not any(p.requires_grad for p in network.parameters()):
+        raise ValueError(
+            f"The network of module={module!r} has no parameters to train. Expected a Module with "
+            "at least one layer that has weights."
+        )
+    return network
+
+
+def last_linear(network: nn.Module) -> nn.Linear:
+    """Return the last dense layer, whose input are the features a network has learnt."""
+    dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    if not dense:
+        raise ValueError(
+            "The network of module= has no torch.nn.Linear layer, so that the features before "
+            "its last layer are not defined. End the module with a Linear layer to use transform."
+        )
+    return dense[-1]
+
+
+def _block(
+    image_shape: tuple[int, int, int],
+    channels: int,
+    width: int,
+    convs: int,
+    kernel: int,
+    activation: str,
+    norm: str | None,
+    skip: bool,
+) -> nn.Sequential:
+    high, wide = (kernel if side > 1 else 1 for side in image_shape[:2])
+    stack: list[nn.Module] = []
+    for number in range(convs):
+        # An even kernel has no middle: the odd pixel of padding goes to the right and below.
+        (top, bottom), (left, right) = [((w - 1) // 2, w // 2) for w in (high, wide)]
+        even = (top, left) != (bottom, right)
+        if even:
+            stack.append(nn.ZeroPad2d((left, right, top, bottom)))
+        stack.append(
+            nn.Conv2d(
+                channels if number == 0 else width,
+                width,
+                (high, wide),
+                padding=0 if even else (top, left),
+                bias=norm is None,
+            )
+        )
+        if norm is not None:
+            stack.append(NORMALIZATIONS[norm](width))
+        stack.append(ACTIVATIONS[activation]())
+    if not skip:
+        return nn.Sequential(*stack)
+    # The last activation comes after the sum.
+    return nn.Sequential(ResidualBlock(nn.Sequential(*stack[:-1]), channels, width, activation))
+
+
+def _window(side: int, full_side: int, window: int) -> int:
+    return window if full_side > 1 else 1
+
+
+def _pooled_away(
+    image_shape: tuple[int, int, int],
+    sides: list[int],
+    number: int,
+    pools: list[str | None],
+    window: int,
+) -> str:
+    height, width, _ = image_shape
+    fewer = (*pools[: number - 1], *[None] * (len(pools) - number + 1))
+    return (
+        f"filters makes {len(pools)} blocks, and an image of {height}x{width} pixels is down to "
+        f"{sides[0]}x{sides[1]} before block {number} pools it by pool_size={window}. Use fewer "
+        f"filters, a smaller pool_size, larger images, or less pooling: pool={fewer}."
+    )

@@ -1,0 +1,150 @@
+"""Whole batches out of a data set."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import Subset
+
+from skcnn._batches import Batches, ImageDataset
+from skcnn._images import Images
+
+CPU = torch.device("cpu")
+
+
+def dataset(n=20, y=True, weight=False):
+    """Images whose only pixel is their number, labelled by it."""
+    X = np.arange(n, dtype=np.float32)[:, None, None, None]
+    return ImageDataset(
+        X, np.arange(n) if y else None, np.arange(n, dtype=np.float32) / 10 if weight else None
+    )
+
+
+def training(data, batch_size, seed=0, **options):
+    generator = torch.Generator().manual_seed(seed)
+    return Batches(data, batch_size, device=CPU, generator=generator, **options)
+
+
+def numbers(batches):
+    """The numbers of the images, a list for each batch."""
+    return [X.flatten().int().tolist() for X, _ in batches]
+
+
+def flat(lists):
+    return list(itertools.chain.from_iterable(lists))
+
+
+@given(st.integers(1, 40), st.integers(1, 15))
+def test_in_training_every_row_comes_once_an_epoch(n, batch_size):
+    batches = training(dataset(n), batch_size)
+    seen = numbers(batches)
+    # A single image left over is no batch, unless it is all there is.
+    left_out = n % batch_size == 1 and n > 1 and batch_size > 1
+    assert len(seen) == len(batches)
+    assert [len(batch) for batch in seen[:-1]] == [batch_size] * (len(seen) - 1)
+    rows = flat(seen)
+    assert len(rows) == len(set(rows)) == n - left_out
+    assert set(rows) <= set(range(n))
+
+
+@given(st.integers(1, 40), st.integers(1, 15))
+def test_otherwise_every_row_comes_in_order(n, batch_size):
+    batches = Batches(dataset(n), batch_size, device=CPU)
+    seen = numbers(batches)
+    assert flat(seen) == list(range(n))
+    assert len(batches) == len(seen) == -(-n // batch_size)
+
+
+def test_each_epoch_has_its_own_order():
+    batches = training(dataset(), 8)
+    epochs = [flat(numbers(batches)) for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert epochs[0] != list(range(20))
+
+
+def test_the_seed_decides_the_orders():
+    def two_epochs(seed):
+        batches = training(dataset(), 8, seed)
+        return [numbers(batches), numbers(batches)]
+
+    assert two_epochs(1) == two_epochs(1)
+    assert two_epochs(1) != two_epochs(2)
+
+
+def test_the_image_left_out_of_one_epoch_comes_in_others():
+    batches = training(dataset(9), 4)
+    left_out = {(set(range(9)) - set(flat(numbers(batches)))).pop() for _ in range(50)}
+    assert left_out == set(range(9))
+
+
+def test_orders_and_changes_come_from_one_generator():
+    def add_noise(images, generator):
+        return images + torch.rand(len(images), generator=generator)[:, None, None, None] / 2
+
+    first = [X for X, _ in training(dataset(), 8, augment=[add_noise])]
+    again = [X for X, _ in training(dataset(), 8, augment=[add_noise])]
+    assert all(torch.equal(one, other) for one, other in zip(first, again))
+    assert sorted(int(x) for X in first for x in X.flatten()) == list(range(20))
+    assert len({float(x) % 1 for X in first for x in X.flatten()}) == 20
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_a_subset_of_a_subset_has_the_rows_it_names(is_training, kind):
+    inner = Subset(dataset(weight=True), kind(range(5, 15)))
+    outer = Subset(inner, [9, 0, 3, 3])
+    batches = training(outer, 3) if is_training else Batches(outer, 3, device=CPU)
+    seen = [
+        (*row,)
+        for X, y in batches
+        for row in zip(X.flatten().tolist(), y.tolist(), y.sample_weight.tolist())
+    ]
+    expected = [(n, n, pytest.approx(n / 10)) for n in (14, 5, 8, 8)]
+    if is_training:
+        # The fourth row would be alone.
+        assert len(seen) == 3
+        assert all(row in expected for row in seen)
+    else:
+        assert seen == expected
+        assert batches.n_images == 4
+
+
+def test_weights_ride_along_with_their_labels():
+    for _, y in training(dataset(weight=True), 8):
+        np.testing.assert_allclose(y.sample_weight, y / 10)
+
+
+def test_without_weights_nothing_rides_along():
+    for _, y in training(dataset(), 8):
+        assert not hasattr(y, "sample_weight")
+
+
+def test_without_labels_there_are_zeros_in_their_place():
+    batches = list(Batches(dataset(5, y=False), 3, device=CPU))
+    assert [y.tolist() for _, y in batches] == [[0, 0, 0], [0, 0]]
+    assert numbers(batches) == [[0, 1, 2], [3, 4]]
+
+
+def test_batches_of_images_are_gathered_as_they_are(images):
+    batches = list(Batches(ImageDataset(Images(images), np.arange(60)), 25, device=CPU))
+    assert all(X.dtype == torch.uint8 for X, _ in batches)
+    assert all(y.dtype == torch.int64 for _, y in batches)
+    np.testing.assert_array_equal(torch.cat([X for X, _ in batches]), images)
+
+
+def test_changing_a_batch_does_not_change_the_images():
+    data = dataset()
+    for X, y in Batches(data, 8, device=CPU):
+        X.zero_()
+        y.zero_()
+    assert numbers(Batches(data, 20, device=CPU)) == [list(range(20))]
+    assert data.y.tolist() == list(range(20))
+
+
+def test_a_data_set_is_as_long_as_its_images():
+    assert len(dataset(7)) == 7
+    X, y = dataset(7)[3]
+    assert (X.item(), y) == (3, 3)

@@ -1,0 +1,468 @@
+"""Bad input: the type of the error, and words that say what came and what was expected."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from _helpers import small_net, stripes
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+from torch import nn
+
+from skcnn import ConvNetClassifier
+
+ROOT = Path(__file__).parents[1]
+X, Y = stripes(60)
+X.setflags(write=False)
+WORDS = np.array(["across", "down", "slanting"])
+
+
+def _with(value, dtype=np.float64):
+    images = X.astype(dtype)
+    images[17, 3, 4, 1] = value
+    return images
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return small_net(max_epochs=2).fit(X, Y)
+
+
+def _raises(error, words, call, *args, **kwargs):
+    with pytest.raises(error) as caught:
+        call(*args, **kwargs)
+    missing = [word for word in words if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+    assert type(caught.value).__module__.partition(".")[0] in ("builtins", "sklearn")
+
+
+# ---------------------------------------------------------------- X and y of fit
+
+FLOATS = X / 255.0
+BAD_DATA = {
+    "NaN": (_with(np.nan), Y, ValueError, ["NaN"]),
+    "infinity": (_with(np.inf), Y, ValueError, ["infinity"]),
+    "NaN in flat": (_with(np.nan).reshape(60, -1), Y, ValueError, ["NaN"]),
+    "NaN in tensor": (torch.tensor(_with(np.nan)), Y, ValueError, ["NaN"]),
+    "huge": (_with(1e300), Y, ValueError, ["X", "too large", "float32"]),
+    "None as pixel": (_with(None, object), Y, ValueError, ["NaN"]),
+    "words as pixels": (_with("red", object), Y, ValueError, ["red"]),
+    "complex": (X * 1j, Y, ValueError, ["Complex data not supported"]),
+    "sparse": (scipy.sparse.csr_array(X.reshape(60, -1)), Y, TypeError, ["Sparse", "dense"]),
+    "paths": (["a.png"] * 60, Y, ValueError, ["X", "text", "array of images"]),
+    "array of text": (np.array(["a.png"] * 60), Y, ValueError, ["X", "text"]),
+    "1-D": (np.arange(60.0), Y, ValueError, ["1D array", "2D array"]),
+    "5-D": (X[..., None], Y, ValueError, ["5 dimensions", "(60, 8, 8, 3, 1)", "height, width"]),
+    "scalar": (3.0, Y, ValueError, ["scalar"]),
+    "None": (None, Y, ValueError, ["None"]),
+    "ragged": (
+        [*X[:30], *X[30:, 1:]],
+        Y,
+        ValueError,
+        ["different shapes", "(7, 8, 3)", "(8, 8, 3)", "resize or crop"],
+    ),
+    "ragged rows": ([[1.0, 2.0], [1.0]] * 30, Y, ValueError, ["inhomogeneous"]),
+    "channels first": (
+        X.transpose(0, 3, 1, 2),
+        Y,
+        ValueError,
+        ["(60, 3, 8, 8)", 'data_format="channels_first"', 'data_format="channels_last"'],
+    ),
+    "empty": (X[:0], Y[:0], ValueError, ["0 sample(s)", "minimum of 1"]),
+    "empty flat": (X[:0].reshape(0, 192), Y[:0], ValueError, ["0 sample(s)"]),
+    "no pixels": (np.empty((60, 0)), Y, ValueError, ["0 feature(s)"]),
+    "no height": (X[:, :0], Y, ValueError, ["0 feature(s)"]),
+    "one sample": (X[:1], Y[:1], ValueError, ["1 class", "at least 2"]),
+    "one class": (X, np.zeros(60, int), ValueError, ["1 class", "0", "at least 2"]),
+    "one word": (X, np.repeat("elm", 60), ValueError, ["1 class", "elm", "at least 2"]),
+    "y too short": (X, Y[:50], ValueError, ["inconsistent numbers of samples", "[60, 50]"]),
+    "y None": (X, None, ValueError, ["requires y to be passed", "None"]),
+    "y NaN": (X, np.where(Y == 0, np.nan, Y), ValueError, ["y", "NaN"]),
+    "y None inside": (X, np.where(Y == 0, None, Y), (ValueError, TypeError), []),
+    "y continuous": (X, Y + 0.5, ValueError, ["continuous"]),
+    "y one-hot": (X, np.eye(3)[Y], ValueError, ["y should be a 1d array", "(60, 3)"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_refused_in_fit(case):
+    images, y, error, words = BAD_DATA[case]
+    clf = small_net(max_epochs=1)
+    _raises(error, words, clf.fit, images, y)
+    _raises(NotFittedError, ["not fitted yet", "fit"], clf.predict, X)
+    assert not hasattr(clf, "module_")
+
+
+BAD_AT_PREDICT = {
+    "smaller": (X[:, :6], ["height 6, width 8, channels 3", "height 8, width 8", "Resize"]),
+    "grey": (X[..., 0], ["channels 1", "channels 3", "fitted on"]),
+    "channels first": (X.transpose(0, 3, 1, 2), ['data_format="channels_first"']),
+    "single image": (X[0], ["X[None]"]),
+    "flat of other length": (X.reshape(60, -1)[:, :-1], ["191 features", "192 features"]),
+    "frame of other length": (pd.DataFrame(X.reshape(60, -1)[:, 1:]), ["191", "192"]),
+    "empty": (X[:0], ["0 sample(s)"]),
+    "NaN": (_with(np.nan), ["NaN"]),
+    "text": (["a.png"], ["text", "array of images"]),
+    "5-D": (X[None], ["5 dimensions"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_AT_PREDICT)
+@pytest.mark.parametrize("method", ["predict", "transform"])
+def test_bad_images_are_refused_by_a_fitted_network(case, method, fitted):
+    images, words = BAD_AT_PREDICT[case]
+    _raises(ValueError, words, getattr(fitted, method), images)
+
+
+def test_sparse_images_are_refused_by_a_fitted_network(fitted):
+    _raises(TypeError, ["Sparse", "dense"], fitted.predict, scipy.sparse.csr_array(X[:, 0, 0]))
+
+
+# ---------------------------------------------------------------- what else fit takes
+
+BAD_FIT = {
+    "weights negative": (
+        {"sample_weight": np.r_[-1.0, np.ones(59)]},
+        ["sample_weight", "egative"],
+    ),
+    "weights zero": ({"sample_weight": np.zeros(60)}, ["zero"]),
+    "weights too few": ({"sample_weight": np.ones(59)}, ["sample_weight", "(59,)", "(60,)"]),
+    "weights 2-D": ({"sample_weight": np.ones((60, 2))}, ["1D"]),
+    "weights NaN": ({"sample_weight": np.r_[np.nan, np.ones(59)]}, ["sample_weight", "NaN"]),
+    "X_val alone": ({"X_val": X}, ["X_val", "y_val", "Give both"]),
+    "y_val alone": ({"y_val": Y}, ["y_val", "X_val", "Give both"]),
+    "X_val smaller": (
+        {"X_val": X[:, 1:], "y_val": Y},
+        ["X_val", "height 7, width 8", "height 8, width 8"],
+    ),
+    "X_val flat, shorter": ({"X_val": X[:, 1:].reshape(60, -1), "y_val": Y}, ["168", "192"]),
+    "X_val NaN": ({"X_val": _with(np.nan), "y_val": Y}, ["X_val", "NaN"]),
+    "y_val too short": ({"X_val": X, "y_val": Y[:7]}, ["y_val", "7 labels", "60 images"]),
+    "y_val unseen": ({"X_val": X, "y_val": Y + 5}, ["y_val", "[5, 6, 7]", "[0, 1, 2]"]),
+    "y_val of words": ({"X_val": X, "y_val": WORDS[Y]}, ["y_val", "across"]),
+    "X_val empty": ({"X_val": X[:0], "y_val": Y[:0]}, ["0 sample(s)"]),
+    "y_val NaN": ({"X_val": X, "y_val": np.where(Y, Y, np.nan)}, ["y_val", "NaN"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FIT)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_bad_company_of_the_images_is_refused_in_fit(case, early_stopping):
+    more, words = BAD_FIT[case]
+    clf = small_net(max_epochs=1, early_stopping=early_stopping)
+    _raises(ValueError, words, clf.fit, X, Y, **more)
+    _raises(NotFittedError, [], clf.predict, X)
+
+
+BAD_SPLIT = {
+    "fraction too large": ({"validation_fraction": 0.97}, {}, ["validation_fraction=0.97", "60"]),
+    "too few images": (
+        {"validation_fraction": 0.1},
+        {"rows": 3},
+        ["validation_fraction=0.1", "3 images", "3 classes", "too few", "early_stopping=False"],
+    ),
+    "one group": ({}, {"groups": np.zeros(60)}, ["groups", "1 different", "at least 2"]),
+    "groups too few": ({}, {"groups": np.arange(50)}, ["inconsistent", "50", "60"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SPLIT)
+def test_a_split_that_cannot_be_made_is_refused(case):
+    parameters, more, words = BAD_SPLIT[case]
+    rows = more.get("rows", 60)
+    clf = small_net(max_epochs=1, early_stopping=True, **parameters)
+    given = {"groups": more["groups"]} if "groups" in more else {}
+    _raises(ValueError, words, clf.fit, X[:rows], np.arange(rows) % 3, **given)
+
+
+def test_a_fraction_smaller_than_an_image_a_class_holds_one_of_each(fitted):
+    clf = small_net(max_epochs=1, early_stopping=True, validation_fraction=1e-6).fit(X, Y)
+    assert clf.history_["valid_accuracy"].iloc[0] * 3 == pytest.approx(
+        round(clf.history_["valid_accuracy"].iloc[0] * 3), abs=1e-5
+    )
+
+
+BAD_PARTIAL = {
+    "unseen label": (Y + 1, {}, ["y", "[3]", "[0, 1, 2]"]),
+    "other classes": (Y, {"classes": [0, 1, 2, 3]}, ["[0, 1, 2]", "[0, 1, 2, 3]"]),
+    "words": (WORDS[Y], {}, ["across", "[0, 1, 2]"]),
+    "weights negative": (Y, {"sample_weight": -np.ones(60)}, ["sample_weight", "egative"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PARTIAL)
+def test_partial_fit_refuses(case):
+    y, more, words = BAD_PARTIAL[case]
+    clf = small_net().partial_fit(X, Y)
+    before = clf.predict_proba(X)
+    _raises(ValueError, words, clf.partial_fit, X, y, **more)
+    assert_array_equal(clf.predict_proba(X), before)
+    assert clf.n_iter_ == 1
+
+
+def test_partial_fit_begins_with_all_classes():
+    some = Y == 1
+    _raises(ValueError, ["1 class"], small_net().partial_fit, X[some], Y[some])
+    _raises(ValueError, ["[2]", "[0, 1]"], small_net().partial_fit, X, Y, classes=[0, 1])
+    _raises(
+        ValueError,
+        ['class_weight="balanced"', "partial_fit", "dict"],
+        small_net(class_weight="balanced").partial_fit,
+        X,
+        Y,
+    )
+
+
+# ---------------------------------------------------------------- parameters
+
+
+class NoModule:
+    def __init__(self, n_classes):
+        pass
+
+
+class NeedsLargeImages(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, n_classes, 11)
+
+    def forward(self, images):
+        return self.convolution(images).mean((2, 3))
+
+
+class KeepsPixels(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, n_classes, 3)
+
+    def forward(self, images):
+        return self.convolution(images)
+
+
+def always_ten_classes():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+
+
+# Parameter, value, words beside the parameter's name.
+BAD_PARAMETERS = [
+    ("filters", 0, ["0"]),
+    ("filters", 1.5, ["1.5"]),
+    ("filters", "8", ["'8'"]),
+    ("filters", (), ["empty", "filters=(32, 64)"]),
+    ("filters", (8, -1), ["-1"]),
+    ("filters", (8, None), ["None"]),
+    ("filters", None, ["None"]),
+    ("convs_per_block", 0, ["0"]),
+    ("convs_per_block", (1, 1, 1), ["3 values", "2 blocks"]),
+    ("kernel_size", 0, ["0"]),
+    ("kernel_size", (3, 2.5), ["2.5"]),
+    ("pool", "min", ["'max'", "'average'", "'min'"]),
+    ("pool", ("max", "min"), ["'min'"]),
+    ("pool", ("max",), ["1 values", "2 blocks"]),
+    ("pool_size", 0, ["0"]),
+    ("activation", "relu6", ["'relu'", "'silu'", "'relu6'"]),
+    ("activation", nn.ReLU, ["'relu'", "ReLU"]),
+    ("normalization", "layer", ["'batch'", "'layer'"]),
+    ("residual", "yes", ["bool", "'yes'"]),
+    ("residual", (True, 2), ["2"]),
+    ("dense_units", 0, ["0"]),
+    ("dense_units", (16, 0), ["0"]),
+    ("dropout", 1.0, ["1.0"]),
+    ("dropout", -0.1, ["-0.1"]),
+    ("dropout", (0.1, 0.2, 0.3), ["3 values", "2 blocks"]),
+    ("head", "mean", ["'average'", "'mean'"]),
+    ("module", 3, ["3"]),
+    ("module", nn.Linear(3, 3), ["already built", "Module class", "function"]),
+    ("module", NoModule, ["NoModule", "torch.nn.Module"]),
+    ("module", NeedsLargeImages, ["8"]),
+    ("module", KeepsPixels, ["('n', 3, 6, 6)", "('n', 3)", "3 classes"]),
+    ("module", always_ten_classes, ["('n', 10)", "('n', 3)", "3 classes"]),
+    ("image_shape", 8, ["8"]),
+    ("image_shape", (8,), ["(height, width)", "(8,)"]),
+    ("image_shape", (8, 0, 3), ["positive", "(8, 0, 3)"]),
+    ("image_shape", (8, 7, 3), ["height 8, width 8", "width 7"]),
+    ("data_format", "nchw", ["'channels_first'", "'nchw'"]),
+    ("augment", "mirror", ["'flip'", "'shift'", "'mirror'"]),
+    ("augment", ("flip", 3), ["3"]),
+    ("optimizer", "lbfgs", ["'sgd'", "'adam'", "'lbfgs'"]),
+    ("optimizer", nn.ReLU, ["ReLU", "torch.optim.Optimizer"]),
+    ("lr", 0, ["0"]),
+    ("lr", "fast", ["'fast'"]),
+    ("lr_schedule", "linear", ["'onecycle'", "'cosine'", "'linear'"]),
+    ("weight_decay", -1, ["-1"]),
+    ("label_smoothing", 1, ["1"]),
+    ("max_epochs", 0, ["0"]),
+    ("max_epochs", 2.5, ["2.5"]),
+    ("batch_size", 0, ["0"]),
+    ("batch_size", 1, ["normalization", "2 or more"]),
+    ("class_weight", "even", ["'balanced'", "'even'"]),
+    ("class_weight", {0: -1, 1: 1, 2: 1}, ["-1", "negative"]),
+    ("class_weight", {0: 0, 1: 0, 2: 0}, ["zeros"]),
+    ("class_weight", {7: 2}, ["[0, 1, 2]"]),
+    ("early_stopping", "yes", ["'yes'"]),
+    ("validation_fraction", 0, ["0"]),
+    ("validation_fraction", 1.0, ["1.0"]),
+    ("n_iter_no_change", 0, ["0"]),
+    ("tol", -1, ["-1"]),
+    ("warm_start", "yes", ["'yes'"]),
+    ("callbacks", "EarlyStopping", ["'EarlyStopping'"]),
+    ("callbacks", ["EarlyStopping"], ["EarlyStopping"]),
+    ("callbacks", [42], ["42"]),
+    ("device", 0, ["0"]),
+    ("device", "abacus", ["'abacus'", '"cpu"', 'device="auto"']),
+    ("device", "cuda:99", ["'cuda:99'", "not available", 'device="auto"']),
+    ("precision", "float16", ["'bfloat16'", "'float16'"]),
+    ("random_state", "seed", ["'seed'"]),
+    ("random_state", -1, ["-1"]),
+    ("verbose", -1, ["-1"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    BAD_PARAMETERS,
+    ids=[f"{name}={value!r:.30}" for name, value, _ in BAD_PARAMETERS],
+)
+def test_bad_parameters_are_refused_in_fit(name, value, words):
+    clf = small_net(max_epochs=1).set_params(**{name: value})
+    with pytest.raises((ValueError, TypeError)) as caught:
+        clf.fit(X, Y)
+    missing = [word for word in [name, *words] if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+    _raises(NotFittedError, [], clf.predict, X)
+
+
+def test_every_parameter_has_a_bad_value_in_the_table():
+    assert {name for name, _, _ in BAD_PARAMETERS} == set(ConvNetClassifier().get_params())
+
+
+@pytest.mark.parametrize("name", sorted(inspect.signature(ConvNetClassifier).parameters))
+def test_values_of_no_use_to_any_parameter_are_invalid(name):
+    clf = ConvNetClassifier().set_params(**{name: object()})
+    _raises(InvalidParameterError, [f"'{name}' parameter", "object"], clf.fit, X, Y)
+    if name not in ("random_state",):
+        _raises(InvalidParameterError, [f"'{name}'"], clf.partial_fit, X, Y)
+
+
+def test_an_unknown_parameter_is_refused():
+    _raises(TypeError, ["n_filters"], ConvNetClassifier, n_filters=3)
+    _raises(ValueError, ["n_filters", "filters"], ConvNetClassifier().set_params, n_filters=3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_never_replaced_in_silence():
+    _raises(
+        ValueError,
+        ["device='cuda'", "not available", "'cpu'", 'device="auto"'],
+        small_net(device="cuda").fit,
+        X,
+        Y,
+    )
+
+
+def test_images_pooled_away_are_refused():
+    clf = small_net(filters=(8,) * 5)
+    words = ["5 blocks", "8x8", "1x1", "block 4", "pool_size=2"]
+    _raises(ValueError, words, clf.fit, X, Y)
+    _raises(ValueError, words, clf.summary, (8, 8, 3), n_classes=3)
+    advice = ("max", "max", "max", None, None)
+    assert clf.set_params(pool=advice, max_epochs=1).fit(X, Y).score(X, Y) > 0
+
+
+def test_flattened_images_that_do_not_fit_image_shape_are_refused():
+    clf = small_net(image_shape=(8, 8))
+    _raises(ValueError, ["192 features", "(8, 8)", "64"], clf.fit, X.reshape(60, -1), Y)
+
+
+def test_summary_wants_both_arguments_or_none(fitted):
+    _raises(ValueError, ["image_shape=(8, 8)", "n_classes=None"], fitted.summary, (8, 8))
+    _raises(ValueError, ["image_shape=None", "n_classes=3"], fitted.summary, n_classes=3)
+
+
+# ---------------------------------------------------------------- losses that are not finite
+
+DIVERGING = {
+    "constant": {"lr": 1e6, "lr_schedule": None},
+    "onecycle": {"lr": 1e6},
+    "early stopping": {"lr": 1e6, "lr_schedule": None, "early_stopping": True},
+}
+
+
+@pytest.mark.parametrize("case", DIVERGING)
+def test_a_loss_that_diverges_is_an_error_that_says_what_to_try(case):
+    clf = small_net(**DIVERGING[case], normalization=None, max_epochs=30)
+    _raises(
+        ValueError,
+        ["training loss became", "epoch", "smaller learning rate", "lr=1000000.0"],
+        clf.fit,
+        FLOATS,
+        Y,
+    )
+    _raises(NotFittedError, [], clf.predict, X)
+
+
+# ---------------------------------------------------------------- a failed fit of a fitted one
+
+REFUSED = {
+    "NaN": ({}, lambda clf: clf.fit(_with(np.nan), Y)),
+    "y too short": ({}, lambda clf: clf.fit(X[:, 1:], Y[:5])),
+    "parameter": ({"lr": -1}, lambda clf: clf.fit(X, Y)),
+}
+FAILING = {
+    "one class": ({}, lambda clf: clf.fit(X[:, :4], np.zeros(60))),
+    "device": ({"device": "abacus"}, lambda clf: clf.fit(X, Y)),
+    "pooled away": ({"filters": (4,) * 5}, lambda clf: clf.fit(X[:, :4, :4], Y > 0)),
+    "weights": ({}, lambda clf: clf.fit(X[..., :1], Y + 7, sample_weight=np.zeros(60))),
+    "diverging": (
+        {"lr": 1e6, "normalization": None, "lr_schedule": None, "max_epochs": 30},
+        lambda clf: clf.fit(FLOATS, Y + 3),
+    ),
+    "warm, diverging": (
+        {"lr": 1e30, "lr_schedule": None, "max_epochs": 30, "warm_start": True},
+        lambda clf: clf.fit(X, WORDS[Y]),
+    ),
+    "warm, other classes": ({"warm_start": True}, lambda clf: clf.fit(X, Y)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_data_that_are_refused_leave_the_former_network_as_it_was(case):
+    parameters, refused = REFUSED[case]
+    clf = small_net(max_epochs=2).fit(X, WORDS[Y])
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match=r"NaN|inconsistent|'lr'"):
+        refused(clf.set_params(**parameters))
+    assert_array_equal(clf.predict_proba(X), before)
+    assert_array_equal(clf.classes_, WORDS)
+    assert (clf.n_features_in_, clf.image_shape_) == (192, (8, 8, 3))
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_a_fit_that_fails_leaves_the_former_network_or_none(case):
+    """Never one with half of its attributes from one fit and half from another."""
+    parameters, fail = FAILING[case]
+    clf = small_net(max_epochs=2).fit(X, WORDS[Y])
+    before = clf.predict_proba(X)
+    clf.set_params(**parameters)
+    with pytest.raises(ValueError, match=r"class|abacus|pool|zero|loss became"):
+        fail(clf)
+    try:
+        after = clf.predict_proba(X)
+    except NotFittedError:
+        return
+    assert_array_equal(after, before)
+    assert_array_equal(clf.classes_, WORDS)
+
+
+def test_an_estimator_can_be_fitted_after_a_fit_that_failed():
+    clf = small_net(max_epochs=2, random_state=3)
+    for failing in (lambda: clf.fit(_with(np.nan), Y), lambda: clf.fit(X[:, 1:], Y[:5])):
+        with pytest.raises(ValueError, match=r"NaN|inconsistent"):
+            failing()
+    assert_array_equal(clf.fit(X, Y).predict_proba(X), clone(clf).fit(X, Y).predict_proba(X))
