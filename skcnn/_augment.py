@@ -16,8 +16,12 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirror half of the images left to right, but not rows of numbers."""
     if _is_row(images):
         return images
-    mirrored = _uniform(len(images), images, generator) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
+    n, height, width, _ = images.shape
+    mirrored = _uniform(n, images, generator) < 0.5
+    columns = torch.arange(width, device=images.device)
+    columns = torch.where(mirrored[:, None], columns.flip(0), columns)
+    rows = torch.arange(height, device=images.device).expand(n, -1)
+    return _take(images, rows, columns)
 
 
 def shift(images: Tensor, generator: Generator) -> Tensor:
@@ -30,8 +34,7 @@ def shift(images: Tensor, generator: Generator) -> Tensor:
     n, height, width, _ = images.shape
     rows = _shifted(height, _uniform(n, images, generator))
     columns = _shifted(width, _uniform(n, images, generator))
-    image = torch.arange(n, device=images.device)
-    return images[image[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return _take(images, rows, columns)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {"flip": flip, "shift": shift}
@@ -52,3 +55,12 @@ def _shifted(side: int, uniform: Tensor) -> Tensor:
     offset = (uniform * (2 * most + 1)).long() - most
     place = (torch.arange(side, device=uniform.device) + offset[:, None]).abs()
     return (side - 1) - (side - 1 - place).abs()
+
+
+def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Put together images from the pixels in rows (n, height) and columns (n, width)."""
+    n, height, width, channels = images.shape
+    first = torch.arange(0, n * height, height, device=images.device)
+    places = ((first[:, None] + rows) * width)[:, :, None] + columns[:, None, :]
+    pixels = images.reshape(-1, channels).index_select(0, places.flatten())
+    return pixels.view(images.shape)

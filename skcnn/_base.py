@@ -1,10 +1,9 @@
 """What every estimator around an image network does: build it, train it, run images through."""
 
 import copy
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,23 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.helper import predefined_split
 
 from skcnn._augment import AUGMENTATIONS
 from skcnn._batches import ImageDataset, choose_batch_size
-from skcnn._device import compute_threads, find_device, find_precision
+from skcnn._device import find_device, find_precision, gpu_algorithms
 from skcnn._images import ImageShape, as_shape, check_images
-from skcnn._network import ImageNetwork, build_network, last_linear
+from skcnn._layers import ImageNetwork
+from skcnn._memory import kept_memory
+from skcnn._network import build_network, last_linear
 from skcnn._optimization import OPTIMIZERS, decays_weights
 from skcnn._parameters import as_tuple, check_each
+from skcnn._prediction import plan_batches, run_images
+from skcnn._random import draw_seed, seeded
 from skcnn._summary import NetworkSummary, summarize
-from skcnn._training import ClassifierNet, prediction_batches
+from skcnn._threads import compute_threads
+from skcnn._training import ClassifierNet
 
 _NETWORK_PARAMETERS = (
     "module",
@@ -42,8 +45,6 @@ _NETWORK_PARAMETERS = (
 )
 _HISTORY_NAMES = {"valid_acc": "valid_accuracy", "dur": "seconds"}
 _HISTORY_COLUMNS = ("train_loss", "valid_loss", "valid_accuracy", "lr", "seconds")
-
-_global_generators = threading.RLock()
 
 
 class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -178,41 +179,43 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         batch_size = (
             choose_batch_size(len(training)) if self.batch_size == "auto" else self.batch_size
         )
-        with _seeded(seed):
+        augment = [AUGMENTATIONS.get(change, change) for change in as_tuple(self.augment)]
+        with seeded(seed, device), gpu_algorithms(device, self.deterministic), kept_memory():
             net = self.net_ if again else self._new_net(training, n_outputs, device, fit_pooling)
             with compute_threads(device, 0):
-                summary = self._try_out(net.module_)
-            if summary.output_shape != (n_outputs,):
-                raise ValueError(
-                    "The network of module= makes outputs of shape "
-                    f"{('n', *summary.output_shape)}, expected the logits of {n_outputs} classes, "
-                    f"{('n', n_outputs)}."
-                )
-            size, fill = prediction_batches(self.image_shape_, summary.multiply_adds)
+                summary = self._try_out(net.module_, n_outputs)
             net.set_params(
-                prediction_batch_size=size,
-                fill_batches=fill,
+                plan=plan_batches(
+                    self.image_shape_, summary.multiply_adds, summary.n_values, device
+                ),
                 lr=self.lr,
                 max_epochs=epochs,
                 schedule=schedule,
-                augment=tuple(AUGMENTATIONS.get(a, a) for a in as_tuple(self.augment)),
+                augment=tuple(augment),
                 batch_size=batch_size,
                 seed=seed,
+                is_compiled=self.compile,
+                # What else a network of the user's does is not known.
+                is_recorded=self.module is None,
                 verbose=int(self.verbose),
                 progress=bool(self.verbose),
                 train_split=None if validation is None else predefined_split(validation),
             )
             net.callbacks = list(callbacks)
             net.initialize_callbacks()
-            with compute_threads(device, summary.multiply_adds * batch_size), _kept(net):
+            with ExitStack() as stack:
+                stack.enter_context(compute_threads(device, summary.multiply_adds * batch_size))
+                stack.callback(_retire, net)
+                if again:
+                    stack.enter_context(_kept(net))
                 net.partial_fit(training, None)
         self._multiply_adds = summary.multiply_adds
         self.net_ = net
         self._note_history()
 
-    def _try_out(self, network: ImageNetwork) -> NetworkSummary:
+    def _try_out(self, network: ImageNetwork, n_outputs: int) -> NetworkSummary:
         try:
-            return summarize(network, self.image_shape_)
+            summary = summarize(network, self.image_shape_)
         except RuntimeError as error:
             if self.module is None:
                 raise
@@ -220,6 +223,13 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 "The network of module= cannot take an image of height, width and channels "
                 f"{self.image_shape_}: {error}"
             ) from error
+        if summary.output_shape != (n_outputs,):
+            raise ValueError(
+                "The network of module= makes outputs of shape "
+                f"{('n', *summary.output_shape)}, expected the logits of {n_outputs} classes, "
+                f"{('n', n_outputs)}."
+            )
+        return summary
 
     def _new_net(
         self, training: ImageDataset, n_outputs: int, device: torch.device, fit_pooling: bool
@@ -281,9 +291,10 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _outputs(self, X: Any, layer: torch.nn.Module | None = None) -> npt.NDArray[np.float32]:
         """Logits of images, or what goes into a layer."""
         images, _ = check_images(self, X, reset=False, data_format=self.data_format)
-        n_at_once = min(len(images), self.net_.prediction_batch_size)
-        with compute_threads(self.device_, self._multiply_adds * n_at_once):
-            return self.net_.outputs(images, layer)
+        net, device = self.net_, self.device_
+        n_at_once = min(len(images), net.plan.batch_size)
+        with compute_threads(device, self._multiply_adds * n_at_once), kept_memory():
+            return run_images(net.module_, images, device, net.plan, layer)
 
 
 @contextmanager
@@ -298,31 +309,11 @@ def _kept(net: ClassifierNet) -> Iterator[None]:
         net.optimizer_.load_state_dict(before[1])
         del net.history[n_epochs:]
         raise
-    finally:
-        # The split would keep the validation images alive, and in every pickle.
-        net.set_params(train_split=None)
-        net.module_.eval()
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch for a while, and give its global generators back as they were.
-
-    There is one set of them a process: fits in several threads take turns.
-    """
-    with _global_generators, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield
-
-
-def own_random_state(random_state: Any) -> np.random.RandomState:
-    """Return a generator of our own: None draws fresh entropy, not from numpy's global state."""
-    if random_state is None:
-        return np.random.RandomState(np.random.SeedSequence().generate_state(4))
-    rng: np.random.RandomState = check_random_state(random_state)
-    return rng
-
-
-def draw_seed(rng: np.random.RandomState) -> int:
-    """Draw a number to seed another generator with."""
-    return int(rng.randint(np.iinfo(np.int32).max))
+def _retire(net: ClassifierNet) -> None:
+    """Make a net ready to predict, and let go of what only training needs."""
+    # The split would keep the validation images alive, and in every pickle.
+    net.set_params(train_split=None)
+    net.module_.eval()
+    net.optimizer_.zero_grad()

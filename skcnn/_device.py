@@ -1,28 +1,14 @@
-"""Which device to compute on, how precisely, and with how many threads."""
+"""Which device to compute on, and how precisely."""
 
-import multiprocessing
 import os
-import tempfile
-import threading
-import warnings
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import filelock
-import joblib
 import torch
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-
-# Below this many multiply-adds a batch, a second thread costs about what it brings.
-_SINGLE_THREAD_WORK = 64_000_000
-# Batches of ordinary size keep no more threads than this busy.
-_MAX_THREADS = 16
-_THREADS_VARIABLE = "SKCNN_NUM_THREADS"
-
-_fits_in_this_process = threading.RLock()
-_held = threading.local()
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -77,105 +63,70 @@ def find_device(device: str | torch.device) -> torch.device:
 def find_precision(precision: str, device: torch.device) -> torch.dtype:
     """Turn a wish for a precision into the type that training computes in.
 
-    "auto" is bfloat16 where the hardware multiplies it natively (CPUs with avx512_bf16 or AMX,
-    CUDA GPUs from compute capability 8.0) and float32 elsewhere.
+    "auto" is the lowest that the hardware multiplies fast: bfloat16 on CPUs with avx512_bf16 or
+    AMX, where a quick trial bears it out, and on CUDA GPUs from compute capability 8.0; float16
+    on those from 7.0; float32 elsewhere.
     """
     if precision == "auto":
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+        return _fast_precision(device)
     dtype: torch.dtype = getattr(torch, precision)
     return dtype
 
 
 @cache
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def _fast_precision(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         # Older torch does not tell.
         features: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        told = features.get("avx512_bf16") or features.get("amx_bf16")
+        return torch.bfloat16 if told and _gains_from(torch.bfloat16) else torch.float32
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        # Older ones do not have the units that make it fast.
+        if capability >= (8, 0):
+            return torch.bfloat16
+        if capability >= (7, 0):
+            return torch.float16
+    return torch.float32
 
 
-def n_threads(multiply_adds: int) -> int:
-    """Threads for batches of so many multiply-adds.
+def _gains_from(dtype: torch.dtype) -> bool:
+    """Whether matrix products on the CPU are faster in a type than in float32.
 
-    It depends on the job and the machine, never on how many processes share the machine:
-    summing in another number of threads gives other last bits, and a fit shall come out the
-    same whether a search runs it in this process or in one of ten.
-
-    The environment variable SKCNN_NUM_THREADS sets the number for large batches.
+    It comes out the same in every process: where the hardware has the type it takes half of
+    the time, and of several trials the shortest counts, which others on the machine disturb
+    the least.
     """
-    return 1 if multiply_adds < _SINGLE_THREAD_WORK else _max_threads()
-
-
-def _max_threads() -> int:
-    wished = os.environ.get(_THREADS_VARIABLE)
-    if wished is None:
-        return min(_n_cores(), _MAX_THREADS)
-    if not wished.isdecimal() or int(wished) < 1:
-        raise ValueError(
-            f"The environment variable {_THREADS_VARIABLE}={wished!r} is not a number of "
-            "threads. Expected a whole number from 1."
-        )
-    return int(wished)
-
-
-@cache
-def _n_cores() -> int:
-    with warnings.catch_warnings():
-        # Where the machine does not tell its physical cores, logical ones will do.
-        warnings.simplefilter("ignore", UserWarning)
-        cores: int = joblib.cpu_count(only_physical_cores=True)
-    return cores
+    matrices = {kind: torch.ones(384, 384, dtype=kind) for kind in (torch.float32, dtype)}
+    seconds = {kind: float("inf") for kind in matrices}
+    for _ in range(8):
+        for kind, matrix in matrices.items():
+            start = time.perf_counter()
+            torch.mm(matrix, matrix)
+            seconds[kind] = min(seconds[kind], time.perf_counter() - start)
+    return seconds[dtype] < 0.85 * seconds[torch.float32]
 
 
 @contextmanager
-def compute_threads(device: torch.device, multiply_adds: int) -> Iterator[None]:
-    """Compute with the threads that the work is worth, and leave the setting as it was.
+def gpu_algorithms(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """Choose among a GPU's algorithms for a while: the fastest, or those that repeat their bits.
 
-    Work for several threads wants the whole machine. Where several fits run at once, in
-    threads or in the worker processes of one parent, such fits take turns: threads of two
-    processes on the same cores wait for each other many times longer than they compute.
+    On the CPU all of them do.
     """
-    threads = n_threads(multiply_adds)
-    before = torch.get_num_threads()
-    with _turn(alone=device.type == "cpu" and threads > 1):
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-@contextmanager
-def _turn(*, alone: bool) -> Iterator[None]:
-    # A fit within a fit, from a callback for instance, already has its turn.
-    if not alone or getattr(_held, "turn", False):
+    if device.type != "cuda":
         yield
         return
-    with _fits_in_this_process:
-        _held.turn = True
-        try:
-            if _is_worker():
-                with filelock.FileLock(_lock_file(), poll_interval=0.01):
-                    yield
-            else:
-                yield
-        finally:
-            _held.turn = False
-
-
-def _is_worker() -> bool:
-    return multiprocessing.current_process().name != "MainProcess"
-
-
-def _lock_file() -> str:
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return os.path.join(tempfile.gettempdir(), f"skcnn-{user}-{os.getppid()}.lock")
-
-
-# OpenMP takes a number for each level of nesting; the first is the one that counts here.
-_openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-if _openmp.isdecimal() and int(_openmp) > 0 and not _is_worker():
-    # Whoever limits the threads of a script means its workers too, in which joblib sets the
-    # same variable to a share of the cores.
-    os.environ.setdefault(_THREADS_VARIABLE, _openmp)
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    strict = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn.benchmark, cudnn.deterministic = not deterministic, deterministic
+    if deterministic:
+        # Without it, cuBLAS may take another algorithm each time.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+        torch.use_deterministic_algorithms(strict, warn_only=warns)

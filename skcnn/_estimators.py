@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skcnn._base import ImageEstimator, draw_seed, own_random_state
+from skcnn._base import ImageEstimator
 from skcnn._batches import ImageDataset
 from skcnn._images import Images, check_images
 from skcnn._labels import (
@@ -24,6 +24,7 @@ from skcnn._labels import (
 )
 from skcnn._optimization import StopEarly
 from skcnn._parameters import CONSTRAINTS
+from skcnn._random import draw_seed, own_random_state
 
 
 class ConvNetClassifier(ClassifierMixin, ImageEstimator):
@@ -119,9 +120,17 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         sets the learning rate needs ``lr_schedule=None``.
     device : str or torch.device, default="auto"
         "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is there.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What training computes in. "auto" is bfloat16 where the hardware multiplies it natively,
-        and float32 elsewhere. Predictions are always made in float32.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        What training, and the validation in its course, compute in [8]_. "auto" is bfloat16
+        where the hardware multiplies it fast (CPUs with avx512_bf16 or AMX, CUDA GPUs from
+        compute capability 8.0), float16 on GPUs from 7.0, and float32 elsewhere. Weights are
+        kept, and predictions made, in float32.
+    compile : bool, default=False
+        Whether to train the network through `torch.compile`, which takes a minute at first and
+        needs a C++ compiler. It pays on GPUs in long training only.
+    deterministic : bool, default=False
+        Whether a GPU, too, shall give the same network bit for bit for the same `random_state`,
+        at the cost of speed.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the images, augmentation, dropout and the images held
         out. The same number gives the same network, bit for bit, on the CPU of one machine.
@@ -170,6 +179,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     .. [6] Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts. ICLR 2017.
     .. [7] Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception architecture for
        computer vision. CVPR 2016.
+    .. [8] Micikevicius et al.: Mixed precision training. ICLR 2018.
 
     Examples
     --------
@@ -222,6 +232,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
+        compile: bool = False,
+        deterministic: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -256,6 +268,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.compile = compile
+        self.deterministic = deterministic
         self.random_state = random_state
         self.verbose = verbose
 

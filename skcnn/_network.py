@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from skcnn._layers import Dropout, ImageNetwork, Residual
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -22,63 +24,10 @@ GLOBAL_POOLS: dict[str, type[nn.Module]] = {
     "max": nn.AdaptiveMaxPool2d,
     "average": nn.AdaptiveAvgPool2d,
 }
+# They never fall: the activation of the largest value is the largest activation.
+_RISING = {"relu", "leaky_relu", "elu", "tanh"}
 _AUTO_FILTERS = (32, 64, 128, 256)
 NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d}
-
-
-class ImageNetwork(nn.Module):
-    """Standardise pixels, then run the layers: images (n, height, width, channels) to logits.
-
-    Images of any dtype go in, on the network's device; the statistics of the training images
-    are buffers, so that they are saved and moved together with the weights.
-
-    Parameters
-    ----------
-    layers : torch.nn.Module
-        Takes float images (n, channels, height, width) to logits (n, n_classes).
-    mean, scale : sequence of float
-        Per channel, what is taken off the pixels and what they are then divided by.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, layers: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
-        self.layers = layers
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = (images.to(self.mean.dtype) - self.mean) / self.scale
-        # Seen through permuted axes, channels-last memory is torch's channels_last layout.
-        logits: Tensor = self.layers(images.permute(0, 3, 1, 2))
-        return logits
-
-
-class ResidualBlock(nn.Module):
-    """Convolutions beside a shortcut, a 1x1 convolution where the number of channels changes.
-
-    References
-    ----------
-    He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
-    """
-
-    def __init__(
-        self, convolutions: nn.Module, channels_in: int, channels_out: int, activation: str
-    ) -> None:
-        super().__init__()
-        self.convolutions = convolutions
-        self.shortcut = (
-            nn.Identity()
-            if channels_in == channels_out
-            else nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        )
-        self.activation = ACTIVATIONS[activation]()
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.activation(self.convolutions(x) + self.shortcut(x))
-        return out
 
 
 def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
@@ -175,7 +124,8 @@ def build_layers(
     *sides, channels = image_shape
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (width, convs, kernel, pooling, window, norm, skip) in enumerate(blocks, start=1):
-        block = _block(image_shape, channels, width, convs, kernel, activation, norm, skip)
+        block = _convolutions(image_shape, channels, width, convs, kernel, activation, norm, skip)
+        block.append(ACTIVATIONS[activation]())
         channels = width
         if pooling is not None:
             windows = [_window(side, full, window) for side, full in zip(sides, image_shape[:2])]
@@ -183,10 +133,12 @@ def build_layers(
                 raise ValueError(_pooled_away(image_shape, sides, number, pools, window))
             windows = [min(w, s) for w, s in zip(windows, sides)]
             if max(windows) > 1:
-                block.append(POOLS[pooling](tuple(windows)))
+                # Where both orders come to the same, the one with fewer values to activate.
+                first = len(block) - (pooling == "max" and activation in _RISING)
+                block.insert(first, POOLS[pooling](tuple(windows)))
             sides = [side // w for side, w in zip(sides, windows)]
         if number < n_blocks and block_dropout[number - 1]:
-            block.append(nn.Dropout(block_dropout[number - 1]))
+            block.append(Dropout(block_dropout[number - 1]))
         layers[f"block{number}"] = block
 
     if head != "flatten":
@@ -194,7 +146,7 @@ def build_layers(
         sides = [1, 1]
     layers["flatten"] = nn.Flatten()
     if head_dropout:
-        layers["dropout"] = nn.Dropout(head_dropout)
+        layers["dropout"] = Dropout(head_dropout)
     features = channels * sides[0] * sides[1]
     units = dense_units if isinstance(dense_units, Sequence) else [dense_units]
     for number, width in enumerate(filter(None, units), start=1):
@@ -275,7 +227,7 @@ def last_linear(network: nn.Module) -> nn.Linear:
     return dense[-1]
 
 
-def _block(
+def _convolutions(
     image_shape: tuple[int, int, int],
     channels: int,
     width: int,
@@ -285,9 +237,12 @@ def _block(
     norm: str | None,
     skip: bool,
 ) -> nn.Sequential:
+    """Convolutions with what stands between them, up to the last activation."""
     high, wide = (kernel if side > 1 else 1 for side in image_shape[:2])
     stack: list[nn.Module] = []
     for number in range(convs):
+        if number:
+            stack.append(ACTIVATIONS[activation]())
         # An even kernel has no middle: the odd pixel of padding goes to the right and below.
         (top, bottom), (left, right) = [((w - 1) // 2, w // 2) for w in (high, wide)]
         even = (top, left) != (bottom, right)
@@ -304,11 +259,8 @@ def _block(
         )
         if norm is not None:
             stack.append(NORMALIZATIONS[norm](width))
-        stack.append(ACTIVATIONS[activation]())
-    if not skip:
-        return nn.Sequential(*stack)
-    # The last activation comes after the sum.
-    return nn.Sequential(ResidualBlock(nn.Sequential(*stack[:-1]), channels, width, activation))
+    layers = nn.Sequential(*stack)
+    return nn.Sequential(Residual(layers, channels, width)) if skip else layers
 
 
 def _window(side: int, full_side: int, window: int) -> int:

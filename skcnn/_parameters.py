@@ -61,6 +61,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [list, tuple, None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
+    "compile": ["boolean"],
+    "deterministic": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -1,5 +1,6 @@
 """What a network is made of: its layers, their output shapes, parameters and work."""
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,8 @@ class NetworkSummary(str):
         Trainable parameters of the whole network.
     multiply_adds : int
         Multiplications with additions that one image takes through the network.
+    n_values : int
+        How many values all layers together make of one image.
     output_shape : tuple of int
         The shape of what the network makes of one image.
     """
@@ -35,6 +38,7 @@ class NetworkSummary(str):
     layers: list[Layer]
     n_parameters: int
     multiply_adds: int
+    n_values: int
     output_shape: tuple[int, ...]
 
     def __new__(
@@ -44,6 +48,7 @@ class NetworkSummary(str):
         self = super().__new__(cls, _table(layers, n_parameters, multiply_adds))
         self.layers, self.n_parameters = layers, n_parameters
         self.multiply_adds, self.output_shape = multiply_adds, output_shape
+        self.n_values = sum(math.prod(layer.output_shape) for layer in layers)
         return self
 
     def __getnewargs__(self) -> tuple[Any, ...]:

@@ -1,9 +1,15 @@
 """Easy images and small networks that several of the files with tests of the estimator share."""
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback
+from skorch.helper import predefined_split
 
 from skcnn import ConvNetClassifier
+from skcnn._batches import ImageDataset
+from skcnn._network import build_network
+from skcnn._prediction import Plan, run_images
+from skcnn._training import ClassifierNet
 
 
 def stripes(n=120, n_classes=3, size=8, channels=3, seed=0, noise=40):
@@ -50,3 +56,54 @@ class Spy(Callback):
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         self.training_, self.validation_ = dataset_train, dataset_valid
+
+
+# The labels of the fixture `images`.
+CODES = np.arange(60) % 3
+
+
+def make_net(seed=0, network=None, **options):
+    """A net whose initial weights the seed decides, on images of 8x8 pixels in colour."""
+    network = {"filters": (4,), "normalization": None, "head": "average"} | (network or {})
+    options = {
+        "optimizer": torch.optim.SGD,
+        "criterion__reduction": "none",
+        "lr": 0.1,
+        "batch_size": 16,
+        "max_epochs": 2,
+        "plan": Plan(25),
+        "device": "cpu",
+        **options,
+    }
+    net = ClassifierNet(
+        build_network,
+        module__image_shape=(8, 8, 3),
+        module__n_classes=3,
+        module__mean=[100.0] * 3,
+        module__scale=[70.0] * 3,
+        **{f"module__{name}": value for name, value in network.items()},
+        **options,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return net.initialize()
+
+
+def train(net, images, weight=None, validation=None, seed=1):
+    """Train a net on all of the images; some may be watched as well."""
+    if validation is not None:
+        net.set_params(train_split=predefined_split(validation))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return net.partial_fit(ImageDataset(images, CODES[: len(images)], weight), None)
+
+
+def logits_of(net, images):
+    with torch.inference_mode():
+        return net.module_.eval()(torch.tensor(images))
+
+
+def outputs_of(net, images, layer=None, **plan):
+    """What predictions are made from, by a plan of one's own where one is given."""
+    plan = Plan(**plan) if plan else net.plan
+    return run_images(net.module_, images, torch.device(net.device), plan, layer)

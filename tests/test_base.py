@@ -8,7 +8,6 @@ import torch
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier
-from skcnn._base import own_random_state
 
 
 def classifier(**options):
@@ -108,16 +107,6 @@ def test_a_random_state_of_ones_own_is_moved_on_as_scikit_learn_does(images, lab
     rng = np.random.RandomState(0)
     first = weights(classifier(random_state=rng).fit(images, labels))
     assert not torch.equal(weights(classifier(random_state=rng).fit(images, labels)), first)
-
-
-def test_own_random_state_makes_fresh_generators():
-    state = np.random.get_state()[1].copy()
-    first, second = own_random_state(None), own_random_state(None)
-    assert first.randint(2**31) != second.randint(2**31)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
-    rng = np.random.RandomState(0)
-    assert own_random_state(rng) is rng
-    assert own_random_state(5).randint(2**31) == np.random.RandomState(5).randint(2**31)
 
 
 class Stop(Callback):

@@ -1,6 +1,7 @@
 """Whole batches out of a data set."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Subset
 
+from skcnn import _batches
 from skcnn._batches import Batches, ImageDataset
 from skcnn._images import Images
 
@@ -148,3 +150,102 @@ def test_a_data_set_is_as_long_as_its_images():
     assert len(dataset(7)) == 7
     X, y = dataset(7)[3]
     assert (X.item(), y) == (3, 3)
+
+
+# ---------------------------------------------------------------- where the images lie
+
+
+def everything(batches):
+    """All that an epoch yields, as lists."""
+    return [
+        (X.flatten().tolist(), y.tolist(), getattr(y, "sample_weight", y).tolist())
+        for X, y in batches
+    ]
+
+
+@given(n=st.integers(1, 40), batch_size=st.integers(1, 15), weight=st.booleans())
+@pytest.mark.parametrize("where", ["resident", "ahead"])
+def test_wherever_the_images_lie_the_batches_are_the_same(where, n, batch_size, weight):
+    data = Subset(dataset(50, weight=weight), list(range(49, 49 - n, -1)))
+
+    def epochs():
+        given = training(data, batch_size), Batches(data, batch_size, device=CPU)
+        return [everything(batches) for batches in given]
+
+    here = epochs()
+
+    def source(rows, device, resident):
+        if where == "resident":
+            return _batches._Resident(rows, device)
+        staged = _batches._Staged(rows, device)
+        staged.ahead = True
+        return staged
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_batches, "_source", source)
+        assert epochs() == here
+
+
+def test_a_data_set_is_copied_to_a_device_in_parts(monkeypatch):
+    monkeypatch.setattr(_batches, "_COPIED_BYTES", 12)
+    rows = _batches._Rows(dataset(20, weight=True), np.arange(19, 2, -1), 17)
+    images, labels, weight = _batches._Resident(rows, CPU).tensors
+    assert images.flatten().tolist() == labels.tolist() == list(range(19, 2, -1))
+    np.testing.assert_allclose(weight, labels / 10)
+
+
+@pytest.mark.parametrize(
+    ("free", "resident", "kind"),
+    [
+        (10**6, True, _batches._Resident),
+        (None, True, _batches._Resident),
+        (10, True, _batches._Staged),
+        (10**6, False, _batches._Staged),
+    ],
+    ids=["fits", "unknown", "too_large", "once"],
+)
+def test_a_data_set_goes_to_a_device_where_it_fits(free, resident, kind, monkeypatch):
+    made = []
+    monkeypatch.setattr(_batches, "free_bytes", lambda device: free)
+    for name in ("_Resident", "_Staged"):
+        original = getattr(_batches, name)
+        monkeypatch.setattr(
+            _batches, name, lambda rows, device, original=original: made.append(original)
+        )
+    _batches._source(_batches._Rows(dataset(20), None, 20), torch.device("cuda"), resident)
+    assert made == [kind]
+
+
+def test_large_files_are_read_ahead_and_what_lies_in_memory_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(_batches, "_LARGE_FILE", 1000)
+    path = tmp_path / "images"
+    X = np.random.RandomState(0).randint(256, size=(40, 4, 4, 3)).astype(np.uint8)
+    X.tofile(path)
+    mapped = np.memmap(path, dtype=np.uint8, mode="r", shape=X.shape)
+    views = [mapped, mapped[::-1], np.asarray(mapped).reshape(40, -1).reshape(X.shape)]
+    for images in [*views, *map(Images, views)]:
+        batches = Batches(ImageDataset(images, np.arange(40)), 8, device=CPU)
+        assert batches._source.ahead
+        np.testing.assert_array_equal(torch.cat([x for x, _ in batches]), images[np.arange(40)])
+    for images in [X, Images(X), mapped[:20]]:
+        monkeypatch.setattr(_batches, "_LARGE_FILE", 1000 if images is X else 2000)
+        assert not Batches(ImageDataset(images), 8, device=CPU)._source.ahead
+
+
+def test_what_fails_ahead_fails_when_its_turn_comes():
+    def fail():
+        raise OSError("the disk is gone")
+
+    items = _batches._ahead([lambda: 1, lambda: 2, fail, lambda: 4])
+    assert next(items) == 1
+    assert next(items) == 2
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(items)
+
+
+def test_reading_ahead_ends_with_the_reader():
+    before = threading.active_count()
+    items = _batches._ahead([lambda: 1] * 100)
+    assert next(items) == 1
+    items.close()
+    assert threading.active_count() == before

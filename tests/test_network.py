@@ -1,5 +1,6 @@
 """From parameters to a torch network."""
 
+import copy
 import functools
 import re
 
@@ -11,9 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from skcnn._layers import Dropout, ImageNetwork, Residual
 from skcnn._network import (
-    ImageNetwork,
-    ResidualBlock,
     build_layers,
     build_network,
     last_linear,
@@ -64,7 +64,7 @@ def test_layers_stand_in_the_order_of_the_parameters():
     kinds = [type(layer).__name__ for layer in layers.modules() if not len([*layer.children()])]
     assert kinds == [
         *("Conv2d", "BatchNorm2d", "ELU", "AvgPool2d", "Dropout"),
-        *("Conv2d", "ELU", "Conv2d", "ELU", "MaxPool2d"),
+        *("Conv2d", "ELU", "Conv2d", "MaxPool2d", "ELU"),
         *("AdaptiveMaxPool2d", "Flatten", "Dropout"),
         *("Linear", "ELU", "Linear", "ELU", "Linear"),
     ]
@@ -226,12 +226,40 @@ def test_values_are_those_of_their_blocks():
     # The last of the second block is the shortcut.
     assert convs == [[1], [3, 3, 1], [5]]
     assert [p.kernel_size for p in layers_of(layers, nn.MaxPool2d)] == [(4, 4), (2, 2)]
-    assert [isinstance(layers[i][0], ResidualBlock) for i in range(3)] == [False, True, False]
+    assert [isinstance(layers[i][0], Residual) for i in range(3)] == [False, True, False]
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_pooling_before_or_after_an_activation_comes_to_the_same(activation, residual):
+    layers = build_layers(
+        (8, 8, 3),
+        2,
+        filters=(4,),
+        activation=activation,
+        residual=residual,
+        normalization="batch",
+        head="flatten",
+    )
+    kinds = [type(layer) for layer in layers.block1]
+    rises = activation not in ("gelu", "silu")
+    assert (kinds.index(nn.MaxPool2d) == len(kinds) - 2) == rises
+    # In the order of the textbook, the network is the same function with the same gradients.
+    textbook = copy.deepcopy(layers)
+    pool, act = layers.block1[-2:] if rises else layers.block1[-2:][::-1]
+    textbook.block1[-2], textbook.block1[-1] = act, pool
+    x = torch.randn(6, 3, 8, 8)
+    outputs = [network.train()(x) for network in (layers, textbook)]
+    torch.testing.assert_close(*outputs, rtol=0, atol=0)
+    for logits in outputs:
+        logits.square().sum().backward()
+    for one, other in zip(layers.parameters(), textbook.parameters()):
+        torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=0)
 
 
 def test_dropout_of_a_block_stands_behind_its_pooling_and_the_last_behind_the_head():
     layers = build_layers((8, 8, 3), 2, filters=(2, 2, 2), dropout=(0.1, 0.2, 0.3))
-    assert [type(b[-1]) for b in layers[:3]] == [nn.Dropout, nn.Dropout, nn.MaxPool2d]
+    assert [type(b[-1]) for b in layers[:3]] == [Dropout, Dropout, nn.ReLU]
     assert (layers.block1[-1].p, layers.block2[-1].p, layers.dropout.p) == (0.1, 0.2, 0.3)
     names = [name for name, _ in layers.named_children()]
     assert names == ["block1", "block2", "block3", "flatten", "dropout", "output"]
@@ -256,9 +284,10 @@ def test_a_residual_block_adds_its_input_before_the_last_activation(width):
         pool=None,
         normalization="batch",
     ).train()
-    block = layers.block1[0]
+    block, last = layers.block1
     first, norm1, act, second, norm2 = block.convolutions
     assert isinstance(act, nn.Tanh)
+    assert isinstance(last, nn.Tanh)
     x = torch.randn(4, 2, 5, 5)
 
     def normalised(x, norm):
@@ -273,7 +302,7 @@ def test_a_residual_block_adds_its_input_before_the_last_activation(width):
         assert n_parameters(block.shortcut) == 0
     else:
         shortcut = torch.einsum("oi,nihw->nohw", block.shortcut.weight[:, :, 0, 0], x)
-    torch.testing.assert_close(block(x), torch.tanh(residual + shortcut))
+    torch.testing.assert_close(block(x), residual + shortcut)
 
 
 POOLED_AWAY = {

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skcnn import ConvNetClassifier
-from skcnn._optimization import SCHEDULES, StopEarly, decays_weights, rate_factor
+from skcnn._optimization import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Rates,
+    StopEarly,
+    decays_weights,
+    prepare_recording,
+    rate_factor,
+)
 
 STEPS = st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
 
@@ -114,3 +122,61 @@ def test_stopping_waits_for_patience_and_restores_the_lowest(losses, patience, t
     stopper.on_train_end(net)
     assert (stopped, stopper.best_epoch_) == (stops, best)
     assert net.module_.weight.item() == (best or stopped)
+
+
+# ---------------------------------------------------------------- learning rates
+
+
+def optimizer_with(*rates, kind=torch.optim.SGD, **options):
+    groups = [{"params": [torch.nn.Parameter(torch.ones(2))], "lr": rate} for rate in rates]
+    return kind(groups, **options)
+
+
+@pytest.mark.parametrize("device", [None, torch.device("cpu")], ids=["numbers", "on_device"])
+@pytest.mark.parametrize("schedule", [*SCHEDULES, None])
+def test_rates_follow_the_schedule_and_are_restored(schedule, device):
+    optimizer = optimizer_with(0.1, 0.02)
+    rates = Rates(optimizer, schedule, device)
+    tensors = [group["lr"] for group in optimizer.param_groups]
+    rates.begin(10)
+    for step in range(10):
+        rates.advance()
+        factor = rate_factor(schedule, step, 10)
+        found = [float(group["lr"]) for group in optimizer.param_groups]
+        assert found == pytest.approx([0.1 * factor, 0.02 * factor])
+        assert rates.taken == pytest.approx(0.1 * factor)
+    if device is not None:
+        # In the same memory all the time, where recorded steps look for them.
+        assert all(g["lr"] is tensor for g, tensor in zip(optimizer.param_groups, tensors))
+    rates.restore()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.02]
+
+
+def test_the_rate_noted_is_the_one_that_the_step_took():
+    optimizer = optimizer_with(0.1)
+    rates = Rates(optimizer, None)
+    rates.begin(2)
+    rates.advance()
+    optimizer.param_groups[0]["lr"] = 0.05
+    assert rates.taken == 0.1
+    rates.advance()
+    assert rates.taken == 0.05
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_by_name_can_be_recorded_on_a_gpu_and_nowhere_else(name):
+    kind, settings = OPTIMIZERS[name]
+    optimizer = optimizer_with(0.1, kind=kind, **settings)
+    assert prepare_recording(optimizer, torch.device("cuda"))
+    group = optimizer.param_groups[0]
+    assert group.get("capturable", True)
+    # Trained on a GPU and opened on a CPU, it goes on there.
+    assert not prepare_recording(optimizer, torch.device("cpu"))
+    assert not group.get("capturable", False)
+
+
+def test_of_other_optimizers_it_is_not_known_whether_they_can_be_recorded():
+    class Own(torch.optim.SGD):
+        pass
+
+    assert not prepare_recording(optimizer_with(0.1, kind=Own), torch.device("cuda"))

@@ -103,7 +103,9 @@ WRONG = {
     "warm_start": [None, "no"],
     "callbacks": ["early_stopping", 3],
     "device": [0, None],
-    "precision": ["float16", None, torch.float32],
+    "precision": ["float64", None, torch.float32],
+    "compile": ["yes", None],
+    "deterministic": ["yes", None],
     "random_state": ["0", -1, 0.5],
     "verbose": ["no", -1],
 }

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from skcnn._network import ImageNetwork, build_network
+from skcnn._layers import ImageNetwork
+from skcnn._network import build_network
 from skcnn._summary import summarize
 
 
@@ -28,12 +29,12 @@ def test_the_table_names_each_layer():
         "--------------------------------------------------",
         "block1.0     Conv2d       8 x 6 x 4            108",
         "block1.1     BatchNorm2d  8 x 6 x 4              8",
-        "block1.2     ReLU         8 x 6 x 4              0",
-        "block1.3     MaxPool2d    4 x 3 x 4              0",
+        "block1.2     MaxPool2d    4 x 3 x 4              0",
+        "block1.3     ReLU         4 x 3 x 4              0",
         "block2.0     Conv2d       4 x 3 x 10           360",
         "block2.1     BatchNorm2d  4 x 3 x 10            20",
-        "block2.2     ReLU         4 x 3 x 10             0",
-        "block2.3     MaxPool2d    2 x 1 x 10             0",
+        "block2.2     MaxPool2d    2 x 1 x 10             0",
+        "block2.3     ReLU         2 x 1 x 10             0",
         "flatten      Flatten      20                     0",
         "dropout      Dropout      20                     0",
         "dense1       Linear       7                    147",

@@ -1,76 +1,20 @@
 """The skorch net: schedule, epochs, losses, precision, outputs."""
 
+import copy
+import pickle
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from _helpers import CODES, logits_of, make_net, outputs_of, train
 from skorch.callbacks import Callback
-from skorch.helper import predefined_split
 from torch import nn
 from torch.nn import functional as F
 
 from skcnn._batches import ImageDataset
-from skcnn._network import build_network
 from skcnn._optimization import OPTIMIZERS, SCHEDULES, rate_factor
-from skcnn._training import ClassifierNet, prediction_batches
-
-
-@given(
-    st.tuples(st.integers(1, 2000), st.integers(1, 2000), st.integers(1, 4)),
-    st.integers(0, 10**12),
-)
-def test_prediction_batches_hold_an_image_at_least(image_shape, multiply_adds):
-    size, fill = prediction_batches(image_shape, multiply_adds)
-    assert 1 <= size <= 512
-    # Only where the network is small are batches filled, and then with little work.
-    assert fill == (multiply_adds <= 250_000)
-    assert not fill or size * multiply_adds <= 4_000_000
-    assert fill or size == 1 or size * image_shape[0] * image_shape[1] <= 2**18
-
-
-CODES = np.arange(60) % 3
-
-
-def make_net(seed=0, network=None, **options):
-    """A net whose initial weights the seed decides, on images of 8x8 pixels in colour."""
-    network = {"filters": (4,), "normalization": None, "head": "average"} | (network or {})
-    options = {
-        "optimizer": torch.optim.SGD,
-        "criterion__reduction": "none",
-        "lr": 0.1,
-        "batch_size": 16,
-        "max_epochs": 2,
-        "prediction_batch_size": 25,
-        "device": "cpu",
-        **options,
-    }
-    net = ClassifierNet(
-        build_network,
-        module__image_shape=(8, 8, 3),
-        module__n_classes=3,
-        module__mean=[100.0] * 3,
-        module__scale=[70.0] * 3,
-        **{f"module__{name}": value for name, value in network.items()},
-        **options,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return net.initialize()
-
-
-def train(net, images, weight=None, validation=None, seed=1):
-    """Train a net on all of the images; some may be watched as well."""
-    if validation is not None:
-        net.set_params(train_split=predefined_split(validation))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return net.partial_fit(ImageDataset(images, CODES[: len(images)], weight), None)
-
-
-def logits_of(net, images):
-    with torch.inference_mode():
-        return net.module_.eval()(torch.tensor(images))
+from skcnn._training import ClassifierNet
 
 
 def same_weights(net, other):
@@ -81,7 +25,7 @@ def same_weights(net, other):
 def test_a_net_learns(images):
     net = train(make_net(max_epochs=15, network={"normalization": "batch"}), images)
     assert net.history[-1, "train_loss"] < 0.5 * net.history[0, "train_loss"]
-    assert np.mean(net.outputs(images).argmax(1) == CODES) > 0.9
+    assert np.mean(outputs_of(net, images).argmax(1) == CODES) > 0.9
 
 
 # Rates so small that the weights stay as they are.
@@ -323,60 +267,6 @@ def test_a_loss_that_is_not_finite_stops_training_with_the_epoch_named(hooks, im
     assert [group["lr"] for group in net.optimizer_.param_groups] == [1e30, 1e30]
 
 
-@pytest.mark.parametrize("size", [1, 7, 60, 512])
-def test_outputs_are_those_of_the_network(size, images):
-    net = make_net(prediction_batch_size=size)
-    outputs = net.outputs(images)
-    assert (outputs.shape, outputs.dtype) == ((60, 3), np.float32)
-    np.testing.assert_allclose(outputs, logits_of(net, images), rtol=1e-5, atol=1e-6)
-
-
-def test_outputs_of_a_single_batch_are_those_of_the_network_bit_for_bit(images):
-    net = make_net(prediction_batch_size=60)
-    np.testing.assert_array_equal(net.outputs(images), logits_of(net, images))
-
-
-@pytest.mark.parametrize("fill", [False, True], ids=["as_they_come", "filled"])
-def test_outputs_before_a_layer_are_what_goes_into_it(fill, images):
-    net = make_net(fill_batches=fill, network={"dense_units": 6})
-    layers = net.module_.layers
-    features = net.outputs(images, layers.output)
-    assert features.shape == (60, 6)
-    with torch.inference_mode():
-        logits = layers.output(torch.tensor(features))
-    np.testing.assert_allclose(logits, net.outputs(images), rtol=1e-5, atol=1e-6)
-    assert not layers.output._forward_pre_hooks
-
-
-def test_outputs_are_made_without_dropout_and_with_the_statistics_of_training(images):
-    net = train(make_net(network={"normalization": "batch", "dropout": 0.5}), images)
-    net.module_.train()
-    first = net.outputs(images)
-    np.testing.assert_array_equal(net.outputs(images), first)
-    np.testing.assert_allclose(net.outputs(images[:1]), first[:1], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "network",
-    [
-        {},
-        {"filters": (5, 7), "normalization": "batch"},
-        {"filters": (8, 16), "head": "flatten"},
-        {"filters": (10,), "dense_units": 10},
-    ],
-    ids=["one_block", "two_blocks", "flatten", "dense"],
-)
-def test_in_filled_batches_the_company_makes_no_difference(network, images):
-    net = make_net(fill_batches=True, prediction_batch_size=16, network=network)
-    together = net.outputs(images)
-    np.testing.assert_allclose(together, logits_of(net, images), rtol=1e-4, atol=1e-5)
-    for number in range(0, 60, 7):
-        np.testing.assert_array_equal(net.outputs(images[[number]])[0], together[number])
-    backwards = net.outputs(images[::-1])[::-1]
-    np.testing.assert_array_equal(backwards, together)
-    np.testing.assert_array_equal(net.outputs(images[5:40]), together[5:40])
-
-
 def test_low_precision_differs_slightly(images):
     def losses(precision):
         net = train(make_net(precision=precision, max_epochs=3), images)
@@ -388,18 +278,54 @@ def test_low_precision_differs_slightly(images):
     np.testing.assert_allclose(low, full, rtol=0.02)
     # Weights and outputs have full precision all the same.
     assert {p.dtype for p in low_net.module_.parameters()} == {torch.float32}
-    outputs = low_net.outputs(images)
+    outputs = outputs_of(low_net, images)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, logits_of(low_net, images), rtol=1e-5, atol=1e-6)
     assert np.any(outputs != torch.tensor(outputs).bfloat16().float().numpy())
 
 
-def test_validation_is_in_full_precision(images):
+class Gradients(Callback):
+    """Notes the largest gradients of the last batch."""
+
+    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+        self.seen = [p.grad.abs().max().item() for _, p in named_parameters]
+
+
+@pytest.mark.parametrize("hooks", [False, True], ids=["fast", "hooks"])
+def test_half_precision_scales_its_gradients_and_nobody_sees_it(hooks, images):
+    spies = [Gradients(), Gradients()]
+    nets = [
+        train(
+            make_net(precision=precision, max_epochs=3, callbacks=[("spy", spy)] if hooks else []),
+            images,
+        )
+        for precision, spy in zip((torch.float32, torch.float16), spies)
+    ]
+    full, half = nets
+    np.testing.assert_allclose(
+        half.history[:, "train_loss"], full.history[:, "train_loss"], rtol=0.02
+    )
+    assert not same_weights(full, half)
+    assert half.scaler_.get_scale() > 1
+    if hooks:
+        np.testing.assert_allclose(spies[1].seen, spies[0].seen, rtol=0.1)
+    # The scale is kept for when training goes on.
+    scale = half.scaler_.get_scale()
+    again = pickle.loads(pickle.dumps(half))
+    assert again.scaler_.get_scale() == scale
+    train(again, images)
+    assert again.history[-1, "train_loss"] < half.history[-1, "train_loss"]
+
+
+def test_validation_is_in_the_precision_of_training(images):
     net = make_net(**STILL, precision=torch.bfloat16)
-    expected = F.cross_entropy(logits_of(net, images), torch.tensor(CODES)).item()
+    full = F.cross_entropy(logits_of(net, images), torch.tensor(CODES)).item()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = F.cross_entropy(logits_of(net, images).float(), torch.tensor(CODES)).item()
     train(net, images, validation=ImageDataset(images, CODES))
-    assert net.history[-1, "valid_loss"] == pytest.approx(expected, rel=1e-5)
-    assert net.history[-1, "train_loss"] != pytest.approx(expected, rel=1e-6)
+    assert net.history[-1, "valid_loss"] == pytest.approx(low, rel=1e-6)
+    assert net.history[-1, "valid_loss"] != pytest.approx(full, rel=1e-6)
+    assert net.history[-1, "valid_loss"] == pytest.approx(full, rel=1e-2)
 
 
 def test_it_is_a_skorch_net(images):
@@ -415,6 +341,39 @@ def test_a_progress_bar_shows_the_figures(images, capsys):
     shown = capsys.readouterr().err
     assert "8/8" in shown
     assert all(name in shown for name in ("epoch=2", "train_loss=", "valid_loss=", "valid_acc="))
+
+
+class Store(Callback):
+    """Stores the net in mid-training, as `Checkpoint` does."""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.stored = self.copied = None
+        self.stored, self.copied = pickle.dumps(net), copy.deepcopy(net)
+
+
+def test_a_net_can_be_stored_while_it_trains(images):
+    store = Store()
+    net = train(make_net(progress=True, callbacks=[("store", store)]), images)
+    for other in (pickle.loads(store.stored), store.copied):
+        assert same_weights(other, net)
+        assert not hasattr(other, "_run")
+        train(other, images)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch")
+def test_compiling_changes_the_speed_and_not_what_is_stored(images):
+    plain, compiled = (
+        train(make_net(is_compiled=compiled, network={"normalization": "batch"}), images)
+        for compiled in (False, True)
+    )
+    np.testing.assert_allclose(
+        compiled.history[:, "train_loss"], plain.history[:, "train_loss"], rtol=1e-3
+    )
+    assert compiled.module_.state_dict().keys() == plain.module_.state_dict().keys()
+    again = pickle.loads(pickle.dumps(compiled))
+    np.testing.assert_array_equal(outputs_of(again, images), outputs_of(compiled, images))
 
 
 def test_without_a_progress_bar_it_is_silent(images, capsys):

@@ -1,0 +1,147 @@
+"""Running images through a fitted network: in large batches, with one copy of the results back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from skcnn._batches import Batches, ImageDataset
+from skcnn._memory import free_bytes
+
+# As many pixels a batch as keep a prediction's largest feature maps near the caches of a CPU.
+_CPU_PIXELS = 2**17
+_CPU_IMAGES = 512
+# What a batch may take of the memory that is left on another device.
+_DEVICE_SHARE = 0.25
+_DEVICE_IMAGES = 2**14
+# Up to so many multiply-adds an image, filling a batch up to so many costs less than it takes
+# to call the network at all.
+_SMALL_NETWORK = 250_000
+_FILLED_WORK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How images are run through a network.
+
+    Attributes
+    ----------
+    batch_size : int
+        Images at once.
+    fill : bool
+        Whether smaller batches are filled up to that size.
+    """
+
+    batch_size: int
+    fill: bool = False
+
+
+def plan_batches(
+    image_shape: Sequence[int], multiply_adds: int, n_values: int, device: torch.device
+) -> Plan:
+    """Choose the size of batches for a network.
+
+    For other numbers of rows the libraries underneath take other paths, whose results differ in
+    the last bits. Small networks can afford to run batches of one size only, so that each image
+    gets the same outputs in whatever company it comes.
+
+    Parameters
+    ----------
+    image_shape : sequence of (height, width, channels)
+    multiply_adds : int
+        Of the network, for one image.
+    n_values : int
+        How many values its layers make of one image.
+    device : torch.device
+        Where it runs.
+
+    Examples
+    --------
+    >>> plan_batches((32, 32, 3), 15_000_000, 100_000, torch.device("cpu"))
+    Plan(batch_size=128, fill=False)
+    """
+    # Filling takes numbers in float64, which not every device has.
+    if multiply_adds <= _SMALL_NETWORK and device.type in ("cpu", "cuda"):
+        return Plan(min(_CPU_IMAGES, _FILLED_WORK // max(1, multiply_adds)), fill=True)
+    free = None if device.type == "cpu" else free_bytes(device)
+    if free is None:
+        size = min(_CPU_IMAGES, _CPU_PIXELS // (image_shape[0] * image_shape[1]))
+    else:
+        size = min(_DEVICE_IMAGES, int(_DEVICE_SHARE * free) // (4 * n_values))
+    return Plan(max(1, size))
+
+
+def run_images(
+    network: nn.Module,
+    images: Any,
+    device: torch.device,
+    plan: Plan,
+    layer: nn.Module | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return the logits of images or, where a layer is named, what goes into that layer.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From images (n, height, width, channels) to logits, on the device.
+    images : Images or ndarray of shape (n, height, width, channels)
+    device : torch.device
+    plan : Plan
+    layer : torch.nn.Module, default=None
+        A layer of the network.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, n_outputs), float32
+    """
+    batches = Batches(ImageDataset(images), plan.batch_size, device=device, resident=False)
+    size = plan.batch_size if plan.fill else 0
+    if network.training:
+        network.eval()
+    with torch.inference_mode(), _hooked(network, layer, exact=plan.fill) as taken:
+        logits = [network(_filled(batch, size)) for batch, _ in batches]
+    outputs = taken or logits
+    result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    array: npt.NDArray[np.float32] = result.float().cpu().numpy()
+    return array[: len(images)]
+
+
+@contextmanager
+def _hooked(network: nn.Module, layer: nn.Module | None, *, exact: bool) -> Iterator[list[Tensor]]:
+    """Collect what goes into a layer, and compute dense layers exactly where that is wanted."""
+    taken: list[Tensor] = []
+
+    def take(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        taken.append(inputs[0].flatten(1))
+
+    hooks = [] if layer is None else [layer.register_forward_pre_hook(take)]
+    if exact:
+        dense = [part for part in network.modules() if isinstance(part, nn.Linear)]
+        hooks += [part.register_forward_hook(_in_float64) for part in dense]
+    try:
+        yield taken
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _in_float64(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """Compute a dense layer once more, precisely.
+
+    The last bits of a matrix product in float32 depend on the place of a row among the others.
+    """
+    assert isinstance(layer, nn.Linear)
+    exact = inputs[0].double() @ layer.weight.double().T
+    if layer.bias is not None:
+        exact += layer.bias.double()
+    return exact.to(output.dtype)
+
+
+def _filled(batch: Tensor, size: int) -> Tensor:
+    missing = size - len(batch)
+    return batch if missing <= 0 else torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])

@@ -1,0 +1,107 @@
+"""What a skorch net holds on to during one call of fit."""
+
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from skcnn._augment import AUGMENTATIONS
+from skcnn._batches import Batches
+from skcnn._graphs import Graphed
+from skcnn._optimization import Rates, prepare_recording
+
+# Torch's own is so high that the first steps of every network are lost in finding a lower one.
+_FIRST_SCALE = 2.0**11
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+
+class Run:
+    """How the steps of one call of fit are taken, and what belongs to them.
+
+    Parameters
+    ----------
+    net : ClassifierNet
+    epochs : int
+
+    Attributes
+    ----------
+    batch_hooks : bool
+        Whether a callback wants to be called for every batch.
+    network : callable
+        What training runs images through: the network, or what was compiled of it.
+    rates : Rates
+    scaler : torch.amp.GradScaler or None
+        Scales the loss up where training computes in float16, whose small numbers are few.
+    step : callable
+        Takes one of the `inputs` of the batches and returns the loss of a step.
+    """
+
+    def __init__(self, net: Any, epochs: int) -> None:
+        self.net = net
+        self.epochs = epochs
+        self.batch_hooks = any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in net.callbacks_
+            for hook in _BATCH_HOOKS
+        )
+        device = torch.device(net.device)
+        self.scaler: torch.amp.GradScaler | None = None
+        if net.precision == torch.float16:
+            # It has found its scale when training goes on.
+            self.scaler = getattr(net, "scaler_", None) or torch.amp.GradScaler(
+                device.type, init_scale=_FIRST_SCALE
+            )
+            net.scaler_ = self.scaler
+        self.recorded = (
+            prepare_recording(net.optimizer_, device)
+            and net.is_recorded
+            and self.scaler is None
+            and not self.batch_hooks
+        )
+        self.rates = Rates(net.optimizer_, net.schedule, device if self.recorded else None)
+        self.network = torch.compile(net.module_) if net.is_compiled else net.module_
+        self.batches: Batches | None = None
+        self._bar: Any = None
+
+    def begin(self, batches: Batches) -> None:
+        """Get to know the batches, in the first epoch."""
+        if self.batches is not None:
+            return
+        self.batches = batches
+        n_steps = self.epochs * len(batches)
+        self.rates.begin(n_steps)
+        if self.net.progress:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=n_steps, desc="fit", unit="batch")
+        if not self.recorded:
+            self.step = self._load_and_step
+        elif set(batches.augment) <= set(AUGMENTATIONS.values()):
+            assert batches.draws is not None
+            self.step = Graphed(self._load_and_step, [batches.draws])
+        else:
+            # What other functions draw from, and decide by, is not known.
+            graphed = Graphed(self.net.step_on)
+            self.step = lambda *inputs: graphed(*batches.load(*inputs))
+
+    def _load_and_step(self, *inputs: Tensor) -> Tensor:
+        assert self.batches is not None
+        loss: Tensor = self.net.step_on(*self.batches.load(*inputs))
+        return loss
+
+    def tick(self) -> None:
+        """Count a batch."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def show(self, figures: dict[str, Any]) -> None:
+        """Put figures behind the progress bar."""
+        if self._bar is not None:
+            self._bar.set_postfix(figures)
+
+    def end(self) -> None:
+        """Leave the optimizer as it was, and the progress bar complete."""
+        self.rates.restore()
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,98 @@
+"""How the steps of a fit are taken: one by one, or recorded where a GPU can replay them."""
+
+import pytest
+import torch
+from _helpers import make_net
+from skorch.callbacks import Callback
+
+from skcnn import _run
+from skcnn._augment import flip
+from skcnn._batches import Batches, ImageDataset
+from skcnn._graphs import Graphed
+from skcnn._run import Run
+
+CPU = torch.device("cpu")
+
+
+class Batchwise(Callback):
+    def on_batch_end(self, net, **kwargs):
+        pass
+
+
+class Epochwise(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        pass
+
+
+@pytest.fixture
+def recordable(monkeypatch):
+    """Everything is as if the CPU were a GPU that can record work."""
+    monkeypatch.setattr(_run, "prepare_recording", lambda optimizer, device: True)
+
+
+def begun(images, augment=(), **options):
+    net = make_net(augment=augment, **options)
+    run = Run(net, epochs=3)
+    generator = torch.Generator().manual_seed(0)
+    data = ImageDataset(images, torch.arange(60).numpy() % 3)
+    run.begin(Batches(data, 16, device=CPU, generator=generator, augment=augment))
+    return net, run
+
+
+@pytest.mark.usefixtures("recordable")
+@pytest.mark.parametrize(
+    ("options", "recorded"),
+    [
+        ({"is_recorded": True}, True),
+        ({"is_recorded": True, "callbacks": [("epochs", Epochwise())]}, True),
+        ({"is_recorded": True, "augment": (flip,)}, True),
+        ({"is_recorded": False}, False),
+        ({"is_recorded": True, "callbacks": [("batches", Batchwise())]}, False),
+        ({"is_recorded": True, "precision": torch.float16}, False),
+    ],
+    ids=["plain", "epochs", "flip", "module", "batches", "half"],
+)
+def test_steps_are_recorded_where_nothing_else_happens_in_them(options, recorded, images):
+    net, run = begun(images, **options)
+    assert run.recorded == recorded
+    assert isinstance(run.step, Graphed) == recorded
+    # What changes from step to step is a number on the device, or it would be recorded as well.
+    rates = [group["lr"] for group in net.optimizer_.param_groups]
+    assert all(isinstance(rate, torch.Tensor) == recorded for rate in rates)
+    run.end()
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1]
+
+
+@pytest.mark.usefixtures("recordable")
+def test_what_augmentations_draw_from_is_recorded_with_them(images):
+    _, run = begun(images, augment=(flip,), is_recorded=True)
+    assert run.step.generators == [run.batches.draws]
+
+
+@pytest.mark.usefixtures("recordable")
+def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
+    called = []
+
+    def change(batch, generator):
+        called.append(len(batch))
+        return batch
+
+    monkeypatch.setattr(Graphed, "__call__", lambda self, *inputs: self.function(*inputs))
+    net, run = begun(images, augment=(flip, change), is_recorded=True)
+    assert not isinstance(run.step, Graphed)
+    net._run = run
+    net.module_.train()
+    for inputs in run.batches.inputs():
+        run.rates.advance()
+        assert run.step(*inputs).isfinite()
+    assert called == [16, 16, 16, 12]
+
+
+def test_nothing_is_recorded_on_a_cpu(images):
+    _, run = begun(images, is_recorded=True)
+    assert not run.recorded
+
+
+def test_the_number_of_steps_is_known_from_the_first_epoch(images):
+    _, run = begun(images)
+    assert run.rates.n_steps == 3 * 4
