@@ -17,6 +17,7 @@ from skorch.helper import predefined_split
 from skcnn._augment import AUGMENTATIONS
 from skcnn._batches import ImageDataset, choose_batch_size
 from skcnn._device import find_device, find_precision, gpu_algorithms
+from skcnn._history import as_frame, whole_epochs
 from skcnn._images import ImageShape, as_shape, check_images
 from skcnn._layers import ImageNetwork
 from skcnn._memory import kept_memory
@@ -43,8 +44,6 @@ _NETWORK_PARAMETERS = (
     "dropout",
     "head",
 )
-_HISTORY_NAMES = {"valid_acc": "valid_accuracy", "dur": "seconds"}
-_HISTORY_COLUMNS = ("train_loss", "valid_loss", "valid_accuracy", "lr", "seconds")
 
 
 class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -72,6 +71,12 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Where the network lies."""
         check_is_fitted(self, "net_")
         return torch.device(self.net_.device)
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """Figures of the training: one row an epoch."""
+        check_is_fitted(self, "net_")
+        return as_frame(self.net_.history)
 
     def transform(self, X: Any) -> npt.NDArray[np.float32]:
         """Return the features of images: what goes into the last layer of the network.
@@ -211,7 +216,7 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 net.partial_fit(training, None)
         self._multiply_adds = summary.multiply_adds
         self.net_ = net
-        self._note_history()
+        self._note_epochs()
 
     def _try_out(self, network: ImageNetwork, n_outputs: int) -> NetworkSummary:
         try:
@@ -262,38 +267,26 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         net.initialize()
         return net
 
-    def _note_history(self) -> None:
+    def _note_epochs(self) -> None:
         history = self.net_.history
-        rows = [row for row in history if "dur" in row]
+        rows = whole_epochs(history)
         if len(history) and "dur" not in history[-1]:
             warnings.warn(
                 f"Training was interrupted in epoch {len(history)}; the network is as the last "
                 "batch left it.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
-        figures = pd.DataFrame(
-            [
-                {
-                    _HISTORY_NAMES.get(name, name): value
-                    for name, value in row.items()
-                    if name != "batches" and not name.endswith(("_best", "_batch_count"))
-                }
-                for row in rows
-            ],
-            columns=None if rows else ["epoch"],
-        ).set_index("epoch")
-        others = [name for name in figures if name not in _HISTORY_COLUMNS]
-        self.history_ = figures.reindex(columns=[*_HISTORY_COLUMNS, *others])
         self.n_iter_ = len(rows)
-        self.loss_curve_ = self.history_["train_loss"].tolist()
+        self.loss_curve_ = [row["train_loss"] for row in rows]
 
     def _outputs(self, X: Any, layer: torch.nn.Module | None = None) -> npt.NDArray[np.float32]:
         """Logits of images, or what goes into a layer."""
         images, _ = check_images(self, X, reset=False, data_format=self.data_format)
-        net, device = self.net_, self.device_
-        n_at_once = min(len(images), net.plan.batch_size)
-        with compute_threads(device, self._multiply_adds * n_at_once), kept_memory():
+        net = self.net_
+        device = torch.device(net.device)
+        work = self._multiply_adds * min(len(images), net.plan.batch_size)
+        with compute_threads(device, work, training=False), kept_memory():
             return run_images(net.module_, images, device, net.plan, layer)
 
 

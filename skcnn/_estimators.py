@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import log_softmax, softmax
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._base import ImageEstimator
@@ -273,7 +273,6 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
         X: Any,
@@ -352,7 +351,6 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             del self.best_epoch_
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Go through a batch of data once, at the constant learning rate `lr`.
 

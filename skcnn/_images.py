@@ -19,7 +19,7 @@ _USUAL_CHANNELS = (1, 3, 4)
 # Statistics of this many images are as good as those of all of them, and bound what is read
 # of a memory map before training begins.
 _MAX_STATISTICS_ROWS = 10_000
-_STATISTICS_CHUNK_ROWS = 256
+_STATISTICS_CHUNK_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,9 @@ def check_images(
     if _given(y):
         X, labels = check_X_y(X, y, allow_nd=True, estimator=estimator)
     else:
-        X, labels = check_array(X, allow_nd=True, input_name=name, estimator=estimator), None
+        labels = None
+        if X.dtype.kind not in "biu" or not len(X):
+            X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     _check_range(X, name)
     if reset:
         # What validate_data, which takes no images, would do.

@@ -1,9 +1,11 @@
 """The layers that torch does not have, or not as fast."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _INT64_MIN = -(2**63)
 
@@ -32,7 +34,7 @@ class ImageNetwork(nn.Module):
         self.layers = layers
 
     def forward(self, images: Tensor) -> Tensor:
-        images = (images.to(self.mean.dtype) - self.mean) / self.scale
+        images = (images.to(self.mean.dtype) - self.mean).div_(self.scale)
         # Seen through permuted axes, channels-last memory is torch's channels_last layout.
         logits: Tensor = self.layers(images.permute(0, 3, 1, 2))
         return logits
@@ -58,6 +60,46 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.convolutions(x) + self.shortcut(x)
         return out
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """Max pooling as torch has it, but for the memory that it takes in training on a CPU.
+
+    Torch keeps the images that it has pooled until they are gone through backwards, though all
+    it asks them then is their shape.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        pooled: Tensor
+        trains = torch.is_grad_enabled() and input.requires_grad and input.device.type == "cpu"
+        if trains and not torch.compiler.is_compiling():
+            pooled = _MaxPool.apply(input, self.kernel_size)  # type: ignore[no-untyped-call]
+        else:
+            pooled = super().forward(input)
+        return pooled
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, window: tuple[int, int]) -> Tensor:
+        pooled: Tensor
+        pooled, places = torch.ops.aten.max_pool2d_with_indices(images, window)
+        ctx.save_for_backward(places)
+        ctx.window, ctx.shape, ctx.stride = window, images.shape, images.stride()
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        out = torch.empty_strided(ctx.shape, ctx.stride, dtype=gradient.dtype)
+        window = ctx.window
+        torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
+            # The second is where the images belong.
+            *(gradient, out, window, window, (0, 0), (1, 1), False, places),
+            grad_input=out,
+        )
+        return out, None
 
 
 class Dropout(nn.Dropout):

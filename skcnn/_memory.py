@@ -56,7 +56,11 @@ def _mallopt() -> Any:
         return None
     library = ctypes.CDLL(None)
     # Other C libraries have a mallopt too, whose numbers mean something else.
-    return library.mallopt if hasattr(library, "gnu_get_libc_version") else None
+    if not hasattr(library, "gnu_get_libc_version"):
+        return None
+    # What is free now, all the imports have left in bits too small to be of use.
+    library.malloc_trim(0)
+    return library.mallopt
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -4,22 +4,23 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from skcnn._layers import Dropout, ImageNetwork, Residual
+from skcnn._layers import Dropout, ImageNetwork, MaxPool2d, Residual
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
-POOLS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLS: dict[str, type[nn.Module]] = {"max": MaxPool2d, "average": nn.AvgPool2d}
 GLOBAL_POOLS: dict[str, type[nn.Module]] = {
     "max": nn.AdaptiveMaxPool2d,
     "average": nn.AdaptiveAvgPool2d,

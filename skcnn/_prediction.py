@@ -14,7 +14,7 @@ from skcnn._batches import Batches, ImageDataset
 from skcnn._memory import free_bytes
 
 # As many pixels a batch as keep a prediction's largest feature maps near the caches of a CPU.
-_CPU_PIXELS = 2**17
+_CPU_PIXELS = 2**18
 _CPU_IMAGES = 512
 # What a batch may take of the memory that is left on another device.
 _DEVICE_SHARE = 0.25
@@ -63,7 +63,7 @@ def plan_batches(
     Examples
     --------
     >>> plan_batches((32, 32, 3), 15_000_000, 100_000, torch.device("cpu"))
-    Plan(batch_size=128, fill=False)
+    Plan(batch_size=256, fill=False)
     """
     # Filling takes numbers in float64, which not every device has.
     if multiply_adds <= _SMALL_NETWORK and device.type in ("cpu", "cuda"):
@@ -99,16 +99,26 @@ def run_images(
     -------
     outputs : ndarray of shape (n, n_outputs), float32
     """
-    batches = Batches(ImageDataset(images), plan.batch_size, device=device, resident=False)
     size = plan.batch_size if plan.fill else 0
     if network.training:
         network.eval()
     with torch.inference_mode(), _hooked(network, layer, exact=plan.fill) as taken:
-        logits = [network(_filled(batch, size)) for batch, _ in batches]
+        batches = _batches(images, plan.batch_size, device)
+        logits = [network(_filled(batch, size)) for batch in batches]
     outputs = taken or logits
     result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     array: npt.NDArray[np.float32] = result.float().cpu().numpy()
     return array[: len(images)]
+
+
+def _batches(images: Any, size: int, device: torch.device) -> Iterator[Tensor]:
+    if device.type != "cpu":
+        staged = Batches(ImageDataset(images), size, device=device, resident=False)
+        yield from (batch for batch, _ in staged)
+        return
+    for start in range(0, len(images), size):
+        # Without a copy, unless nobody may write to them: torch warns of tensors like that.
+        yield torch.from_numpy(np.require(images[start : start + size], requirements=["C", "W"]))
 
 
 @contextmanager

@@ -13,8 +13,10 @@ import filelock
 import joblib
 import torch
 
-# Below this many multiply-adds a batch, a second thread costs about what it brings.
-_SINGLE_THREAD_WORK = 64_000_000
+# Below this many multiply-adds a batch, a second thread costs about what it brings, in a step of
+# training and in a prediction.
+_SINGLE_THREAD_STEP = 64_000_000
+_SINGLE_THREAD_PREDICTION = 8_000_000
 # Batches of ordinary size keep no more threads than this busy.
 _MAX_THREADS = 16
 _THREADS_VARIABLE = "SKCNN_NUM_THREADS"
@@ -23,7 +25,7 @@ _fits_in_this_process = threading.RLock()
 _held = threading.local()
 
 
-def n_threads(multiply_adds: int) -> int:
+def n_threads(multiply_adds: int, *, training: bool) -> int:
     """Threads for batches of so many multiply-adds.
 
     It depends on the job and the machine, never on how many processes share the machine:
@@ -32,7 +34,8 @@ def n_threads(multiply_adds: int) -> int:
 
     The environment variable SKCNN_NUM_THREADS sets the number for large batches.
     """
-    return 1 if multiply_adds < _SINGLE_THREAD_WORK else _max_threads()
+    least = _SINGLE_THREAD_STEP if training else _SINGLE_THREAD_PREDICTION
+    return 1 if multiply_adds < least else _max_threads()
 
 
 def _max_threads() -> int:
@@ -57,14 +60,16 @@ def _n_cores() -> int:
 
 
 @contextmanager
-def compute_threads(device: torch.device, multiply_adds: int) -> Iterator[None]:
+def compute_threads(
+    device: torch.device, multiply_adds: int, *, training: bool = True
+) -> Iterator[None]:
     """Compute with the threads that the work is worth, and leave the setting as it was.
 
     Work for several threads wants the whole machine. Where several fits run at once, in
     threads or in the worker processes of one parent, such fits take turns: threads of two
     processes on the same cores wait for each other many times longer than they compute.
     """
-    threads = n_threads(multiply_adds)
+    threads = n_threads(multiply_adds, training=training)
     before = torch.get_num_threads()
     with _turn(alone=device.type == "cpu" and threads > 1):
         torch.set_num_threads(threads)

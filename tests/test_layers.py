@@ -1,12 +1,14 @@
 """The layers that torch does not have."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcnn._layers import Dropout
+from skcnn._layers import Dropout, MaxPool2d
 
 
 @given(
@@ -60,3 +62,33 @@ def test_gradients_flow_where_values_do():
 def test_where_nothing_is_to_be_dropped_nothing_changes(rate, training):
     x = torch.rand(100)
     assert torch.equal(Dropout(rate).train(training)(x), x)
+
+
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.sampled_from([torch.channels_last, torch.contiguous_format]),
+    st.sampled_from([torch.float32, torch.bfloat16]),
+)
+def test_pooling_is_that_of_torch_and_so_are_its_gradients(shape, window, layout, dtype):
+    window = tuple(min(w, s) for w, s in zip(window, shape[2:]))
+    # Small whole numbers, so that the largest of a window is often there twice.
+    images = torch.randint(0, 4, shape).to(dtype=dtype, memory_format=layout).requires_grad_()
+    pooled, expected = MaxPool2d(window)(images), torch.nn.MaxPool2d(window)(images)
+    assert torch.equal(pooled, expected)
+    assert pooled.stride() == expected.stride()
+    weight = torch.rand(pooled.shape).to(dtype)
+    gradients = [torch.autograd.grad((p * weight).sum(), images)[0] for p in (pooled, expected)]
+    assert torch.equal(*gradients)
+    assert gradients[0].stride() == gradients[1].stride()
+
+
+def test_pooling_lets_go_of_the_images():
+    images = torch.rand(4, 3, 8, 8, requires_grad=True)
+    copied = images * 1
+    gone = weakref.ref(copied)
+    pooled = MaxPool2d(2)(copied)
+    del copied
+    assert gone() is None
+    pooled.sum().backward()
+    assert images.grad.sum() == pooled.numel()

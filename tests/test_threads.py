@@ -21,24 +21,31 @@ SMALL, LARGE = 1, 10**12
 
 def test_small_batches_get_one_thread_whatever_is_wished(monkeypatch):
     monkeypatch.setenv("SKCNN_NUM_THREADS", "5")
-    assert n_threads(SMALL) == 1
-    assert n_threads(LARGE) == 5
+    assert n_threads(SMALL, training=True) == 1
+    assert n_threads(LARGE, training=True) == 5
+
+
+def test_a_prediction_gets_more_threads_sooner_than_a_step(monkeypatch):
+    monkeypatch.setenv("SKCNN_NUM_THREADS", "5")
+    work = 16_000_000
+    assert (n_threads(work, training=True), n_threads(work, training=False)) == (1, 5)
+    assert n_threads(SMALL, training=False) == 1
 
 
 def test_large_batches_get_the_cores_of_the_machine(monkeypatch):
     monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
-    threads = n_threads(LARGE)
+    threads = n_threads(LARGE, training=True)
     assert 1 <= threads <= min(16, os.cpu_count())
     # In how many ways the machine is shared makes no difference.
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
-    assert n_threads(LARGE) == threads
+    assert n_threads(LARGE, training=True) == threads
 
 
 @pytest.mark.parametrize("wished", ["0", "-1", "two", "", "1.5", "²"], ids=repr)
 def test_a_wrong_number_of_threads_is_refused(wished, monkeypatch):
     monkeypatch.setenv("SKCNN_NUM_THREADS", wished)
     with pytest.raises(ValueError, match=f"SKCNN_NUM_THREADS='{wished}' is not a number of thre"):
-        n_threads(LARGE)
+        n_threads(LARGE, training=True)
 
 
 @pytest.fixture
@@ -187,7 +194,7 @@ def test_worker_processes_take_turns_with_large_work(tmp_path, monkeypatch):
 def test_a_limit_on_openmp_is_one_on_large_batches():
     code = (
         "import os; from skcnn._threads import n_threads;"
-        "print(os.environ['SKCNN_NUM_THREADS'], n_threads(10**12))"
+        "print(os.environ['SKCNN_NUM_THREADS'], n_threads(10**12, training=True))"
     )
     environment = {k: v for k, v in os.environ.items() if k != "SKCNN_NUM_THREADS"}
     run = subprocess.run(
@@ -212,4 +219,4 @@ def test_limits_as_openmp_reads_them(openmp, own, threads, monkeypatch):
         monkeypatch.delenv("SKCNN_NUM_THREADS")
     monkeypatch.setenv("OMP_NUM_THREADS", openmp)
     fresh = runpy.run_path(_threads.__file__)
-    assert fresh["n_threads"](LARGE) == threads
+    assert fresh["n_threads"](LARGE, training=True) == threads
