@@ -1,30 +1,25 @@
 """Accuracy on CIFAR-100's ecology categories, over several seeds.
 
     python benchmarks/accuracy.py JOB [--data DIR] [--seeds N] [--categories ecology56]
+                                      [--epochs N] [--precision float32]
 
 JOB is "lesson", the lecture's network and training as in examples/cifar100_ecology.py, or
 "default", ConvNetClassifier() without any parameter. Both fit all training images and are
-scored once on the test images. Prints a table row, and writes results/accuracy_JOB.json.
+scored once on the test images. Prints a table row, and writes results/accuracy_JOB.json. With
+--epochs or --precision the file's name holds them too.
 """
 
 import argparse
-import json
-import os
-import platform
-import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from contestants import LESSON
+from reporting import describe_machine, store, versions
 
 from skcnn import ConvNetClassifier
 from skcnn.datasets import fetch_cifar100
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "examples"))
-from cifar100_ecology import LESSON  # noqa: E402  (found only with the line above)
 
 JOBS = {"lesson": LESSON, "default": {}}
 
@@ -36,7 +31,16 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--categories", default="ecology")
+    arguments.add_argument("--epochs", type=int, help="in place of those of the job")
+    arguments.add_argument("--precision", default="auto")
     options = arguments.parse_args()
+    changes = {"precision": options.precision}
+    name = f"accuracy_{options.job}"
+    if options.epochs:
+        changes["max_epochs"] = options.epochs
+        name += f"_{options.epochs}_epochs"
+    if options.precision != "auto":
+        name += f"_{options.precision}"
 
     train, test = (
         fetch_cifar100(subset=subset, categories=options.categories, data_home=options.data)
@@ -44,7 +48,7 @@ def main() -> None:
     )
     accuracies, seconds = [], []
     for seed in range(options.seeds):
-        network = ConvNetClassifier(**JOBS[options.job], random_state=seed)
+        network = ConvNetClassifier(**JOBS[options.job] | changes, random_state=seed)
         start = time.perf_counter()
         network.fit(train.data, train.target)
         seconds.append(time.perf_counter() - start)
@@ -60,28 +64,17 @@ def main() -> None:
         "accuracies": accuracies,
         "fit_seconds": seconds,
         "device": str(network.device_),
-        "threads": os.environ.get("SKCNN_NUM_THREADS", "all cores"),
+        "precision": str(network.net_.precision),
+        "threads": torch.get_num_threads(),
         "machine": describe_machine(network.device_),
-        "versions": {name: version(name) for name in ("skcnn", "torch", "scikit-learn", "skorch")},
+        "versions": versions(),
     }
-    path = HERE / "results" / f"accuracy_{options.job}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    store(name, result)
     print(
         f"| {options.job} | {result['n_parameters']:,} | {np.mean(accuracies):.3f} | "
         f"{np.std(accuracies, ddof=1) if len(accuracies) > 1 else float('nan'):.3f} | "
         f"{np.median(seconds):.0f} |"
     )
-
-
-def describe_machine(device: torch.device) -> str:
-    """Name what the figures were measured on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    name = cpu.get("cpu_name") or platform.processor() or platform.machine()
-    fast = ", avx512_bf16" if cpu.get("avx512_bf16") else ""
-    return f"{name}, {os.cpu_count()} cores{fast}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from skcnn._device import find_device, find_precision, gpu_algorithms
 from skcnn._history import as_frame, whole_epochs
 from skcnn._images import ImageShape, as_shape, check_images
 from skcnn._layers import ImageNetwork
-from skcnn._memory import kept_memory
+from skcnn._memory import kept_memory, shortage_explained
 from skcnn._network import build_network, last_linear
 from skcnn._optimization import OPTIMIZERS, decays_weights
 from skcnn._parameters import as_tuple, check_each
@@ -213,6 +213,8 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 stack.callback(_retire, net)
                 if again:
                     stack.enter_context(_kept(net))
+                way_out = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
+                stack.enter_context(shortage_explained(device, way_out))
                 net.partial_fit(training, None)
         self._multiply_adds = summary.multiply_adds
         self.net_ = net
@@ -286,7 +288,12 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         net = self.net_
         device = torch.device(net.device)
         work = self._multiply_adds * min(len(images), net.plan.batch_size)
-        with compute_threads(device, work, training=False), kept_memory():
+        way_out = "Predict fewer images at a time, or free memory there"
+        with (
+            compute_threads(device, work, training=False),
+            kept_memory(),
+            shortage_explained(device, way_out),
+        ):
             return run_images(net.module_, images, device, net.plan, layer)
 
 

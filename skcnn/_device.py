@@ -111,7 +111,7 @@ def _gains_from(dtype: torch.dtype) -> bool:
 def gpu_algorithms(device: torch.device, deterministic: bool) -> Iterator[None]:
     """Choose among a GPU's algorithms for a while: the fastest, or those that repeat their bits.
 
-    On the CPU all of them do.
+    It is the current one meanwhile. On the CPU all algorithms repeat their bits.
     """
     if device.type != "cuda":
         yield
@@ -126,7 +126,8 @@ def gpu_algorithms(device: torch.device, deterministic: bool) -> Iterator[None]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.cuda.device(device):
+            yield
     finally:
         cudnn.benchmark, cudnn.deterministic = before
         torch.use_deterministic_algorithms(strict, warn_only=warns)

@@ -126,8 +126,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         compute capability 8.0), float16 on GPUs from 7.0, and float32 elsewhere. Weights are
         kept, and predictions made, in float32.
     compile : bool, default=False
-        Whether to train the network through `torch.compile`, which takes a minute at first and
-        needs a C++ compiler. It pays on GPUs in long training only.
+        Whether to train the network through `torch.compile`, which takes a while at first and
+        needs a C++ compiler. What is stored is the network as it was before.
     deterministic : bool, default=False
         Whether a GPU, too, shall give the same network bit for bit for the same `random_state`,
         at the cost of speed.

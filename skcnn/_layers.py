@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _INT64_MIN = -(2**63)
+_CACHE_BYTES = 2**21
 
 
 class ImageNetwork(nn.Module):
@@ -94,11 +95,15 @@ class _MaxPool(torch.autograd.Function):
         (places,) = ctx.saved_tensors
         out = torch.empty_strided(ctx.shape, ctx.stride, dtype=gradient.dtype)
         window = ctx.window
-        torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
-            # The second is where the images belong.
-            *(gradient, out, window, window, (0, 0), (1, 1), False, places),
-            grad_input=out,
-        )
+        # Torch clears the images, then writes into them: in pieces, this finds them in the cache.
+        n_images = max(1, _CACHE_BYTES * len(out) // max(1, out.nbytes))
+        pieces = (tensor.split(n_images) for tensor in (gradient, out, places))
+        for gradient_piece, piece, places_piece in zip(*pieces, strict=True):
+            torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
+                # The second is where the images belong.
+                *(gradient_piece, piece, window, window, (0, 0), (1, 1), False, places_piece),
+                grad_input=piece,
+            )
         return out, None
 
 

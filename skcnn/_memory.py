@@ -63,6 +63,22 @@ def _mallopt() -> Any:
     return library.mallopt
 
 
+@contextmanager
+def shortage_explained(device: torch.device, way_out: str) -> Iterator[None]:
+    """Turn torch's errors about memory into a MemoryError that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        # On the CPU it is no class of its own.
+        short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not short:
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise MemoryError(
+            f"device={str(device)!r} has too little memory. {way_out}. {reason}"
+        ) from error
+
+
 def free_bytes(device: torch.device) -> int | None:
     """Return how much memory is left on a device; None where torch does not tell.
 

@@ -245,6 +245,18 @@ class KeepsPixels(nn.Module):
         return self.convolution(images)
 
 
+class Greedy(nn.Linear):
+    """Wants more memory than there is, once it is given a batch."""
+
+    def __init__(self, n_classes):
+        super().__init__(192, n_classes)
+
+    def forward(self, images):
+        if len(images) > 1:
+            torch.empty(2**50)
+        return super().forward(images.flatten(1))
+
+
 def always_ten_classes():
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
 
@@ -366,6 +378,13 @@ def test_a_gpu_that_is_not_there_is_never_replaced_in_silence():
         X,
         Y,
     )
+
+
+def test_too_little_memory_is_an_error_with_a_way_out():
+    clf = small_net(module=Greedy, batch_size=16)
+    words = ["device='cpu'", "too little memory", "smaller batches than batch_size=16"]
+    _raises(MemoryError, words, clf.fit, X, Y)
+    _raises(NotFittedError, [], clf.predict, X)
 
 
 def test_images_pooled_away_are_refused():

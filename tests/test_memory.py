@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from skcnn import _memory
-from skcnn._memory import free_bytes, kept_memory
+from skcnn._memory import free_bytes, kept_memory, shortage_explained
 
 has_glibc = os.name == "posix" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 only_glibc = pytest.mark.skipif(not has_glibc, reason="the C library is not glibc")
@@ -118,3 +118,21 @@ def test_the_memory_of_a_gpu_is_what_torch_can_still_take():
     del block
     # Torch keeps it, and would use it again.
     assert before - free_bytes(device) < 2**24
+
+
+def test_too_little_memory_is_explained():
+    message = r"device='cpu' has too little memory. Buy more. .*allocate memory"
+    with (
+        pytest.raises(MemoryError, match=message),
+        shortage_explained(torch.device("cpu"), "Buy more"),
+    ):
+        torch.empty(2**50)
+
+
+def test_other_errors_pass_as_they_are():
+    with (
+        pytest.raises(RuntimeError, match="must match") as caught,
+        shortage_explained(torch.device("cpu"), "Buy more"),
+    ):
+        torch.ones(2) + torch.ones(3)
+    assert caught.type is RuntimeError

@@ -1,0 +1,337 @@
+"""How fast skcnn is, side by side with plain skorch, Keras and a loop by hand.
+
+    python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N]
+
+MODE is one or several of
+
+    train    an epoch of the lesson's job; on a GPU all 30 epochs
+    predict  many images, and a single one
+    fixed    what a fit, a clone and an import cost beyond their arithmetic
+    memory   the most memory that a fit takes
+    scaling  time an image, from 3,000 to 300,000 images
+
+and all of them by default. All that is compared runs in turns in one process, in several rounds;
+what counts is the median of the ratios within a round. Without --data the images are made up.
+Prints its figures, and stores them in results/.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch
+from reporting import describe_machine, spread, store, versions
+from sklearn.base import clone
+
+from skcnn import ConvNetClassifier
+from skcnn.datasets import fetch_cifar100
+
+N_TRAINING = 24_400
+
+
+def main():
+    """Run the modes that the command line asks for."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("modes", nargs="*", metavar="MODE", help=", ".join(MODES))
+    arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
+    arguments.add_argument("--device", default="cpu", help="cpu or cuda")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
+    options = arguments.parse_args()
+    unknown = set(options.modes) - set(MODES)
+    if unknown:
+        arguments.error(f"unknown modes {sorted(unknown)}; there are {', '.join(MODES)}")
+
+    X, y = read_images(options)
+    for mode in options.modes or MODES:
+        print(f"\n{mode}, on {describe_machine(options.device)}", flush=True)
+        result = MODES[mode](X, y, options)
+        result |= {
+            "device": options.device,
+            "machine": describe_machine(options.device),
+            "threads": torch.get_num_threads(),
+            "images": "CIFAR-100, ecology" if options.data else "random",
+            "versions": versions("keras", "tensorflow", "tensorflow-cpu"),
+        }
+        for name, figure in result["figures"].items():
+            show(name, figure)
+        store(f"speed_{mode}_{options.device}", result)
+
+
+def read_images(options):
+    """Real images where the user has them; the time that they take does not depend on it."""
+    if options.data:
+        X, y = fetch_cifar100(categories="ecology", data_home=options.data, return_X_y=True)
+        order = np.random.RandomState(0).permutation(len(X))[: options.images]
+        return X[order], y[order]
+    rng = np.random.RandomState(0)
+    X = rng.randint(256, size=(options.images, 32, 32, 3), dtype=np.uint8)
+    return X, rng.randint(61, size=len(X))
+
+
+def show(name, figure):
+    """Print a figure, with its spread over the rounds where it has one."""
+    if isinstance(figure, dict):
+        print(f"  {name}: {figure['median']:.4g}  ({figure['min']:.4g} to {figure['max']:.4g})")
+    else:
+        print(f"  {name}: {figure:.4g}")
+
+
+def seconds(function, *args):
+    """How long a call takes."""
+    start = time.perf_counter()
+    function(*args)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def in_turns(jobs, rounds):
+    """Seconds of each job in each round, after one round to warm up.
+
+    Every other round goes backwards, so that no job always follows the same one.
+    """
+    taken = {name: [] for name in jobs}
+    for number in range(rounds + 1):
+        for name, job in [*jobs.items()][:: -1 if number % 2 else 1]:
+            elapsed = seconds(job)
+            if number:
+                taken[name].append(elapsed)
+        print(f"  round {number} of {rounds}", flush=True)
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def train(X, y, options):
+    """Train the same network in the four ways."""
+    on_gpu = options.device != "cpu"
+    epochs = 30 if on_gpu else 1
+    cut = min(N_TRAINING, int(0.8 * len(X)))
+    data = X[:cut], y[:cut], X[cut:], y[cut:]
+    clf = ConvNetClassifier(**LESSON, device=options.device)
+    clf.set_params(max_epochs=1).fit(X[:256], y[:256])
+    precision = clf.net_.precision
+    contestants = {
+        "skcnn": Skcnn(data, options.device, fresh=on_gpu),
+        "skcnn, flips and shifts": Skcnn(
+            data, options.device, fresh=on_gpu, augment=("flip", "shift")
+        ),
+        "skcnn, float32": Skcnn(data, options.device, fresh=on_gpu, precision="float32"),
+        "loop by hand": ByHand(data, options.device, precision=precision),
+        "skorch": Skorch(data, options.device),
+    }
+    if find_spec("keras") and find_spec("tensorflow") and not on_gpu:
+        contestants["Keras"] = Keras(data, options.device)
+    else:
+        print('  without Keras: pip install -c constraints.txt -e ".[bench]" brings it')
+    jobs = {name: lambda c=c: c(epochs) for name, c in contestants.items()}
+    if not on_gpu:
+        jobs["matrix product"] = multiply_matrices
+    taken = in_turns(jobs, options.rounds)
+
+    ours = taken["skcnn"]
+    figures = {f"seconds, {name}": spread(taken[name]) for name in contestants}
+    for name in contestants:
+        if not name.startswith("skcnn"):
+            figures[f"skcnn / {name}"] = spread(ours / taken[name])
+    figures["skcnn, float32 / skorch"] = spread(taken["skcnn, float32"] / taken["skorch"])
+    figures["flips and shifts / none"] = spread(taken["skcnn, flips and shifts"] / ours)
+    if not on_gpu:
+        # Of the time of an epoch, validation takes a part that is no step.
+        n_steps, share = -(-cut // BATCH_SIZE), training_share(contestants["skcnn"], data, ours)
+        rate = n_steps * BATCH_SIZE * FLOPS / (share * ours)
+        product = 2 * 2048**3 * _PRODUCTS / taken["matrix product"]
+        figures["steps, GFLOP/s"] = spread(rate / 1e9)
+        figures["matrix product in bfloat16, GFLOP/s"] = spread(product / 1e9)
+        figures["steps / matrix product"] = spread(rate / product)
+    return {"figures": figures, "epochs": epochs, "precision": str(precision)}
+
+
+_PRODUCTS = 20
+
+
+def multiply_matrices():
+    """The most that the machine does: products of matrices in bfloat16."""
+    matrix = torch.ones(2048, 2048, dtype=torch.bfloat16)
+    for _ in range(_PRODUCTS):
+        torch.mm(matrix, matrix)
+
+
+def training_share(contestant, data, taken):
+    """Which part of an epoch goes into steps rather than into validation."""
+    validation = statistics.median(
+        seconds(contestant.clf.decision_function, data[2]) for _ in range(3)
+    )
+    return 1 - validation / np.median(taken)
+
+
+def predict(X, y, options):
+    """Predict with an estimator, and with its bare network by hand."""
+    clf = ConvNetClassifier(**LESSON, device=options.device, random_state=0)
+    clf.set_params(max_epochs=1).fit(X[:2560], y[:2560])
+    network, device = clf.module_, clf.device_
+
+    @torch.inference_mode()
+    def by_hand(images):
+        logits = [network(batch.to(device)) for batch in torch.from_numpy(images).split(256)]
+        return torch.cat(logits).double().softmax(1).cpu().numpy()
+
+    jobs = {"predict_proba": lambda: clf.predict_proba(X), "by hand": lambda: by_hand(X)}
+    taken = in_turns(jobs, options.rounds)
+    one = torch.from_numpy(X[:1])
+    calls = {"predict_proba": [], "bare network": []}
+    for _ in range(300):
+        calls["predict_proba"].append(seconds(clf.predict_proba, X[:1]))
+        with torch.inference_mode():
+            calls["bare network"].append(seconds(network, one.to(device)))
+    single = {name: np.array(values[50:]) * 1e3 for name, values in calls.items()}
+    figures = {
+        "images/s, predict_proba": spread(len(X) / taken["predict_proba"]),
+        "predict_proba / by hand": spread(taken["predict_proba"] / taken["by hand"]),
+        "one image, ms, predict_proba": spread(single["predict_proba"]),
+        "one image, ms, bare network": spread(single["bare network"]),
+        "one image, ms above the bare network": float(
+            np.median(single["predict_proba"]) - np.median(single["bare network"])
+        ),
+    }
+    if options.device != "cpu":
+        million = np.resize(X, (1_000_000, *X.shape[1:]))
+        clf.predict_proba(million)
+        rates = [len(million) / seconds(clf.predict_proba, million) for _ in range(3)]
+        figures["images/s, predict_proba of 1,000,000"] = spread(rates)
+    return {"figures": figures}
+
+
+_IMPORT = """
+import time
+import torch, skorch, sklearn.base, sklearn.model_selection
+start = time.perf_counter()
+import skcnn
+print(time.perf_counter() - start)
+"""
+
+
+def fixed(X, y, options):
+    """Fit few images, clone and import."""
+    few, labels = X[:200], y[:200]
+    clf = ConvNetClassifier(**LESSON, device=options.device, random_state=0)
+    clf.set_params(max_epochs=1).fit(few, labels)
+    arithmetic = ByHand(
+        (few, labels, few[:0], labels[:0]), options.device, precision=clf.net_.precision
+    )
+
+    def steps():
+        for rows in torch.arange(200).split(BATCH_SIZE):
+            arithmetic.step(*(tensor[rows] for tensor in arithmetic.tensors[:2]))
+
+    jobs = {"fit": lambda: clf.fit(few, labels), "steps": steps, "clone": lambda: clone(clf)}
+    taken = {name: [] for name in jobs}
+    for number in range(10 + 10 * options.rounds):
+        for name, job in jobs.items():
+            elapsed = seconds(job)
+            if number >= 10:
+                taken[name].append(1e3 * elapsed)
+    imports = [
+        float(subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True).stdout)
+        for _ in range(options.rounds)
+    ]
+    above = np.array(taken["fit"]) - np.array(taken["steps"])
+    return {
+        "figures": {
+            "fit of 200 images, ms": spread(taken["fit"]),
+            "its steps by hand, ms": spread(taken["steps"]),
+            "fit above its steps, ms": spread(above),
+            "clone, ms": spread(taken["clone"]),
+            "import above torch, skorch and scikit-learn, s": spread(imports),
+        }
+    }
+
+
+_MEMORY = """
+import sys
+import numpy as np
+import torch
+
+def megabytes(name):
+    # The figure of getrusage would be that of the process that started this one.
+    with open("/proc/self/status") as file:
+        lines = dict(line.split(":") for line in file)
+    return int(lines[name].split()[0]) * 1024 / 1e6
+
+X, y = np.load(sys.argv[1]), np.load(sys.argv[2])
+before = megabytes("VmRSS")
+from skcnn import ConvNetClassifier
+imported = megabytes("VmRSS")
+ConvNetClassifier(**eval(sys.argv[3]), max_epochs=1, device=sys.argv[4]).fit(X, y)
+print(megabytes("VmHWM") - before, imported - before)
+"""
+
+
+def memory(X, y, options):
+    """Fit in a process of its own, and see how much memory that takes at most."""
+    import tempfile
+
+    lesson = {name: value for name, value in LESSON.items() if name != "max_epochs"}
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        images, labels = Path(folder, "X.npy"), Path(folder, "y.npy")
+        np.save(images, X)
+        np.save(labels, y)
+        for name, parameters in {"lesson": lesson, "default": {}}.items():
+            arguments = repr(parameters), options.device
+            runs = [
+                subprocess.run(
+                    [sys.executable, "-c", _MEMORY, images, labels, *arguments],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout.split()
+                for _ in range(options.rounds)
+            ]
+            peak, imports = np.array(runs, dtype=float).T
+            figures[f"MB above torch and X, {name}"] = spread(peak)
+        figures["MB of which imports"] = spread(imports)
+    return {"figures": figures, "n_images": len(X)}
+
+
+def scaling(X, y, options):
+    """Fit data sets of different sizes for as many steps an image."""
+    sizes = [3_000, 30_000, 300_000] if len(X) >= 30_000 else [len(X) // 2, len(X)]
+    fitted = {}
+    for size in sizes:
+        parameters = {**LESSON, "max_epochs": 1}
+        fitted[size] = ConvNetClassifier(**parameters, device=options.device, random_state=0)
+    data = np.resize(X, (sizes[-1], *X.shape[1:])), np.resize(y, sizes[-1])
+    taken = {size: [] for size in sizes}
+    for number in range(options.rounds + 1):
+        for size in sizes:
+            # Small sets several times over, so that each takes its share of the noise.
+            repeats = max(1, min(10, sizes[1] // size))
+            elapsed = sum(
+                seconds(fitted[size].fit, data[0][:size], data[1][:size]) for _ in range(repeats)
+            )
+            if number:
+                taken[size].append(1e6 * elapsed / repeats / size)
+        print(f"  round {number} of {options.rounds}", flush=True)
+    middle = np.array(taken[sizes[1]])
+    return {
+        "figures": {
+            **{f"microseconds an image, {size:,} images": spread(taken[size]) for size in sizes},
+            **{
+                f"{size:,} images / {sizes[1]:,} images": spread(np.array(taken[size]) / middle)
+                for size in sizes
+                if size != sizes[1]
+            },
+        }
+    }
+
+
+MODES = {f.__name__: f for f in (train, predict, fixed, memory, scaling)}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Write the tables of the documentation from the stored results.
+
+    python benchmarks/tables.py [--check]
+
+A table stands between the lines `<!-- table NAME -->` and `<!-- end of table -->` of a file in
+docs/ or of benchmarks/README.md. With --check nothing is written, and it is an error where a
+table is not what the results make it.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from reporting import load
+
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def main():
+    """Bring all tables up to date, or say which are not."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--check", action="store_true")
+    check = arguments.parse_args().check
+    stale = []
+    for path in FILES:
+        before = path.read_text(encoding="utf-8")
+        after = MARKED.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}", before)
+        if after != before:
+            stale.append(path)
+            if not check:
+                path.write_text(after, encoding="utf-8")
+    if check and stale:
+        sys.exit(f"Not as the results make them: {', '.join(map(str, stale))}")
+
+
+def table(head, rows):
+    """Put together a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def figures(result, names, digits=2):
+    """Rows of some figures of a result: the median, and what the rounds lay between."""
+    for name, shown in names.items():
+        figure = result["figures"].get(name)
+        if figure is None:
+            continue
+        if not isinstance(figure, dict):
+            yield [shown, f"{figure:.{digits}f}", ""]
+            continue
+        low, median, high = (f"{figure[key]:,.{digits}f}" for key in ("min", "median", "max"))
+        yield [shown, median, f"{low} to {high}"]
+
+
+def measured_on(result):
+    """Say what a result was measured on."""
+    threads = "one thread" if int(result["threads"]) == 1 else f"{result['threads']} threads"
+    packages = ", ".join(
+        f"{name} {version.partition('+')[0]}"
+        for name, version in result["versions"].items()
+        if name not in ("skcnn", "numpy")
+    )
+    return f"\nMeasured on: {result['machine']}, {threads}; {packages}."
+
+
+def train_table():
+    result = load("speed_train_cpu")
+    names = {
+        "skcnn / skorch": "skcnn against plain skorch",
+        "skcnn / Keras": "skcnn against Keras on TensorFlow",
+        "skcnn / loop by hand": "skcnn against a loop by hand, of the same precision and layout",
+        "skcnn, float32 / skorch": 'skcnn with `precision="float32"` against plain skorch',
+        "flips and shifts / none": "skcnn with flips and shifts against without",
+    }
+    seconds = {
+        f"seconds, {name}": name
+        for name in ("skcnn", "skcnn, float32", "loop by hand", "skorch", "Keras")
+    }
+    rate = {
+        "steps, GFLOP/s": "what steps of training compute",
+        "matrix product in bfloat16, GFLOP/s": "what a product of large matrices computes",
+    }
+    ratio = {"steps / matrix product": "share of it that steps of training reach"}
+    head = ["seconds an epoch", "median", "rounds"]
+    return "\n".join(
+        [
+            table(["time of an epoch", "ratio", "rounds"], figures(result, names)),
+            "",
+            table(head, figures(result, seconds, 1)),
+            "",
+            table(
+                ["arithmetic, GFLOP/s", "median", "rounds"],
+                [*figures(result, rate, 0), *figures(result, ratio)],
+            ),
+            measured_on(result),
+        ]
+    )
+
+
+def predict_table():
+    result = load("speed_predict_cpu")
+    names = {
+        "predict_proba / by hand": "`predict_proba` of 30,500 images against its bare network",
+        "images/s, predict_proba": "images a second",
+        "one image, ms, predict_proba": "one image, ms",
+        "one image, ms above the bare network": "one image, ms above its bare network",
+    }
+    return table(["prediction", "median", "rounds"], figures(result, names)) + (
+        "\n" + measured_on(result)
+    )
+
+
+def fixed_table():
+    result, memory = load("speed_fixed_cpu"), load("speed_memory_cpu")
+    names = {
+        "fit above its steps, ms": "`fit` of 200 images above its steps by hand, ms",
+        "clone, ms": "`clone`, ms",
+    }
+    imports = {
+        "import above torch, skorch and scikit-learn, s": (
+            "`import skcnn` above torch, skorch and scikit-learn, s"
+        )
+    }
+    most = {
+        "MB above torch and X, lesson": (
+            "most memory in `fit`, above torch imported and the images held, MB"
+        ),
+        "MB of which imports": "of which the other packages imported, MB",
+    }
+    rows = [*figures(result, names, 1), *figures(result, imports), *figures(memory, most, 0)]
+    return table(["what it costs", "median", "rounds"], rows) + "\n" + measured_on(result)
+
+
+def scaling_table():
+    result = load("speed_scaling_cpu")
+    rows = [
+        [f"{size:,}", *row[1:]]
+        for size in (3_000, 30_000, 300_000)
+        for row in figures(result, {f"microseconds an image, {size:,} images": ""}, 0)
+    ]
+    head = ["training images", "microseconds an image and epoch", "rounds"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def accuracy_table():
+    rows, result = [], None
+    for job in ("lesson", "default"):
+        found = load(f"accuracy_{job}")
+        if found is None:
+            continue
+        result = found
+        values = np.array(found["accuracies"])
+        rows.append(
+            [
+                job,
+                f"{found['n_parameters']:,}",
+                f"{values.mean():.3f}",
+                f"{values.std(ddof=1):.3f}",
+                str(len(values)),
+                f"{np.median(found['fit_seconds']):.0f}",
+            ]
+        )
+    head = ["job", "parameters", "test accuracy", "standard deviation", "seeds", "seconds of fit"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def precision_table():
+    rows, result = [], None
+    for precision in ("", "_float32"):
+        result = load(f"accuracy_lesson_6_epochs{precision}")
+        values = np.array(result["accuracies"])
+        each = ", ".join(f"{value:.3f}" for value in values)
+        rows.append([result["precision"].removeprefix("torch."), f"{values.mean():.3f}", each])
+    head = ["training in", "test accuracy", "seeds 0, 1, 2"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+TABLES = {
+    "precision": precision_table,
+    "train": train_table,
+    "predict": predict_table,
+    "fixed": fixed_table,
+    "scaling": scaling_table,
+    "accuracy": accuracy_table,
+}
+
+if __name__ == "__main__":
+    main()

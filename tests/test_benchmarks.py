@@ -1,0 +1,72 @@
+"""The benchmarks: that they run, compare like with like, and that the tables are theirs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmarks(monkeypatch, tmp_path):
+    """The scripts as modules, which store what they find out of the way."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(sys, "argv", ["benchmark"])
+    import accuracy
+    import reporting
+    import speed
+
+    monkeypatch.setattr(reporting, "RESULTS", tmp_path)
+    return {"accuracy": accuracy, "speed": speed}
+
+
+def test_the_tables_are_what_the_stored_results_make_them():
+    run = subprocess.run(
+        [sys.executable, BENCHMARKS / "tables.py", "--check"], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_contestants_train_the_same_network(benchmarks):
+    from contestants import ByHand, Skcnn, Skorch
+
+    rng = np.random.RandomState(0)
+    X, y = rng.randint(256, size=(244, 32, 32, 3), dtype=np.uint8), np.arange(244) % 61
+    data = X[:183], y[:183], X[183:], y[183:]
+    ours, theirs = Skcnn(data, "cpu"), Skorch(data, "cpu")
+    by_hand = ByHand(data, "cpu", precision=torch.float32)
+    for contestant in (ours, theirs, by_hand):
+        contestant(1)
+    networks = [ours.clf.module_, theirs.net.module_, by_hand.model]
+    assert [sum(p.numel() for p in network.parameters()) for network in networks] == [944_509] * 3
+    optimizers = [ours.clf.net_.optimizer_, theirs.net.optimizer_, by_hand.optimizer]
+    names = ("lr", "alpha", "eps", "momentum", "weight_decay")
+    settings = [{name: o.param_groups[0][name] for name in names} for o in optimizers]
+    assert settings[0] == settings[1] == settings[2]
+    batch_sizes = {ours.clf.batch_size, theirs.net.batch_size}
+    assert batch_sizes == {128}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["train", "predict", "fixed", "memory", "scaling"])
+def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed.py", mode, "--images", "700", "--rounds", "1"])
+    benchmarks["speed"].main()
+    result = json.loads((tmp_path / f"speed_{mode}_cpu.json").read_text())
+    figures = [f["median"] if isinstance(f, dict) else f for f in result["figures"].values()]
+    assert len(figures) >= 3
+    assert np.isfinite(figures).all()
+    assert result["versions"]["torch"] == torch.__version__
+    assert str(tmp_path) in capsys.readouterr().out
+
+
+def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed.py", "speed"])
+    with pytest.raises(SystemExit):
+        benchmarks["speed"].main()
+    assert "unknown modes ['speed']" in capsys.readouterr().err
