@@ -14,8 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 from skorch.helper import predefined_split
 
-from skcnn._augment import AUGMENTATIONS
-from skcnn._batches import ImageDataset, choose_batch_size
+from skcnn._batches import ImageDataset, choose_batch_size, scaled_size
 from skcnn._device import find_device, find_precision, gpu_algorithms
 from skcnn._history import as_frame, whole_epochs
 from skcnn._images import ImageShape, as_shape, check_images
@@ -29,20 +28,25 @@ from skcnn._random import draw_seed, seeded
 from skcnn._summary import NetworkSummary, summarize
 from skcnn._threads import compute_threads
 from skcnn._training import ClassifierNet
+from skcnn._whitening import whitening_filters
+from skcnn.augmentation import as_augmentation
 
 _NETWORK_PARAMETERS = (
     "module",
     "filters",
     "convs_per_block",
     "kernel_size",
+    "stem",
     "pool",
     "pool_size",
+    "pool_after",
     "activation",
     "normalization",
     "residual",
     "dense_units",
     "dropout",
     "head",
+    "init",
 )
 
 
@@ -184,11 +188,12 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         batch_size = (
             choose_batch_size(len(training)) if self.batch_size == "auto" else self.batch_size
         )
-        augment = [AUGMENTATIONS.get(change, change) for change in as_tuple(self.augment)]
+        augment = [as_augmentation(change) for change in as_tuple(self.augment)]
         with seeded(seed, device), gpu_algorithms(device, self.deterministic), kept_memory():
             net = self.net_ if again else self._new_net(training, n_outputs, device, fit_pooling)
             with compute_threads(device, 0):
                 summary = self._try_out(net.module_, n_outputs)
+                self._try_smaller(net.module_)
             net.set_params(
                 plan=plan_batches(
                     self.image_shape_, summary.multiply_adds, summary.n_values, device
@@ -197,6 +202,7 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 max_epochs=epochs,
                 schedule=schedule,
                 augment=tuple(augment),
+                resizing=as_tuple(self.progressive_resizing),
                 batch_size=batch_size,
                 seed=seed,
                 is_compiled=self.compile,
@@ -238,11 +244,28 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         return summary
 
+    def _try_smaller(self, network: ImageNetwork) -> None:
+        height, width, channels = self.image_shape_
+        for scale in as_tuple(self.progressive_resizing):
+            size = scaled_size((height, width), scale)
+            try:
+                summarize(network, (*size, channels))
+            except RuntimeError as error:
+                raise ValueError(
+                    f"progressive_resizing={self.progressive_resizing!r} trains on images of "
+                    f"{size[0]}x{size[1]} pixels at first, which the network cannot take: {error} "
+                    "Start with a larger share of the sides, or pool less."
+                ) from error
+
     def _new_net(
         self, training: ImageDataset, n_outputs: int, device: torch.device, fit_pooling: bool
     ) -> ClassifierNet:
         mean, scale = training.X.channel_statistics()
+        stem_filters = None
+        if self.stem == "whitening" and self.module is None:
+            stem_filters = whitening_filters(training.X, mean, scale)
         network = {
+            "stem_filters": stem_filters,
             "image_shape": self.image_shape_,
             "n_classes": n_outputs,
             "mean": mean,
@@ -253,17 +276,21 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         optimizer, settings = (
             OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else (self.optimizer, {})
         )
+        precision = find_precision(self.precision, device)
+        if self.optimizer == "muon" and precision == torch.bfloat16:
+            settings = {**settings, "dtype": precision}
         if decays_weights(self.optimizer):
             settings = {**settings, "weight_decay": self.weight_decay}
         net = ClassifierNet(
             build_network,
+            n_classes=n_outputs,
             **{f"module__{name}": value for name, value in network.items()},
             optimizer=optimizer,
             **{f"optimizer__{name}": value for name, value in settings.items()},
             criterion__reduction="none",
             criterion__label_smoothing=self.label_smoothing,
             lr=self.lr,
-            precision=find_precision(self.precision, device),
+            precision=precision,
             device=str(device),
         )
         net.initialize()
@@ -294,7 +321,9 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             kept_memory(),
             shortage_explained(device, way_out),
         ):
-            return run_images(net.module_, images, device, net.plan, layer)
+            # Features are those of the images as they are.
+            flip = self.test_time_flip and layer is None
+            return run_images(net.module_, images, device, net.plan, layer, flip=flip)
 
 
 @contextmanager

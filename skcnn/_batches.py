@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import skorch.dataset
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.utils.data import Subset
 
-from skcnn._augment import Augmentation
 from skcnn._memory import free_bytes
+from skcnn.augmentation import Mixing
 
 _AUTO_SIZES = (128, 64, 32)
 _AUTO_BATCHES = 60
@@ -83,7 +83,9 @@ class Batches:
         Draws the order of the rows and their augmentation; without one they come in order,
         complete and unchanged.
     augment : sequence of callables, default=()
-        Applied to each batch in turn, see `skcnn._augment`.
+        Applied to each batch in turn, see `skcnn.augmentation`.
+    n_classes : int, default=0
+        How many there are, for labels that are mixed.
     resident : bool, default=True
         Whether the data set may be copied to the device, for it to be gone through many times.
 
@@ -91,6 +93,8 @@ class Batches:
     ----------
     draws : torch.Generator or None
         What the augmentation draws from, on the device where that has generators.
+    scale : float
+        Share of its sides that each image is reduced to, after all else.
 
     Notes
     -----
@@ -105,7 +109,8 @@ class Batches:
         *,
         device: torch.device,
         generator: Generator | None = None,
-        augment: Sequence[Augmentation] = (),
+        augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
+        n_classes: int = 0,
         resident: bool = True,
     ) -> None:
         rows: Rows | None = None
@@ -116,6 +121,8 @@ class Batches:
         self.batch_size = batch_size
         self.generator = generator
         self.augment = augment
+        self.n_classes = n_classes
+        self.scale = 1.0
         self.n_images = len(dataset) if rows is None else len(rows)
         self._source = _source(_Rows(dataset, rows, self.n_images), device, resident)
         self.draws = generator
@@ -148,10 +155,76 @@ class Batches:
         and nothing waits for it.
         """
         images, *others = self._source.load(*inputs)
-        if self.draws is not None:
-            for change in self.augment:
+        for change in () if self.draws is None else self.augment:
+            assert self.draws is not None
+            if isinstance(change, Mixing):
+                images, partner, share = change.mix(images, self.draws)
+                others = [*mix_targets(self.n_classes, partner, share, *others)]
+            else:
                 images = change(images, self.draws)
-        return images, *others
+        return resize(images, self.scale), *others
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width of an image at a share of its sides, at least a pixel.
+
+    Examples
+    --------
+    >>> scaled_size((32, 1), 0.625)
+    (20, 1)
+    """
+    height, width = size
+    return max(1, round(scale * height)), max(1, round(scale * width))
+
+
+def resize(images: Tensor, scale: float) -> Tensor:
+    """Scale images (n, height, width, channels) down to a share of their sides.
+
+    Sides of one pixel stay; what else is reduced is in float32.
+    """
+    height, width = images.shape[1:3]
+    size = scaled_size((height, width), scale)
+    if size == (height, width):
+        return images
+    pixels = images.float().permute(0, 3, 1, 2)
+    reduced = nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+    return reduced.permute(0, 2, 3, 1)
+
+
+def mix_targets(
+    n_classes: int, partner: Tensor, share: Tensor, target: Tensor, weight: Tensor | None = None
+) -> Inputs:
+    """Mix the targets of images with those of their partners, and so their weights.
+
+    Parameters
+    ----------
+    n_classes : int
+    partner : torch.Tensor of shape (n,), int64
+        Number of the image that each one is mixed with.
+    share : torch.Tensor of shape (n,)
+        Of the image itself in the mixture.
+    target : torch.Tensor of shape (n,) or (n, n_classes)
+        Labels, or probabilities of classes where they were mixed before.
+    weight : torch.Tensor of shape (n,), default=None
+
+    Returns
+    -------
+    target : torch.Tensor of shape (n, n_classes)
+        Probabilities of classes.
+    weight : torch.Tensor of shape (n,)
+        Only where weights came in. The loss of a mixture so is the mixture of both losses,
+        each with its own weight.
+    """
+    if target.ndim == 1:
+        classes = torch.arange(n_classes, device=target.device)
+        target = (target[:, None] == classes).float()
+    if weight is None:
+        own = share[:, None]
+        return (own * target + (1 - own) * target[partner],)
+    mixed = share * weight + (1 - share) * weight[partner]
+    # Where nothing has a weight, any share will do.
+    own = torch.where(mixed > 0, share * weight / mixed, share)[:, None]
+    return own * target + (1 - own) * target[partner], mixed
 
 
 def weighted(labels: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -45,10 +45,17 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     kernel_size : int or sequence of int, default=3
         Side of the convolution windows in pixels, the same for height and width. Images are
         padded with zeros so that a convolution keeps their size.
+    stem : {"whitening"} or None, default=None
+        What stands before the blocks. "whitening" is a convolution of windows of 2x2 pixels whose
+        filters are computed from the training images, so that what it makes of them is
+        uncorrelated and of variance 1 [9]_. They do not change in training.
     pool : {"max", "average"}, None, or a sequence of these, default="max"
         How each block condenses its image; None leaves it at its size.
     pool_size : int or sequence of int, default=2
         Side of the pooling windows in pixels, and the distance between them.
+    pool_after : {"first", "last"}, default="last"
+        After which of its convolutions a block pools. After the first, the others have less to
+        do. A shortcut then leads past the others, if there are any.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
         Applied after each convolution and each dense layer.
     normalization : {"batch"}, None, or a sequence of these, default="batch"
@@ -61,9 +68,12 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         Share of values in [0, 1) set to zero at random while training [3]_. A single rate acts
         on the features that leave the head. With one rate a block, each of the others acts on
         what leaves its block, and the last one on the features.
-    head : {"flatten", "average", "max"}, default="average"
+    head : {"flatten", "average", "max", "average_max"}, default="average"
         How the last block's images become features: all their pixels in a row, or the average
-        or the maximum of each channel (global pooling [4]_).
+        or the maximum of each channel, or the sum of both (global pooling [4]_).
+    init : {"uniform", "dirac"}, default="uniform"
+        What the weights of convolutions begin as: torch's random numbers, or, for as many filters
+        as there are channels, the filter that leaves an image as it is [10]_.
     module : callable, default=None
         Your own network in place of the one that the parameters above describe: a
         torch.nn.Module class, or a function that returns a module. It is called with those of
@@ -77,14 +87,24 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
         Whether images come as (n, height, width, channels) or (n, channels, height, width).
         "auto" reads channels last, and raises an error where that looks wrong.
-    augment : str, callable, sequence of these, or None, default=("shift",)
-        Random changes to each training image in each epoch. "flip" mirrors half of the images
-        left to right; "shift" moves them by up to an eighth of their sides. A callable takes
-        uint8 or float32 images (n, height, width, channels) and a torch.Generator to draw
-        from, and returns images of the same shape. Images one pixel high or wide, rows of
-        numbers that is, are neither mirrored nor moved.
-    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or torch.optim.Optimizer class, default="sgd"
-        "sgd" has Nesterov momentum 0.9, "rmsprop" the settings that Keras has.
+    augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or None, \
+            default=("shift",)
+        Random changes to each training image in each epoch, in this order: "flip", "shift",
+        "cutout", "color", "mixup", "cutmix", or the same with a strength of your choice, such as
+        ``Cutout(0.5)``, see `skcnn.augmentation`. A torch module takes float images (n, channels,
+        height, width) of 0 to 1, as kornia's do; any other callable takes uint8 or float32
+        images (n, height, width, channels) and a torch.Generator to draw from. Both return
+        images of the same shape.
+    progressive_resizing : sequence of float, default=None
+        Shares in (0, 1] of their sides that training images are scaled down to, the epochs spread
+        evenly over them [11]_: ``(0.625, 0.75, 1)`` trains on images of 32x32 pixels at 20x20,
+        24x24 and then as they are, in little more than half the time. Not with
+        ``head="flatten"``, which takes images of one size only.
+    optimizer : {"sgd", "rmsprop", "adam", "adamw", "muon"} or torch.optim.Optimizer class, \
+            default="sgd"
+        "sgd" has Nesterov momentum 0.9, "rmsprop" the settings that Keras has. "muon" takes
+        orthogonalised steps for the filters of convolutions [12]_, of the size `lr` (try 0.02),
+        and steps of "sgd" at five times `lr` for all else.
     lr : float, default=0.1
         The learning rate; with a schedule, the highest one.
     lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
@@ -131,6 +151,9 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     deterministic : bool, default=False
         Whether a GPU, too, shall give the same network bit for bit for the same `random_state`,
         at the cost of speed.
+    test_time_flip : bool, default=False
+        Whether to predict from the mean of each image and its mirror image. That doubles the time
+        it takes, and is right where `augment` may hold "flip".
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the images, augmentation, dropout and the images held
         out. The same number gives the same network, bit for bit, on the CPU of one machine.
@@ -180,6 +203,14 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     .. [7] Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception architecture for
        computer vision. CVPR 2016.
     .. [8] Micikevicius et al.: Mixed precision training. ICLR 2018.
+    .. [9] Page: How to train your ResNet 8: bag of tricks. 2019,
+       https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/.
+    .. [10] Zagoruyko, Komodakis: DiracNets: training very deep neural networks without
+       skip-connections. 2017, arXiv:1706.00388.
+    .. [11] Touvron, Vedaldi, Douze, Jegou: Fixing the train-test resolution discrepancy.
+       NeurIPS 2019.
+    .. [12] Jordan et al.: Muon: an optimizer for hidden layers in neural networks. 2024,
+       https://kellerjordan.github.io/posts/muon/.
 
     Examples
     --------
@@ -204,18 +235,22 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         *,
         convs_per_block: int | Sequence[int] = 1,
         kernel_size: int | Sequence[int] = 3,
+        stem: str | None = None,
         pool: str | Sequence[str | None] | None = "max",
         pool_size: int | Sequence[int] = 2,
+        pool_after: str = "last",
         activation: str = "silu",
         normalization: str | Sequence[str | None] | None = "batch",
         residual: bool | Sequence[bool] = True,
         dense_units: int | Sequence[int] | None = None,
         dropout: float | Sequence[float] = 0.0,
         head: str = "average",
+        init: str = "uniform",
         module: Callable[..., torch.nn.Module] | None = None,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
         augment: Any = ("shift",),
+        progressive_resizing: Sequence[float] | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "sgd",
         lr: float = 0.1,
         lr_schedule: str | None = "onecycle",
@@ -234,24 +269,29 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         precision: str = "auto",
         compile: bool = False,
         deterministic: bool = False,
+        test_time_flip: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.filters = filters
         self.convs_per_block = convs_per_block
         self.kernel_size = kernel_size
+        self.stem = stem
         self.pool = pool
         self.pool_size = pool_size
+        self.pool_after = pool_after
         self.activation = activation
         self.normalization = normalization
         self.residual = residual
         self.dense_units = dense_units
         self.dropout = dropout
         self.head = head
+        self.init = init
         self.module = module
         self.image_shape = image_shape
         self.data_format = data_format
         self.augment = augment
+        self.progressive_resizing = progressive_resizing
         self.optimizer = optimizer
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -270,6 +310,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.precision = precision
         self.compile = compile
         self.deterministic = deterministic
+        self.test_time_flip = test_time_flip
         self.random_state = random_state
         self.verbose = verbose
 

@@ -63,6 +63,18 @@ class Residual(nn.Module):
         return out
 
 
+class AverageMaxPool2d(nn.Module):
+    """The sum of the average and the maximum of each channel: (n, channels, 1, 1)."""
+
+    def __init__(self, output_size: int = 1) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        average = nn.functional.adaptive_avg_pool2d(input, self.output_size)
+        return average + nn.functional.adaptive_max_pool2d(input, self.output_size)
+
+
 class MaxPool2d(nn.MaxPool2d):
     """Max pooling as torch has it, but for the memory that it takes in training on a CPU.
 

@@ -4,31 +4,25 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from skcnn._layers import Dropout, ImageNetwork, MaxPool2d, Residual
+from skcnn._blocks import ACTIVATIONS, build_block
+from skcnn._layers import AverageMaxPool2d, Dropout, ImageNetwork
+from skcnn._whitening import stem_window
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": partial(nn.ReLU, inplace=True),
-    "leaky_relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-}
-POOLS: dict[str, type[nn.Module]] = {"max": MaxPool2d, "average": nn.AvgPool2d}
 GLOBAL_POOLS: dict[str, type[nn.Module]] = {
     "max": nn.AdaptiveMaxPool2d,
     "average": nn.AdaptiveAvgPool2d,
+    "average_max": AverageMaxPool2d,
 }
-# They never fall: the activation of the largest value is the largest activation.
-_RISING = {"relu", "leaky_relu", "elu", "tanh"}
+STEMS = ("whitening",)
+INITS = ("uniform", "dirac")
 _AUTO_FILTERS = (32, 64, 128, 256)
-NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d}
 
 
 def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
@@ -69,14 +63,17 @@ def build_layers(
     filters: Sequence[int] | Literal["auto"],
     convs_per_block: int | Sequence[int] = 1,
     kernel_size: int | Sequence[int] = 3,
+    stem: str | None = None,
     pool: str | Sequence[str | None] | None = "max",
     pool_size: int | Sequence[int] = 2,
+    pool_after: str = "last",
     activation: str = "relu",
     normalization: str | Sequence[str | None] | None = None,
     residual: bool | Sequence[bool] = False,
     dense_units: int | Sequence[int] | None = None,
     dropout: float | Sequence[float] = 0.0,
     head: str = "flatten",
+    init: str = "uniform",
     fit_pooling: bool = False,
 ) -> nn.Sequential:
     """Stack blocks of [convolutions, pooling], a head, dense layers and the output layer.
@@ -88,7 +85,7 @@ def build_layers(
     ----------
     image_shape : tuple of (height, width, channels)
     n_classes : int
-    filters, convs_per_block, ..., head
+    filters, convs_per_block, ..., head, init
         As in `ConvNetClassifier`.
     fit_pooling : bool, default=False
         Whether to pool less where nothing is left to pool, rather than to raise.
@@ -124,20 +121,38 @@ def build_layers(
 
     *sides, channels = image_shape
     layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if stem is not None:
+        window = stem_window(image_shape)
+        n_filters = 2 * channels * math.prod(window)
+        layers["stem"] = nn.Sequential(
+            nn.Conv2d(channels, n_filters, window, bias=False).requires_grad_(False),
+            ACTIVATIONS[activation](),
+        )
+        channels = n_filters
+        sides = [side - w + 1 for side, w in zip(sides, window)]
     for number, (width, convs, kernel, pooling, window, norm, skip) in enumerate(blocks, start=1):
-        block = _convolutions(image_shape, channels, width, convs, kernel, activation, norm, skip)
-        block.append(ACTIVATIONS[activation]())
-        channels = width
+        # Along a side that was one pixel from the start there is nothing to convolve.
+        kernels = (kernel if image_shape[0] > 1 else 1, kernel if image_shape[1] > 1 else 1)
+        windows = [1, 1]
         if pooling is not None:
             windows = [_window(side, full, window) for side, full in zip(sides, image_shape[:2])]
             if not fit_pooling and any(w > s for w, s in zip(windows, sides)):
                 raise ValueError(_pooled_away(image_shape, sides, number, pools, window))
             windows = [min(w, s) for w, s in zip(windows, sides)]
-            if max(windows) > 1:
-                # Where both orders come to the same, the one with fewer values to activate.
-                first = len(block) - (pooling == "max" and activation in _RISING)
-                block.insert(first, POOLS[pooling](tuple(windows)))
             sides = [side // w for side, w in zip(sides, windows)]
+        block = build_block(
+            channels,
+            width,
+            n_convs=convs,
+            kernel_size=kernels,
+            activation=activation,
+            normalization=norm,
+            residual=skip,
+            pool=pooling,
+            windows=(windows[0], windows[1]),
+            pool_after=pool_after,
+        )
+        channels = width
         if number < n_blocks and block_dropout[number - 1]:
             block.append(Dropout(block_dropout[number - 1]))
         layers[f"block{number}"] = block
@@ -155,7 +170,10 @@ def build_layers(
         layers[f"activation{number}"] = ACTIVATIONS[activation]()
         features = width
     layers["output"] = nn.Linear(features, n_classes)
-    return nn.Sequential(layers)
+    network = nn.Sequential(layers)
+    if init == "dirac":
+        _pass_images_on(network)
+    return network
 
 
 def build_network(
@@ -164,6 +182,8 @@ def build_network(
     mean: Sequence[float],
     scale: Sequence[float],
     module: Callable[..., nn.Module] | None = None,
+    *,
+    stem_filters: npt.NDArray[np.float32] | None = None,
     **parameters: Any,
 ) -> ImageNetwork:
     """Build the network of the user's module, or of the parameters where there is none.
@@ -177,6 +197,8 @@ def build_network(
     module : callable, default=None
         A torch.nn.Module class or a function that returns a module. Called with those of
         `image_shape`, `n_channels` and `n_classes` that its signature names.
+    stem_filters : ndarray of shape (n_filters, channels, height, width), default=None
+        The filters of a stem.
     **parameters
         Of `build_layers`, unused where there is a module.
 
@@ -185,7 +207,12 @@ def build_network(
     network : ImageNetwork
     """
     if module is None:
-        return ImageNetwork(build_layers(image_shape, n_classes, **parameters), mean, scale)
+        layers = build_layers(image_shape, n_classes, **parameters)
+        if stem_filters is not None:
+            with torch.no_grad():
+                stem: Any = layers.stem
+                stem[0].weight.copy_(torch.from_numpy(stem_filters))
+        return ImageNetwork(layers, mean, scale)
     offered = {
         "image_shape": image_shape,
         "n_channels": image_shape[2],
@@ -197,13 +224,13 @@ def build_network(
         offered = {}
     elif not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
         offered = {name: value for name, value in offered.items() if name in accepted}
-    layers = module(**offered)
-    if not isinstance(layers, nn.Module):
+    own = module(**offered)
+    if not isinstance(own, nn.Module):
         raise TypeError(
-            f"module={module!r} returned {type(layers).__name__}, expected a torch.nn.Module. "
+            f"module={module!r} returned {type(own).__name__}, expected a torch.nn.Module. "
             "Pass a Module class, or a function that returns a Module."
         )
-    network = ImageNetwork(layers, mean, scale)
+    network = ImageNetwork(own, mean, scale)
     if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
         # Lazy layers take their shape from the first image they see.
         with torch.no_grad():
@@ -228,40 +255,11 @@ def last_linear(network: nn.Module) -> nn.Linear:
     return dense[-1]
 
 
-def _convolutions(
-    image_shape: tuple[int, int, int],
-    channels: int,
-    width: int,
-    convs: int,
-    kernel: int,
-    activation: str,
-    norm: str | None,
-    skip: bool,
-) -> nn.Sequential:
-    """Convolutions with what stands between them, up to the last activation."""
-    high, wide = (kernel if side > 1 else 1 for side in image_shape[:2])
-    stack: list[nn.Module] = []
-    for number in range(convs):
-        if number:
-            stack.append(ACTIVATIONS[activation]())
-        # An even kernel has no middle: the odd pixel of padding goes to the right and below.
-        (top, bottom), (left, right) = [((w - 1) // 2, w // 2) for w in (high, wide)]
-        even = (top, left) != (bottom, right)
-        if even:
-            stack.append(nn.ZeroPad2d((left, right, top, bottom)))
-        stack.append(
-            nn.Conv2d(
-                channels if number == 0 else width,
-                width,
-                (high, wide),
-                padding=0 if even else (top, left),
-                bias=norm is None,
-            )
-        )
-        if norm is not None:
-            stack.append(NORMALIZATIONS[norm](width))
-    layers = nn.Sequential(*stack)
-    return nn.Sequential(Residual(layers, channels, width)) if skip else layers
+def _pass_images_on(network: nn.Module) -> None:
+    """Let as many filters of each convolution as it has channels begin as the identity."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
+            nn.init.dirac_(layer.weight.detach()[: layer.in_channels])
 
 
 def _window(side: int, full_side: int, window: int) -> int:

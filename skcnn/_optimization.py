@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback
 
+from skcnn._muon import Muon
+
 # With what serves each best on a CPU and on a GPU.
 OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
     "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-7, "foreach": True}),
     "adam": (torch.optim.Adam, {"fused": True}),
     "adamw": (torch.optim.AdamW, {"fused": True}),
+    "muon": (Muon, {}),
 }
 SCHEDULES = ("onecycle", "cosine")
 

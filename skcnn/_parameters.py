@@ -13,10 +13,11 @@ from sklearn.utils._param_validation import (
 )
 from skorch.callbacks import Callback, LRScheduler
 
-from skcnn._augment import AUGMENTATIONS
+from skcnn._blocks import ACTIVATIONS, NORMALIZATIONS, POOL_AFTER, POOLS
 from skcnn._device import PRECISIONS
-from skcnn._network import ACTIVATIONS, GLOBAL_POOLS, NORMALIZATIONS, POOLS
+from skcnn._network import GLOBAL_POOLS, INITS, STEMS
 from skcnn._optimization import OPTIMIZERS, SCHEDULES, decays_weights
+from skcnn.augmentation import AUGMENTATIONS
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 _FRACTION = Interval(Real, 0, 1, closed="left")
@@ -33,18 +34,24 @@ _EACH: dict[str, list[Any]] = {
     "dense_units": [_POSITIVE, None],
     "dropout": [_FRACTION],
     "augment": [StrOptions(set(AUGMENTATIONS)), callable],
+    "progressive_resizing": [Interval(Real, 0, 1, closed="right")],
 }
 _SEQUENCES = [tuple, list, np.ndarray]
 
 CONSTRAINTS: dict[str, list[Any]] = {
     **{name: [*each, *_SEQUENCES] for name, each in _EACH.items()},
     "filters": [*_EACH["filters"], *_SEQUENCES, StrOptions({"auto"})],
+    "stem": [StrOptions(set(STEMS)), None],
+    "pool_after": [StrOptions(set(POOL_AFTER))],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "head": [StrOptions({"flatten", *GLOBAL_POOLS})],
+    "init": [StrOptions(set(INITS))],
     "module": [callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
     "augment": [*_EACH["augment"], *_SEQUENCES, None],
+    "progressive_resizing": [*_SEQUENCES, None],
+    "test_time_flip": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [StrOptions(set(SCHEDULES)), None],
@@ -91,6 +98,13 @@ def check_each(caller: str, parameters: dict[str, Any]) -> None:
         raise ValueError(
             f"The 'filters' parameter of {caller} is empty. Expected the number of filters of at "
             "least one block, for example filters=(32, 64)."
+        )
+    shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
+    if shrinks and parameters["module"] is None and parameters["head"] == "flatten":
+        raise ValueError(
+            f"{caller} has progressive_resizing={parameters['progressive_resizing']} and "
+            'head="flatten", which takes images of one size only. Use another head, such as '
+            '"average", or progressive_resizing=None.'
         )
     _check_callbacks(caller, parameters["callbacks"] or (), parameters["lr_schedule"])
     if parameters["module"] is not None and isinstance(parameters["module"], torch.nn.Module):

@@ -82,6 +82,8 @@ def run_images(
     device: torch.device,
     plan: Plan,
     layer: nn.Module | None = None,
+    *,
+    flip: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Return the logits of images or, where a layer is named, what goes into that layer.
 
@@ -94,6 +96,8 @@ def run_images(
     plan : Plan
     layer : torch.nn.Module, default=None
         A layer of the network.
+    flip : bool, default=False
+        Whether to take the mean of each image and its mirror image.
 
     Returns
     -------
@@ -104,11 +108,17 @@ def run_images(
         network.eval()
     with torch.inference_mode(), _hooked(network, layer, exact=plan.fill) as taken:
         batches = _batches(images, plan.batch_size, device)
-        logits = [network(_filled(batch, size)) for batch in batches]
+        filled = (_filled(batch, size) for batch in batches)
+        logits = [_mean_with_mirrored(network, b) if flip else network(b) for b in filled]
     outputs = taken or logits
     result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     array: npt.NDArray[np.float32] = result.float().cpu().numpy()
     return array[: len(images)]
+
+
+def _mean_with_mirrored(network: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = network(images) + network(images.flip(2))
+    return logits / 2
 
 
 def _batches(images: Any, size: int, device: torch.device) -> Iterator[Tensor]:

@@ -1,15 +1,16 @@
 """What a skorch net holds on to during one call of fit."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from skcnn._augment import AUGMENTATIONS
 from skcnn._batches import Batches
 from skcnn._graphs import Graphed
 from skcnn._optimization import Rates, prepare_recording
+from skcnn.augmentation import Augmentation
 
 # Torch's own is so high that the first steps of every network are lost in finding a lower one.
 _FIRST_SCALE = 2.0**11
@@ -34,7 +35,8 @@ class Run:
     scaler : torch.amp.GradScaler or None
         Scales the loss up where training computes in float16, whose small numbers are few.
     step : callable
-        Takes one of the `inputs` of the batches and returns the loss of a step.
+        Takes one of the `inputs` of the batches and returns the loss of a step; another one for
+        each size of images, since what is recorded has one size.
     """
 
     def __init__(self, net: Any, epochs: int) -> None:
@@ -62,12 +64,21 @@ class Run:
         self.rates = Rates(net.optimizer_, net.schedule, device if self.recorded else None)
         self.network = torch.compile(net.module_) if net.is_compiled else net.module_
         self.batches: Batches | None = None
+        self.epoch = 0
+        self._steps: dict[float, Callable[..., Tensor]] = {}
         self._bar: Any = None
 
     def begin(self, batches: Batches) -> None:
-        """Get to know the batches, in the first epoch."""
-        if self.batches is not None:
-            return
+        """Get to know the batches in the first epoch, and set the size of images in each."""
+        if self.batches is None:
+            self._begin_first(batches)
+        batches.scale = scale_of(self.epoch, self.epochs, self.net.resizing)
+        self.epoch += 1
+        if batches.scale not in self._steps:
+            self._steps[batches.scale] = self._prepared_step(batches)
+        self.step = self._steps[batches.scale]
+
+    def _begin_first(self, batches: Batches) -> None:
         self.batches = batches
         n_steps = self.epochs * len(batches)
         self.rates.begin(n_steps)
@@ -75,15 +86,16 @@ class Run:
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=n_steps, desc="fit", unit="batch")
+
+    def _prepared_step(self, batches: Batches) -> Callable[..., Tensor]:
         if not self.recorded:
-            self.step = self._load_and_step
-        elif set(batches.augment) <= set(AUGMENTATIONS.values()):
+            return self._load_and_step
+        if all(isinstance(change, Augmentation) for change in batches.augment):
             assert batches.draws is not None
-            self.step = Graphed(self._load_and_step, [batches.draws])
-        else:
-            # What other functions draw from, and decide by, is not known.
-            graphed = Graphed(self.net.step_on)
-            self.step = lambda *inputs: graphed(*batches.load(*inputs))
+            return Graphed(self._load_and_step, [batches.draws])
+        # What other functions draw from, and decide by, is not known.
+        graphed = Graphed(self.net.step_on)
+        return lambda *inputs: graphed(*batches.load(*inputs))
 
     def _load_and_step(self, *inputs: Tensor) -> Tensor:
         assert self.batches is not None
@@ -105,3 +117,18 @@ class Run:
         self.rates.restore()
         if self._bar is not None:
             self._bar.close()
+
+
+def scale_of(epoch: int, n_epochs: int, scales: Sequence[float]) -> float:
+    """At which share of their sides images are trained on in an epoch.
+
+    The epochs are spread evenly over the scales, and the last epoch gets the last one.
+
+    Examples
+    --------
+    >>> [scale_of(epoch, 4, (0.625, 1.0)) for epoch in range(4)]
+    [0.625, 0.625, 1.0, 1.0]
+    """
+    if not scales:
+        return 1.0
+    return float(scales[-(-(epoch + 1) * len(scales) // n_epochs) - 1])

@@ -1,7 +1,7 @@
 """The skorch net: the loop over epochs and batches, its schedule, precision and figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,8 @@ import skorch
 import torch
 from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator, to_tensor
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from skcnn._augment import Augmentation
 from skcnn._batches import Batches, ImageDataset, weighted
 from skcnn._prediction import Plan
 from skcnn._run import Run
@@ -34,6 +33,10 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         Course of the learning rate over one call of fit.
     augment : sequence of callables, default=()
         Applied to training batches only.
+    n_classes : int, default=0
+        How many there are, for labels that are mixed.
+    resizing : sequence of float, default=()
+        Shares of their sides that training images are reduced to, epoch after epoch.
     seed : int, default=0
         Decides the order of the images and their augmentation.
     is_compiled : bool, default=False
@@ -55,7 +58,9 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         *,
         precision: torch.dtype = torch.float32,
         schedule: str | None = None,
-        augment: Sequence[Augmentation] = (),
+        augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
+        n_classes: int = 0,
+        resizing: Sequence[float] = (),
         seed: int = 0,
         is_compiled: bool = False,
         is_recorded: bool = False,
@@ -70,6 +75,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         self.precision = precision
         self.schedule = schedule
         self.augment = augment
+        self.n_classes = n_classes
+        self.resizing = resizing
         self.seed = seed
         self.is_compiled = is_compiled
         self.is_recorded = is_recorded
@@ -110,6 +117,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
                 device=device,
                 generator=generator,
                 augment=self.augment,
+                n_classes=self.n_classes,
             )
         return Batches(dataset, self.plan.batch_size, device=device)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch.utils.data import Subset
 
 from skcnn import _batches
-from skcnn._batches import Batches, ImageDataset
+from skcnn._batches import Batches, ImageDataset, mix_targets, resize
 from skcnn._images import Images
+from skcnn.augmentation import CutMix, Flip, MixUp
 
 CPU = torch.device("cpu")
 
@@ -249,3 +250,73 @@ def test_reading_ahead_ends_with_the_reader():
     assert next(items) == 1
     items.close()
     assert threading.active_count() == before
+
+
+@given(st.integers(2, 8), st.booleans(), st.integers(0, 100))
+def test_the_loss_of_a_mixture_is_the_mixture_of_losses(n, weighted, seed):
+    torch.manual_seed(seed)
+    labels, partner, share = torch.randint(4, (n,)), torch.randperm(n), torch.rand(n)
+    weight = torch.rand(n).round(decimals=1) if weighted else None
+    logits = torch.randn(n, 4, dtype=torch.float64)
+
+    def loss(target, weight):
+        each = torch.nn.functional.cross_entropy(
+            logits, target, reduction="none", label_smoothing=0.1
+        )
+        return each if weight is None else each * weight
+
+    target, *mixed = mix_targets(4, partner, share, labels, *([weight] if weighted else []))
+    torch.testing.assert_close(target.sum(1), torch.ones(n))
+    partners_weight = None if weight is None else weight[partner]
+    expected = share * loss(labels, weight) + (1 - share) * loss(labels[partner], partners_weight)
+    found = loss(target.double(), *mixed) if weighted else loss(target.double(), None)
+    torch.testing.assert_close(found, expected, check_dtype=False)
+
+
+def test_mixtures_can_be_mixed():
+    labels = torch.tensor([0, 1, 2])
+    turn, half = torch.tensor([1, 2, 0]), torch.full((3,), 0.5)
+    (once,) = mix_targets(3, turn, half, labels)
+    (twice,) = mix_targets(3, turn, half, once)
+    assert twice.tolist() == [[0.25, 0.5, 0.25], [0.25, 0.25, 0.5], [0.5, 0.25, 0.25]]
+
+
+def test_mixed_images_come_with_the_labels_of_both():
+    """Each image is its label all over, so that a mixture can be told from its pixels."""
+    X = np.repeat(np.arange(20, dtype=np.float32), 16).reshape(20, 4, 4, 1)
+    data = ImageDataset(X, np.arange(20), np.ones(20, np.float32))
+    batches = training(data, 8, augment=[Flip(), MixUp(1.0), CutMix()], n_classes=20)
+    seen = 0
+    for images, targets in batches:
+        expected = (targets * torch.arange(20)).sum(1)
+        torch.testing.assert_close(images.mean((1, 2, 3)), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(targets.sample_weight, torch.ones(len(images)))
+        seen += (targets.count_nonzero(1) > 1).sum()
+    assert seen > 15
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_images_are_scaled_down(dtype):
+    ramp = torch.arange(0, 240, 10).view(1, 1, 24, 1).expand(2, 12, 24, 3).to(dtype)
+    small = resize(ramp, 0.5)
+    assert small.shape == (2, 6, 12, 3)
+    # In the middle a linear ramp stays one, between the pixels that were there.
+    torch.testing.assert_close(small[0, 3, 2:-2, 0], torch.arange(45.0, 205, 20))
+    assert resize(ramp, 1.0) is ramp
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "expected"),
+    [((2, 1, 50, 1), 0.5, (2, 1, 25, 1)), ((2, 3, 5, 2), 0.1, (2, 1, 1, 2))],
+)
+def test_nothing_is_scaled_down_to_nothing(shape, scale, expected):
+    assert resize(torch.rand(shape), scale).shape == expected
+
+
+def test_batches_have_the_size_they_are_set_to():
+    X = np.random.RandomState(0).rand(10, 8, 6, 3).astype(np.float32)
+    batches = training(ImageDataset(X, np.arange(10)), 4)
+    batches.scale = 0.5
+    assert {tuple(X.shape[1:]) for X, _ in batches} == {(4, 3, 3)}
+    batches.scale = 1.0
+    assert {tuple(X.shape[1:]) for X, _ in batches} == {(8, 6, 3)}

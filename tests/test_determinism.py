@@ -57,6 +57,14 @@ def brighten(images, generator):
 KINDS = {
     "plain": {"max_epochs": 3},
     "everything random": RANDOM,
+    "all augmentations": {
+        **RANDOM,
+        "augment": ("flip", "shift", "cutout", "color", "mixup", "cutmix"),
+        "progressive_resizing": (0.75, 1),
+        "stem": "whitening",
+        "init": "dirac",
+    },
+    "muon": {**RANDOM, "optimizer": "muon"},
     "adam": {**RANDOM, "optimizer": "adam", "lr": 0.01},
     "residual": {**RANDOM, "residual": True, "convs_per_block": 2},
     "dense": {**RANDOM, "head": "flatten", "dense_units": 16, "lr": 0.02},

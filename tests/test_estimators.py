@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 from torch import nn
 
 from skcnn import ConvNetClassifier
@@ -841,6 +842,18 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
         pytest.param({"dropout": (0.0, 0.2)}, id="dropout"),
         pytest.param({"augment": "shift"}, id="shift"),
         pytest.param({"augment": ["shift", lambda x, generator: x]}, id="own augmentation"),
+        pytest.param({"augment": "cutout"}, id="cutout"),
+        pytest.param({"augment": "color"}, id="color"),
+        pytest.param({"augment": "mixup"}, id="mixup"),
+        pytest.param({"augment": "cutmix", "max_epochs": 12}, id="cutmix"),
+        pytest.param({"augment": torch.nn.Identity()}, id="torch module"),
+        pytest.param({"progressive_resizing": (0.75, 1)}, id="progressive resizing"),
+        pytest.param({"stem": "whitening"}, id="whitening"),
+        pytest.param({"pool_after": "first", "convs_per_block": 2}, id="pool after first"),
+        pytest.param({"init": "dirac"}, id="dirac"),
+        pytest.param({"head": "average_max"}, id="average_max"),
+        pytest.param({"test_time_flip": True}, id="test-time flip"),
+        pytest.param({"optimizer": "muon"}, id="muon"),
         pytest.param({"optimizer": "rmsprop", "lr": 0.01}, id="rmsprop"),
         pytest.param({"optimizer": "adam", "lr": 0.01}, id="adam"),
         pytest.param({"optimizer": "adamw", "lr": 0.01}, id="adamw"),
@@ -861,6 +874,44 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
 def test_the_stripes_are_learnt_with(parameters, data):
     X, X_test, y, y_test = data
     assert small_net(**parameters).fit(X, y).score(X_test, y_test) > 0.85
+
+
+def test_a_test_time_flip_makes_mirror_images_alike(data):
+    X, _, y, _ = data
+    clf = small_net().fit(X, y)
+    mirrored = np.ascontiguousarray(X[:, :, ::-1])
+    assert not np.allclose(clf.predict_proba(X), clf.predict_proba(mirrored), atol=1e-3)
+    clf.set_params(test_time_flip=True)
+    np.testing.assert_allclose(clf.predict_proba(X), clf.predict_proba(mirrored), atol=1e-6)
+    # Features are those of the image itself.
+    assert not np.allclose(clf.transform(X), clf.transform(mirrored), atol=1e-3)
+
+
+def test_progressive_resizing_trains_on_small_images_first(data):
+    X, _, y, _ = data
+    seen = []
+
+    class Look(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if training:
+                seen.append(tuple(batch[0].shape[1:3]))
+
+    small_net(
+        progressive_resizing=(0.5, 0.75, 1), max_epochs=3, batch_size=90, callbacks=[Look()]
+    ).fit(X, y)
+    height, width = X.shape[1:3]
+    expected = [(round(s * height), round(s * width)) for s in (0.5, 0.75, 1)]
+    assert list(dict.fromkeys(seen)) == expected
+
+
+def test_weights_of_zero_count_for_nothing_in_mixtures_either(data):
+    X, _, y, _ = data
+    wrong = y.copy()
+    wrong[::2] = np.roll(wrong[::2], 1)
+    weight = np.arange(len(y)) % 2
+    clf = small_net(augment=("mixup", "cutmix"), max_epochs=15)
+    clf.fit(X, wrong, sample_weight=weight)
+    assert clf.score(X[1::2], y[1::2]) > 0.85
 
 
 def test_the_defaults_learn_the_stripes(data):

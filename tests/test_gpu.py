@@ -83,6 +83,13 @@ OPTIONS = {
     "constant": {"lr_schedule": None, "lr": 0.02},
     "augment": {"augment": ("flip", "shift")},
     "dropout": {"dropout": 0.2},
+    "muon": {"optimizer": "muon"},
+    "everything": {
+        "augment": ("flip", "shift", "cutout", "color", "mixup", "cutmix"),
+        "progressive_resizing": (0.5, 1),
+        "stem": "whitening",
+        "init": "dirac",
+    },
     "float32": {"precision": "float32"},
     "dense": {"head": "flatten", "dense_units": 16, "normalization": None},
 }

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcnn._layers import Dropout, MaxPool2d
+from skcnn._layers import AverageMaxPool2d, Dropout, MaxPool2d
 
 
 @given(
@@ -98,3 +98,9 @@ def test_pooling_lets_go_of_the_images():
     assert gone() is None
     pooled.sum().backward()
     assert images.grad.sum() == pooled.numel()
+
+
+def test_pooling_over_all_places_adds_average_and_maximum():
+    images = torch.rand(4, 3, 5, 6)
+    expected = images.mean((2, 3)) + images.amax((2, 3))
+    torch.testing.assert_close(AverageMaxPool2d()(images).flatten(1), expected)

@@ -75,6 +75,68 @@ def test_layers_stand_in_the_order_of_the_parameters():
     assert [c.bias is None for c in layers_of(layers, nn.Conv2d)] == [True, False, False]
 
 
+def test_a_block_may_pool_after_its_first_convolution():
+    layers = build_layers(
+        (8, 8, 3), 5, filters=(4,), convs_per_block=3, normalization="batch", pool_after="first"
+    )
+    kinds = [type(layer).__name__ for layer in layers.block1]
+    assert kinds == [
+        *("Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"),
+        *("Conv2d", "BatchNorm2d", "ReLU"),
+        *("Conv2d", "BatchNorm2d", "ReLU"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("convs", "expected"),
+    [
+        (3, ["Conv2d", "MaxPool2d", "BatchNorm2d", "SiLU", "Residual", "SiLU"]),
+        (1, ["Residual", "SiLU", "MaxPool2d"]),
+    ],
+)
+def test_the_shortcut_leads_past_what_comes_after_the_pooling(convs, expected):
+    layers = build_layers(
+        (8, 8, 3),
+        5,
+        filters=(4,),
+        convs_per_block=convs,
+        normalization="batch",
+        pool_after="first",
+        residual=True,
+        activation="silu",
+    )
+    assert [type(layer).__name__ for layer in layers.block1] == expected
+    if convs > 1:
+        residual = layers.block1[4]
+        inside = [type(layer).__name__ for layer in residual.convolutions]
+        assert inside == ["Conv2d", "BatchNorm2d", "SiLU", "Conv2d", "BatchNorm2d"]
+        assert isinstance(residual.shortcut, nn.Identity)
+
+
+def test_convolutions_may_begin_as_the_identity():
+    layers = build_layers((8, 8, 3), 5, filters=(3, 5, 4), init="dirac", pool=None)
+    images = torch.rand(2, 3, 8, 8)
+    for number, channels in ((1, 3), (2, 3), (3, 4)):
+        convolution = layers.get_submodule(f"block{number}.0")
+        with torch.no_grad():
+            convolution.bias.zero_()
+            passed = convolution(images)
+        torch.testing.assert_close(passed[:, :channels], images[:, :channels])
+        images = passed
+
+
+def test_the_filters_of_a_stem_are_given_and_stay():
+    filters = np.random.RandomState(0).rand(24, 3, 2, 2).astype(np.float32)
+    network = build_network(
+        (8, 8, 3), 4, [0] * 3, [1] * 3, filters=(4,), stem="whitening", stem_filters=filters
+    )
+    weight = network.layers.stem[0].weight
+    np.testing.assert_array_equal(weight.detach(), filters)
+    assert not weight.requires_grad
+    assert network.layers.block1[0].in_channels == 24
+    assert output_shape(network.layers, (8, 8, 3)) == (2, 4)
+
+
 OPTIONS = {
     "one_filter": {"filters": (1,)},
     "several_convolutions": {"convs_per_block": 3},
@@ -91,6 +153,17 @@ OPTIONS = {
     "no_normalization": {"normalization": None},
     "normalization_in_one_block": {"normalization": [None, "batch"]},
     "residual": {"residual": True},
+    "whitening_stem": {"stem": "whitening"},
+    "pooling_after_the_first": {"pool_after": "first", "convs_per_block": 3},
+    "pooling_after_the_only_one": {"pool_after": "first"},
+    "pooling_after_the_first_beside_a_shortcut": {
+        "pool_after": "first",
+        "convs_per_block": (1, 3),
+        "residual": True,
+    },
+    "dirac": {"init": "dirac", "convs_per_block": 2},
+    "dirac_even_kernel": {"init": "dirac", "kernel_size": 4},
+    "average_and_max_head": {"head": "average_max"},
     "residual_convolutions": {"residual": (False, True), "convs_per_block": 2},
     "residual_even_kernel": {"residual": True, "kernel_size": 4},
     "residual_without_normalization": {"residual": True, "normalization": None},
@@ -117,7 +190,8 @@ def test_whatever_the_options_images_become_logits(options, image_shape):
     assert output_shape(layers, image_shape) == (2, 4)
     logits = layers.train()(torch.rand(3, image_shape[2], *image_shape[:2]))
     logits.square().sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in layers.parameters())
+    trained = [p for p in layers.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
 
 
 SIDES = st.integers(1, 12)

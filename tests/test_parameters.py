@@ -11,6 +11,7 @@ from torch import nn
 
 from skcnn import ConvNetClassifier
 from skcnn._parameters import CONSTRAINTS, as_tuple, check_each
+from skcnn.augmentation import Cutout
 
 NAMES = list(inspect.signature(ConvNetClassifier).parameters)
 
@@ -53,6 +54,12 @@ class Network(nn.Module):
         {"augment": "flip"},
         {"augment": ["flip", lambda images, generator: images]},
         {"augment": ()},
+        {"augment": [Cutout(0.3), "mixup", nn.Identity()]},
+        {"progressive_resizing": (0.5, 1)},
+        {"progressive_resizing": [1.0], "head": "flatten"},
+        {"progressive_resizing": (0.5, 1), "head": "flatten", "module": Network},
+        {"stem": "whitening"},
+        {"test_time_flip": True},
         {"module": Network},
         {"module": lambda n_classes: Network(n_classes)},
         {"optimizer": torch.optim.Adagrad},
@@ -77,6 +84,8 @@ WRONG = {
     "convs_per_block": ["1", 0, None, 1.5],
     "kernel_size": ["3", 0, None, (3.0, 3, 3)],
     "pool": ["mean", 2, True],
+    "stem": ["whiten", True, 3],
+    "pool_after": ["second", None, 1],
     "pool_size": [0, "2", None, 2.0],
     "activation": ["softmax", None, nn.ReLU],
     "normalization": ["layer", True],
@@ -84,10 +93,13 @@ WRONG = {
     "dense_units": [0, "64", 6.4],
     "dropout": [1, 1.0, -0.1, "0.5", None, np.nan],
     "head": ["mean", None],
+    "init": ["orthogonal", None],
     "module": ["resnet", 3],
     "image_shape": [32, "32x32"],
     "data_format": ["last", None, "channel_first"],
     "augment": ["rotate", 3, True],
+    "progressive_resizing": [0.5, "small", (0, 1), (0.5, 1.5), (0.5, "1")],
+    "test_time_flip": ["yes", None],
     "optimizer": ["lion", None, 3],
     "lr": [0, -1, "auto", None, np.nan],
     "lr_schedule": ["step", 0.1],

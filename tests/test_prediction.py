@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skcnn import _prediction
-from skcnn._prediction import Plan, plan_batches
+from skcnn._prediction import Plan, plan_batches, run_images
 
 CPU = torch.device("cpu")
 SIDES = st.integers(1, 2000)
@@ -41,6 +41,17 @@ def test_outputs_are_those_of_the_network(size, images):
     outputs = outputs_of(net, images, batch_size=size)
     assert (outputs.shape, outputs.dtype) == ((60, 3), np.float32)
     np.testing.assert_allclose(outputs, logits_of(net, images), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("plan", [{"batch_size": 7}, {"batch_size": 16, "fill": True}], ids=str)
+def test_outputs_may_be_the_mean_of_an_image_and_its_mirror_image(plan, images):
+    net = make_net()
+    plan = Plan(**plan)
+    flipped = run_images(net.module_, images, CPU, plan, flip=True)
+    mirrored = np.ascontiguousarray(images[:, :, ::-1])
+    expected = (logits_of(net, images) + logits_of(net, mirrored)) / 2
+    np.testing.assert_allclose(flipped, expected, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(flipped, logits_of(net, images), atol=1e-4)
 
 
 def test_outputs_of_a_single_batch_are_those_of_the_network_bit_for_bit(images):

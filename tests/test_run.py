@@ -6,10 +6,10 @@ from _helpers import make_net
 from skorch.callbacks import Callback
 
 from skcnn import _run
-from skcnn._augment import flip
 from skcnn._batches import Batches, ImageDataset
 from skcnn._graphs import Graphed
-from skcnn._run import Run
+from skcnn._run import Run, scale_of
+from skcnn.augmentation import Flip
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,7 @@ def begun(images, augment=(), **options):
     [
         ({"is_recorded": True}, True),
         ({"is_recorded": True, "callbacks": [("epochs", Epochwise())]}, True),
-        ({"is_recorded": True, "augment": (flip,)}, True),
+        ({"is_recorded": True, "augment": (Flip(),)}, True),
         ({"is_recorded": False}, False),
         ({"is_recorded": True, "callbacks": [("batches", Batchwise())]}, False),
         ({"is_recorded": True, "precision": torch.float16}, False),
@@ -65,7 +65,7 @@ def test_steps_are_recorded_where_nothing_else_happens_in_them(options, recorded
 
 @pytest.mark.usefixtures("recordable")
 def test_what_augmentations_draw_from_is_recorded_with_them(images):
-    _, run = begun(images, augment=(flip,), is_recorded=True)
+    _, run = begun(images, augment=(Flip(),), is_recorded=True)
     assert run.step.generators == [run.batches.draws]
 
 
@@ -78,7 +78,7 @@ def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
         return batch
 
     monkeypatch.setattr(Graphed, "__call__", lambda self, *inputs: self.function(*inputs))
-    net, run = begun(images, augment=(flip, change), is_recorded=True)
+    net, run = begun(images, augment=(Flip(), change), is_recorded=True)
     assert not isinstance(run.step, Graphed)
     net._run = run
     net.module_.train()
@@ -91,6 +91,32 @@ def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
 def test_nothing_is_recorded_on_a_cpu(images):
     _, run = begun(images, is_recorded=True)
     assert not run.recorded
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "scales", "expected"),
+    [
+        (3, (), [1, 1, 1]),
+        (4, (0.5, 1), [0.5, 0.5, 1, 1]),
+        (5, (0.5, 0.75, 1), [0.5, 0.75, 0.75, 1, 1]),
+        (2, (0.5, 0.75, 1), [0.75, 1]),
+        (1, (0.5, 1), [1]),
+    ],
+)
+def test_epochs_are_spread_over_the_sizes(n_epochs, scales, expected):
+    assert [scale_of(epoch, n_epochs, scales) for epoch in range(n_epochs)] == expected
+
+
+@pytest.mark.usefixtures("recordable")
+def test_steps_are_recorded_for_each_size_of_images(images):
+    _, run = begun(images, is_recorded=True, resizing=(0.5, 0.5, 1))
+    steps = [run.step]
+    for _ in range(2):
+        run.begin(run.batches)
+        steps.append(run.step)
+    assert steps[0] is steps[1]
+    assert steps[1] is not steps[2]
+    assert run.batches.scale == 1
 
 
 def test_the_number_of_steps_is_known_from_the_first_epoch(images):

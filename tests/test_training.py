@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from skcnn._batches import ImageDataset
 from skcnn._optimization import OPTIMIZERS, SCHEDULES, rate_factor
 from skcnn._training import ClassifierNet
+from skcnn.augmentation import MixUp
 
 
 def same_weights(net, other):
@@ -224,7 +225,9 @@ def test_callbacks_make_no_difference_to_the_weights(precision, images):
             callbacks=callbacks,
             precision=precision,
             schedule="onecycle",
-            augment=[lambda x, generator: x + torch.rand(1, generator=generator)],
+            augment=[lambda x, generator: x + torch.rand(1, generator=generator), MixUp()],
+            n_classes=3,
+            resizing=(0.5, 1),
             network={"normalization": "batch", "dropout": 0.5},
         )
         return train(net, images, validation=ImageDataset(images[:30], CODES[:30]))

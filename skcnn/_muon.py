@@ -1,0 +1,136 @@
+"""Muon: steps along orthogonalised momentum, for the filters of convolutions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Of a polynomial that takes all singular values towards 1, the small ones fastest.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_TINY = 1e-7
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the filters of convolutions, and SGD with Nesterov momentum for all else.
+
+    The momentum of a layer's filters, seen as a matrix with a filter a row, is replaced by the
+    orthogonal matrix nearest to it, so that a step changes what all of the filters do by the same
+    measure, however rare the images that ask for it. Filters keep a mean square length of 1, in
+    place of a decay. Biases, scales of norms and dense layers take steps of SGD.
+
+    Parameters
+    ----------
+    params : iterable of torch.nn.Parameter or of dict
+        Parameters or groups of them, as for any optimizer of torch.
+    lr : float, default=0.1
+        The learning rate of both.
+    weight_decay : float, default=5e-4
+        Of what takes steps of SGD.
+    momentum : float, default=0.6
+        Share of the momentum of filters that a step keeps.
+    sgd_momentum : float, default=0.9
+        The same for SGD.
+    n_iterations : int, default=3
+        How often the polynomial is applied that orthogonalises.
+    dtype : torch.dtype, default=torch.float32
+        What that is computed in.
+
+    References
+    ----------
+    Jordan et al.: Muon: an optimizer for hidden layers in neural networks. 2024,
+    https://kellerjordan.github.io/posts/muon/.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.1,
+        *,
+        weight_decay: float = 5e-4,
+        momentum: float = 0.6,
+        sgd_momentum: float = 0.9,
+        n_iterations: int = 3,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "sgd_momentum": sgd_momentum,
+            "n_iterations": n_iterations,
+            "dtype": dtype,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(parameter)
+                take = self._step_filters if parameter.ndim > 2 else self._step_others
+                take(parameter, parameter.grad, state["momentum_buffer"], group)
+        return loss
+
+    @staticmethod
+    def _step_filters(p: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
+        momentum, lr = group["momentum"], group["lr"]
+        buffer.lerp_(gradient, 1 - momentum)
+        ahead = gradient.lerp(buffer, momentum)
+        # The memory of filters is channels last: seen like that, a matrix without a copy.
+        last = ahead.movedim(1, -1)
+        matrix = last.reshape(len(p), -1)
+        step = orthogonalize(matrix, group["n_iterations"], group["dtype"])
+        step = step * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+        p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
+        p.sub_(step.view(last.shape).movedim(-1, 1) * lr)
+
+    @staticmethod
+    def _step_others(p: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
+        momentum = group["sgd_momentum"]
+        gradient = gradient + group["weight_decay"] * p
+        buffer.mul_(momentum).add_(gradient)
+        p.sub_((gradient + momentum * buffer) * group["lr"])
+
+
+def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tensor:
+    """Take the singular values of a matrix near to 1, by Newton-Schulz iterations.
+
+    Parameters
+    ----------
+    matrix : torch.Tensor of shape (n, m)
+    n_iterations : int
+        With three of them, singular values come out between about 0.3 and 1.2, unless they are
+        smaller than a hundredth of the root of the sum of all squares.
+    dtype : torch.dtype
+        What is computed in.
+
+    Returns
+    -------
+    matrix : torch.Tensor of shape (n, m), float32
+
+    Examples
+    --------
+    >>> import torch
+    >>> matrix = torch.diag(torch.tensor([4.0, 1.0]))
+    >>> singular = torch.linalg.svdvals(orthogonalize(matrix, 5, torch.float32))
+    >>> bool(((singular > 0.5) & (singular < 1.3)).all())
+    True
+    """
+    a, b, c = _COEFFICIENTS
+    x = matrix / (matrix.norm() + _TINY)
+    x = (x if len(x) <= x.shape[1] else x.T).to(dtype)
+    for _ in range(n_iterations):
+        square = x @ x.T
+        x = a * x + (b * square + c * (square @ square)) @ x
+    result: Tensor = x if len(matrix) <= matrix.shape[1] else x.T
+    return result.float()

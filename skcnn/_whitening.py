@@ -1,0 +1,62 @@
+"""The filters of a whitening stem, computed from the training images before anything is learnt."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_MAX_IMAGES = 2_000
+# Added to variances: patches of no variance at all would be blown up to noise.
+_EPSILON = 5e-4
+
+
+def stem_window(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the stem's filters: 2, but 1 along sides of one pixel.
+
+    Examples
+    --------
+    >>> stem_window((32, 32, 3)), stem_window((1, 90, 1))
+    ((2, 2), (1, 2))
+    """
+    height, width, _ = image_shape
+    return min(2, height), min(2, width)
+
+
+def whitening_filters(images: Any, mean: Any, scale: Any) -> npt.NDArray[np.float32]:
+    """Filters whose responses to the training images are uncorrelated and of variance 1.
+
+    They are the eigenvectors of the covariance of small patches, each divided by its standard
+    deviation, and all of them once more with the opposite sign.
+
+    Parameters
+    ----------
+    images : Images or ndarray of shape (n, height, width, channels)
+    mean, scale : sequence of float
+        What standardises each channel.
+
+    Returns
+    -------
+    filters : ndarray of shape (n_filters, channels, height, width), float32
+
+    References
+    ----------
+    Page: How to train your ResNet 8: bag of tricks. 2019,
+    https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/.
+
+    Examples
+    --------
+    >>> images = np.random.RandomState(0).randint(256, size=(50, 8, 8, 3), dtype=np.uint8)
+    >>> whitening_filters(images, [128] * 3, [74] * 3).shape
+    (24, 3, 2, 2)
+    """
+    distance = max(1, len(images) // _MAX_IMAGES)
+    sample = images[np.arange(0, len(images), distance)[:_MAX_IMAGES]]
+    pixels = (sample.astype(np.float64) - mean) / scale
+    window = stem_window(pixels.shape[1:])
+    patches = np.lib.stride_tricks.sliding_window_view(pixels, window, axis=(1, 2))
+    n_values = int(np.prod(patches.shape[3:]))
+    rows = patches.reshape(-1, n_values)
+    variances, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    filters = (vectors / np.sqrt(np.maximum(variances, 0) + _EPSILON)).T[::-1]
+    filters = np.concatenate([filters, -filters])
+    return filters.reshape(-1, *patches.shape[3:]).astype(np.float32)
