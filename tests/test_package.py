@@ -66,6 +66,7 @@ ALLOWED = {
     "_threads": set(),
     "_whitening": set(),
     "augmentation": set(),
+    "inspection": set(),
     "datasets": set(),
 }
 FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}
