@@ -3,10 +3,9 @@
     python benchmarks/accuracy.py JOB [--data DIR] [--seeds N] [--categories ecology56]
                                       [--epochs N] [--precision float32]
 
-JOB is "lesson", the lecture's network and training as in examples/cifar100_ecology.py, or
-"default", ConvNetClassifier() without any parameter. Both fit all training images and are
-scored once on the test images. Prints a table row, and writes results/accuracy_JOB.json. With
---epochs or --precision the file's name holds them too.
+JOB is "default", ConvNetClassifier() without any parameter, or the name of one of skcnn.recipes.
+All training images are fitted, and the test images scored once. Prints a table row, and writes
+results/accuracy_JOB.json. With --epochs or --precision the file's name holds them too.
 """
 
 import argparse
@@ -15,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contestants import LESSON
 from reporting import describe_machine, store, versions
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100
 
-JOBS = {"lesson": LESSON, "default": {}}
+JOBS = {"default": {}, **{name: getattr(recipes, name) for name in recipes.__all__}}
 
 
 def main() -> None:

@@ -5,8 +5,6 @@ validation after each epoch. They differ in nothing but how it is done.
 """
 
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +13,9 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from cifar100_ecology import LESSON
+LESSON = recipes.lesson
 
 BATCH_SIZE = LESSON["batch_size"]
 FILTERS = LESSON["filters"]

@@ -148,7 +148,7 @@ def scaling_table():
 
 def accuracy_table():
     rows, result = [], None
-    for job in ("lesson", "default"):
+    for job in ("lesson", "default", "fast"):
         found = load(f"accuracy_{job}")
         if found is None:
             continue

@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_sp
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100, make_organisms
 
 HERE = Path(__file__).parent
@@ -31,25 +31,6 @@ PLANTS = [
     *("orchid", "poppy", "sunflower", "tulip"),
     *("maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree"),
 ]
-
-# The network and its training as in the lecture that this example goes back to.
-LESSON = {
-    "filters": (32, 64, 128, 256),
-    "activation": "relu",
-    "normalization": None,
-    "residual": False,
-    "head": "flatten",
-    "dropout": 0.5,
-    "dense_units": 512,
-    "augment": None,
-    "optimizer": "rmsprop",
-    "lr": 0.001,
-    "lr_schedule": None,
-    "weight_decay": 0.0,
-    "label_smoothing": 0.0,
-    "max_epochs": 30,
-    "batch_size": 128,
-}
 
 
 def main() -> None:
@@ -194,7 +175,7 @@ def run_lesson(
 ) -> None:
     """Fit the lecture's network as the lecture does, the last fifth of the images held out."""
     held_out = int(0.8 * len(X_train))
-    network = ConvNetClassifier(**LESSON, random_state=SEED, verbose=1)
+    network = ConvNetClassifier(**recipes.lesson, random_state=SEED, verbose=1)
     print(f"\n{network.summary(X_train.shape[1:], len(np.unique(y_train)))}\n")
     start = time.perf_counter()
     network.fit(

@@ -70,7 +70,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         what leaves its block, and the last one on the features.
     head : {"flatten", "average", "max", "average_max"}, default="average"
         How the last block's images become features: all their pixels in a row, or the average
-        or the maximum of each channel, or the sum of both (global pooling [4]_).
+        or the maximum of each channel, or a quarter of the sum of both (global pooling [4]_).
     init : {"uniform", "dirac"}, default="uniform"
         What the weights of convolutions begin as: torch's random numbers, or, for as many filters
         as there are channels, the filter that leaves an image as it is [10]_.

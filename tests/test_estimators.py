@@ -23,18 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100, make_organisms
-
-# The network of the lecture that the package goes back to.
-LESSON = {
-    "filters": (32, 64, 128, 256),
-    "residual": False,
-    "normalization": None,
-    "head": "flatten",
-    "dropout": 0.5,
-    "dense_units": 512,
-}
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +200,7 @@ def test_transform_gives_what_goes_into_the_last_layer(parameters, n_features, d
 
 @pytest.mark.parametrize(("n_classes", "n_parameters"), [(61, 944_509), (56, 941_944)])
 def test_summary_counts_the_parameters_of_the_lesson(n_classes, n_parameters):
-    summary = ConvNetClassifier(**LESSON).summary((32, 32, 3), n_classes=n_classes)
+    summary = ConvNetClassifier(**recipes.lesson).summary((32, 32, 3), n_classes=n_classes)
     assert summary.n_parameters == n_parameters
     assert f"{n_parameters:,} parameters" in str(summary)
     assert summary.output_shape == (n_classes,)
@@ -219,8 +209,9 @@ def test_summary_counts_the_parameters_of_the_lesson(n_classes, n_parameters):
 def test_summary_is_the_same_before_and_after_fit():
     X = np.random.RandomState(0).randint(256, size=(122, 32, 32, 3)).astype(np.uint8)
     y = np.arange(122) % 61
-    before = ConvNetClassifier(**LESSON).summary((32, 32, 3), n_classes=61)
-    clf = ConvNetClassifier(**LESSON, max_epochs=1, device="cpu", random_state=0).fit(X, y)
+    before = ConvNetClassifier(**recipes.lesson).summary((32, 32, 3), n_classes=61)
+    clf = ConvNetClassifier(**recipes.lesson | {"max_epochs": 1}, device="cpu", random_state=0)
+    clf.fit(X, y)
     after = clf.summary()
     assert after == before
     assert after.layers == before.layers

@@ -67,6 +67,7 @@ ALLOWED = {
     "_whitening": set(),
     "augmentation": set(),
     "inspection": set(),
+    "recipes": {"augmentation"},
     "datasets": set(),
 }
 FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}
