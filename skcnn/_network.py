@@ -43,16 +43,16 @@ def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
     return list(value)
 
 
-def choose_filters(image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+def choose_filters(sides: Sequence[int]) -> tuple[int, ...]:
     """Filters for images of any size: of 32, 64, 128, 256 as many as the image can be halved.
 
     Examples
     --------
-    >>> choose_filters((32, 32, 3)), choose_filters((8, 8, 1))
+    >>> choose_filters((32, 32)), choose_filters((8, 8))
     ((32, 64, 128, 256), (32, 64, 128))
     """
     # A side of one pixel is never pooled, and sets no limit.
-    halvings = [int(math.log2(side)) for side in image_shape[:2] if side > 1]
+    halvings = [int(math.log2(side)) for side in sides if side > 1]
     return _AUTO_FILTERS[: min(halvings, default=1)]
 
 
@@ -100,8 +100,12 @@ def build_layers(
     ValueError
         Where a per-block parameter has the wrong length or the image is pooled away.
     """
+    *sides, channels = image_shape
+    if stem is not None:
+        stem_size = stem_window(image_shape)
+        sides = [side - w + 1 for side, w in zip(sides, stem_size)]
     if isinstance(filters, str):
-        filters = choose_filters(image_shape)
+        filters = choose_filters(sides)
     n_blocks = len(filters)
     pools = per_block("pool", pool, n_blocks)
     blocks = zip(
@@ -119,17 +123,14 @@ def build_layers(
     else:
         block_dropout, head_dropout = [0.0] * (n_blocks - 1), dropout
 
-    *sides, channels = image_shape
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if stem is not None:
-        window = stem_window(image_shape)
-        n_filters = 2 * channels * math.prod(window)
+        n_filters = 2 * channels * math.prod(stem_size)
         layers["stem"] = nn.Sequential(
-            nn.Conv2d(channels, n_filters, window, bias=False).requires_grad_(False),
+            nn.Conv2d(channels, n_filters, stem_size, bias=False).requires_grad_(False),
             ACTIVATIONS[activation](),
         )
         channels = n_filters
-        sides = [side - w + 1 for side, w in zip(sides, window)]
     for number, (width, convs, kernel, pooling, window, norm, skip) in enumerate(blocks, start=1):
         # Along a side that was one pixel from the start there is nothing to convolve.
         kernels = (kernel if image_shape[0] > 1 else 1, kernel if image_shape[1] > 1 else 1)

@@ -125,6 +125,15 @@ def test_convolutions_may_begin_as_the_identity():
         images = passed
 
 
+@pytest.mark.parametrize(("side", "n_blocks"), [(8, 2), (9, 3), (32, 4), (3, 1), (2, 1)])
+def test_a_stem_leaves_a_pixel_less_to_pool(side, n_blocks):
+    layers = build_layers(
+        (side, side, 1), 4, filters="auto", stem="whitening", fit_pooling=side == 2
+    )
+    assert sum(name.startswith("block") for name, _ in layers.named_children()) == n_blocks
+    assert output_shape(layers, (side, side, 1)) == (2, 4)
+
+
 def test_the_filters_of_a_stem_are_given_and_stay():
     filters = np.random.RandomState(0).rand(24, 3, 2, 2).astype(np.float32)
     network = build_network(
