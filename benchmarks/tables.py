@@ -179,7 +179,24 @@ def precision_table():
     return table(head, rows) + "\n" + measured_on(result)
 
 
+def ablation_table():
+    result = load("ablation")
+    rows = [
+        [
+            variant,
+            f"{found['n_parameters']:,}",
+            f"{np.mean(found['accuracies']):.3f}",
+            ", ".join(f"{value:.3f}" for value in found["accuracies"]),
+            f"{np.median(found['fit_seconds']):.0f}",
+        ]
+        for variant, found in result["variants"].items()
+    ]
+    head = ["recipe `fast`", "parameters", "validation accuracy", "seeds", "seconds of fit"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
 TABLES = {
+    "ablation": ablation_table,
     "precision": precision_table,
     "train": train_table,
     "predict": predict_table,
