@@ -193,7 +193,7 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             net = self.net_ if again else self._new_net(training, n_outputs, device, fit_pooling)
             with compute_threads(device, 0):
                 summary = self._try_out(net.module_, n_outputs)
-                self._try_smaller(net.module_)
+                self._try_smallest(net.module_)
             net.set_params(
                 plan=plan_batches(
                     self.image_shape_, summary.multiply_adds, summary.n_values, device
@@ -244,18 +244,19 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         return summary
 
-    def _try_smaller(self, network: ImageNetwork) -> None:
+    def _try_smallest(self, network: ImageNetwork) -> None:
         height, width, channels = self.image_shape_
-        for scale in as_tuple(self.progressive_resizing):
-            size = scaled_size((height, width), scale)
-            try:
-                summarize(network, (*size, channels))
-            except RuntimeError as error:
-                raise ValueError(
-                    f"progressive_resizing={self.progressive_resizing!r} trains on images of "
-                    f"{size[0]}x{size[1]} pixels at first, which the network cannot take: {error} "
-                    "Start with a larger share of the sides, or pool less."
-                ) from error
+        size = scaled_size((height, width), min(as_tuple(self.progressive_resizing), default=1.0))
+        if size == (height, width):
+            return
+        try:
+            summarize(network, (*size, channels))
+        except RuntimeError as error:
+            raise ValueError(
+                f"progressive_resizing={self.progressive_resizing!r} trains on images of "
+                f"{size[0]}x{size[1]} pixels, which the network cannot take ({error}). Scale them "
+                "down to no less than a larger share of their sides, or pool less."
+            ) from error
 
     def _new_net(
         self, training: ImageDataset, n_outputs: int, device: torch.device, fit_pooling: bool

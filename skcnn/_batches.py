@@ -155,13 +155,13 @@ class Batches:
         and nothing waits for it.
         """
         images, *others = self._source.load(*inputs)
-        for change in () if self.draws is None else self.augment:
-            assert self.draws is not None
-            if isinstance(change, Mixing):
-                images, partner, share = change.mix(images, self.draws)
-                others = [*mix_targets(self.n_classes, partner, share, *others)]
-            else:
-                images = change(images, self.draws)
+        if self.draws is not None:
+            for change in self.augment:
+                if isinstance(change, Mixing):
+                    images, partner, share = change.mix(images, self.draws)
+                    others = [*mix_targets(self.n_classes, partner, share, *others)]
+                else:
+                    images = change(images, self.draws)
         return resize(images, self.scale), *others
 
 

@@ -103,8 +103,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     optimizer : {"sgd", "rmsprop", "adam", "adamw", "muon"} or torch.optim.Optimizer class, \
             default="sgd"
         "sgd" has Nesterov momentum 0.9, "rmsprop" the settings that Keras has. "muon" takes
-        orthogonalised steps for the filters of convolutions [12]_, of the size `lr` (try 0.02),
-        and steps of "sgd" at five times `lr` for all else.
+        orthogonalised steps for the filters of convolutions [12]_, whose length it keeps in place
+        of a decay, and the steps of "sgd" for all else, both at the rate `lr`.
     lr : float, default=0.1
         The learning rate; with a schedule, the highest one.
     lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"

@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_MAX_IMAGES = 2_000
+# Of so many images the statistics are taken, or of fewer large ones, down to a least number; and
+# of so many pixels at once, whose patches take twelve times their memory.
+_MAX_IMAGES, _LEAST_IMAGES = 2_000, 64
+_MAX_PIXELS = 2**21
+_PIXELS_AT_ONCE = 2**16
 # Added to variances: patches of no variance at all would be blown up to noise.
 _EPSILON = 5e-4
 
@@ -49,14 +53,21 @@ def whitening_filters(images: Any, mean: Any, scale: Any) -> npt.NDArray[np.floa
     >>> whitening_filters(images, [128] * 3, [74] * 3).shape
     (24, 3, 2, 2)
     """
-    distance = max(1, len(images) // _MAX_IMAGES)
-    sample = images[np.arange(0, len(images), distance)[:_MAX_IMAGES]]
-    pixels = (sample.astype(np.float64) - mean) / scale
-    window = stem_window(pixels.shape[1:])
-    patches = np.lib.stride_tricks.sliding_window_view(pixels, window, axis=(1, 2))
-    n_values = int(np.prod(patches.shape[3:]))
-    rows = patches.reshape(-1, n_values)
-    variances, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    height, width, channels = images[:1].shape[1:]
+    n_images = min(_MAX_IMAGES, max(_LEAST_IMAGES, _MAX_PIXELS // (height * width)))
+    numbers = np.arange(0, len(images), max(1, len(images) // n_images))[:n_images]
+    window = stem_window((height, width, channels))
+    n_values = channels * window[0] * window[1]
+    products, n_patches = np.zeros((n_values, n_values)), 0
+    n_at_once = max(1, _PIXELS_AT_ONCE // (height * width))
+    for start in range(0, len(numbers), n_at_once):
+        sample = images[numbers[start : start + n_at_once]]
+        pixels = (sample.astype(np.float64) - mean) / scale
+        patches = np.lib.stride_tricks.sliding_window_view(pixels, window, axis=(1, 2))
+        rows = patches.reshape(-1, n_values)
+        products += rows.T @ rows
+        n_patches += len(rows)
+    variances, vectors = np.linalg.eigh(products / n_patches)
     filters = (vectors / np.sqrt(np.maximum(variances, 0) + _EPSILON)).T[::-1]
     filters = np.concatenate([filters, -filters])
-    return filters.reshape(-1, *patches.shape[3:]).astype(np.float32)
+    return filters.reshape(-1, channels, *window).astype(np.float32)

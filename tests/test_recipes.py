@@ -47,6 +47,17 @@ def test_images_of_other_sizes_can_be_fitted(recipe):
     assert clf.fit(X, y).predict(X).shape == (90,)
 
 
+@pytest.mark.parametrize(("side", "fits"), [(14, True), (13, False)])
+def test_the_least_size_of_images_is_what_it_is_said_to_be(side, fits):
+    X = np.random.RandomState(0).randint(256, size=(20, side, side, 3)).astype(np.uint8)
+    clf = ConvNetClassifier(**recipes.fast | {"max_epochs": 3, "batch_size": 20}, random_state=0)
+    if fits:
+        clf.fit(X, np.arange(20) % 2)
+    else:
+        with pytest.raises(ValueError, match=r"progressive_resizing=.* 8x8 pixels"):
+            clf.fit(X, np.arange(20) % 2)
+
+
 def test_a_recipe_can_be_searched_over_and_stays_as_it_is():
     X, y = stripes(90)
     before = copy.deepcopy(recipes.fast)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skcnn import _whitening
 from skcnn._whitening import stem_window, whitening_filters
 
 
@@ -40,6 +41,32 @@ def test_of_many_images_some_are_enough():
     filters = whitening_filters(images, [120], [60])
     sample = whitening_filters(images[::3], [120], [60])
     np.testing.assert_allclose(filters, sample, atol=1e-5)
+
+
+def test_large_images_are_gone_through_a_few_at_a_time(monkeypatch):
+    images = correlated(200, 12, 10, 3)
+    expected = whitening_filters(images, [120] * 3, [60] * 3)
+    monkeypatch.setattr(_whitening, "_PIXELS_AT_ONCE", 12 * 10 * 7)
+    filters = whitening_filters(images, [120] * 3, [60] * 3)
+    # The sign of a filter means nothing: each stands there with both.
+    np.testing.assert_allclose(np.abs(filters), np.abs(expected), rtol=1e-4, atol=1e-4)
+
+    read = []
+
+    class Noted:
+        def __len__(self):
+            return len(images)
+
+        def __getitem__(self, rows):
+            taken = images[rows]
+            read.append(len(taken))
+            return taken
+
+    monkeypatch.setattr(_whitening, "_LEAST_IMAGES", 20)
+    monkeypatch.setattr(_whitening, "_MAX_PIXELS", 1)
+    whitening_filters(Noted(), [120] * 3, [60] * 3)
+    assert max(read) == 7
+    assert sum(read[1:]) == 20
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 2), (9, 1, 2), (1, 1, 2)], ids=str)

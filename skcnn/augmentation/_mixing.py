@@ -19,9 +19,22 @@ class MixUp(Mixing):
         Above 0. The shares are drawn from the distribution Beta(alpha, alpha): near 0 most
         images stay almost as they are, at 1 every mixture is as likely.
 
+    Raises
+    ------
+    ValueError
+        Where alpha is not above 0.
+
     References
     ----------
     Zhang, Cisse, Dauphin, Lopez-Paz: mixup: beyond empirical risk minimization. ICLR 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    >>> mixed, partner, share = MixUp(1.0).mix(images, torch.Generator().manual_seed(0))
+    >>> bool((mixed.flatten() == share * images.flatten() + (1 - share) * partner).all())
+    True
     """
 
     alpha: float = 0.2
@@ -49,10 +62,23 @@ class CutMix(Mixing):
     alpha : float, default=1.0
         Above 0. The area is drawn from the distribution Beta(alpha, alpha).
 
+    Raises
+    ------
+    ValueError
+        Where the probability is not in [0, 1] or alpha is not above 0.
+
     References
     ----------
     Yun, Han, Oh, Chun, Choe, Yoo: CutMix: regularization strategy to train strong classifiers
     with localizable features. ICCV 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 8, 8, 1)
+    >>> mixed, _, share = CutMix(1.0).mix(images, torch.Generator().manual_seed(0))
+    >>> mixed.unique().tolist()
+    [0.0, 1.0]
     """
 
     probability: float = 0.5

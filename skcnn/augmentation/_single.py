@@ -20,6 +20,11 @@ class Flip(Augmentation):
     vertical : bool, default=False
         Whether to mirror top to bottom: right for what is seen from above, or drifts.
 
+    Raises
+    ------
+    ValueError
+        Where the probability is not in [0, 1].
+
     References
     ----------
     Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural
@@ -62,9 +67,21 @@ class Shift(Augmentation):
     fraction : float, default=0.125
         By how much of each side at most, in [0, 1).
 
+    Raises
+    ------
+    ValueError
+        Where the fraction is not in [0, 1).
+
     References
     ----------
     He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.zeros(5, 32, 32, 3, dtype=torch.uint8)
+    >>> Shift(0.1)(images, torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 32, 32, 3])
     """
 
     fraction: float = 0.125
@@ -99,10 +116,23 @@ class Cutout(Augmentation):
         Side of the square as a share of the image's shorter side, in [0, 1]. Its middle lies
         anywhere in the image, so that a part of it may fall outside.
 
+    Raises
+    ------
+    ValueError
+        Where the fraction is not in [0, 1].
+
     References
     ----------
     DeVries, Taylor: Improved regularization of convolutional neural networks with cutout. 2017,
     arXiv:1708.04552.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.tensor([0, 200], dtype=torch.uint8).repeat(2, 4, 2)[..., None]
+    >>> covered = Cutout(0.5)(images, torch.Generator().manual_seed(0))
+    >>> covered.unique().tolist()
+    [0, 100, 200]
     """
 
     fraction: float = 0.25
@@ -130,10 +160,23 @@ class Color(Augmentation):
         multiplies the pixels, contrast their distance from the mean of the image, saturation
         that from the mean of their own three channels.
 
+    Raises
+    ------
+    ValueError
+        Where one of them is not in [0, 1].
+
     References
     ----------
     Howard: Some improvements on deep convolutional neural network based image classification.
     ICLR 2014.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.full((100, 2, 2, 3), 100, dtype=torch.uint8)
+    >>> brighter = Color(brightness=0.5)(images, torch.Generator().manual_seed(0))
+    >>> bool(brighter.min() >= 50), bool(brighter.max() <= 150)
+    (True, True)
     """
 
     brightness: float = 0.2
