@@ -1,0 +1,30 @@
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from skcnn import ConvNetClassifier
+from skcnn.datasets import make_organisms
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def organisms():
+    """Images, and labels as strings."""
+    X, y = make_organisms(n_samples=300, n_classes=4, image_size=24, random_state=0)
+    return X, np.array(["leaf beetle", "Ursus_arctos_horribilis", "newt", "yew"])[y]
+
+
+@pytest.fixture(scope="session")
+def fitted(organisms):
+    """A fitted network, which no test may change."""
+    X, y = organisms
+    clf = ConvNetClassifier(filters=(8, 16, 32), max_epochs=8, random_state=0)
+    return clf.fit(X, y, X_val=X[:50], y_val=y[:50])

@@ -1,0 +1,228 @@
+"""The displays: what they show, where, and that nothing overlaps or is cut."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from _helpers import small_net
+from sklearn.exceptions import NotFittedError
+
+from skcnn import ConvNetClassifier
+from skcnn.inspection import (
+    FeatureMapsDisplay,
+    FiltersDisplay,
+    GradCAMDisplay,
+    HistoryDisplay,
+    PredictionsDisplay,
+    TopLossesDisplay,
+    filters,
+    grad_cam,
+)
+
+NAMES = ("ape", "Ursus_arctos_horribilis", "leaf beetle", "yew", "newt", "oak", "elk")
+
+
+def all_displays(clf, X, y):
+    return [
+        HistoryDisplay.from_estimator(clf),
+        PredictionsDisplay.from_estimator(clf, X, y),
+        TopLossesDisplay.from_estimator(clf, X, y),
+        FiltersDisplay.from_estimator(clf),
+        FiltersDisplay.from_estimator(clf, -1),
+        FeatureMapsDisplay.from_estimator(clf, X[0]),
+        GradCAMDisplay.from_estimator(clf, X[:5]),
+    ]
+
+
+def texts_of(figure):
+    """All pieces of text that are drawn, with the boxes in pixels that they take."""
+    figure.canvas.draw()
+    texts = [figure._suptitle] if figure._suptitle else []
+    for ax in figure.axes:
+        texts += ax.texts
+        if not ax.axison:
+            continue
+        texts += [ax.title, ax.xaxis.label, ax.yaxis.label]
+        texts += ax.get_legend().get_texts() if ax.get_legend() else []
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            texts += [
+                tick.label1
+                for tick in axis.get_major_ticks()
+                if low <= tick.get_loc() <= high and tick.label1.get_visible()
+            ]
+    return [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_classes", [2, 10, 61])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (224, 224, 3)])
+def test_no_text_is_cut_or_lies_on_other_text(n_classes, shape):
+    rng = np.random.RandomState(0)
+    y = np.array([f"{name}_{n}" for n, name in zip(range(n_classes), itertools.cycle(NAMES))])
+    y = y[np.arange(max(30, 2 * n_classes)) % n_classes]
+    X = rng.randint(256, size=(len(y), *shape)).astype(np.uint8)
+    clf = ConvNetClassifier(filters=(8, 8, 16), max_epochs=2, random_state=0)
+    clf.fit(X, y, X_val=X[:20], y_val=y[:20])
+    for display in all_displays(clf, X, y):
+        name = type(display).__name__
+        width, height = display.figure_.canvas.get_width_height()
+        texts = texts_of(display.figure_)
+        for text, box in texts:
+            assert box.x0 >= -1, f"{name}: {text}"
+            assert box.y0 >= -1, f"{name}: {text}"
+            assert box.x1 <= width + 1, f"{name}: {text}"
+            assert box.y1 <= height + 1, f"{name}: {text}"
+        for (one, box), (other, other_box) in itertools.combinations(texts, 2):
+            across = min(box.x1, other_box.x1) - max(box.x0, other_box.x0)
+            down = min(box.y1, other_box.y1) - max(box.y0, other_box.y0)
+            assert across < 1.5 or down < 1.5, f"{name}: {one!r} on {other!r}"
+
+
+def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
+    X, y = organisms
+    makers = [
+        lambda ax: HistoryDisplay.from_estimator(fitted, ax=ax),
+        lambda ax: PredictionsDisplay.from_estimator(fitted, X, y, ax=ax),
+        lambda ax: FiltersDisplay.from_estimator(fitted, ax=ax),
+        lambda ax: FeatureMapsDisplay.from_estimator(fitted, X[0], ax=ax),
+        lambda ax: GradCAMDisplay.from_estimator(fitted, X[:3], ax=ax),
+    ]
+    for make in makers:
+        figure, (_, right) = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
+        display = make(right)
+        assert display.figure_ is figure
+        figure.canvas.draw()
+        assert all(ax.get_position().x0 > 0.4 for ax in display.axes_.flat)
+
+
+def test_axes_that_cannot_be_divided_are_refused(fitted):
+    ax = plt.figure().add_axes((0, 0, 1, 1))
+    with pytest.raises(ValueError, match="ax has no place in a grid that could be divided"):
+        HistoryDisplay.from_estimator(fitted, ax=ax)
+
+
+@pytest.mark.parametrize("display", [HistoryDisplay, FiltersDisplay])
+def test_an_estimator_that_is_not_fitted_is_refused(display):
+    with pytest.raises(NotFittedError):
+        display.from_estimator(ConvNetClassifier())
+
+
+def test_the_history_is_drawn_as_it_is(fitted):
+    display = HistoryDisplay.from_estimator(fitted)
+    loss, accuracy, rate = display.axes_
+    history = fitted.history_
+    lines = {line.get_label(): line for line in loss.get_lines()}
+    np.testing.assert_array_equal(lines["training"].get_ydata(), history["train_loss"])
+    np.testing.assert_array_equal(lines["validation"].get_ydata(), history["valid_loss"])
+    np.testing.assert_array_equal(accuracy.get_lines()[0].get_ydata(), history["valid_accuracy"])
+    np.testing.assert_array_equal(rate.get_lines()[0].get_ydata(), history["lr"])
+    best = int(history["valid_loss"].argmin()) + 1
+    assert list(lines[f"best epoch, {best}"].get_xdata()) == [best, best]
+
+
+def test_the_best_epoch_is_that_of_early_stopping(organisms):
+    clf = small_net(early_stopping=True, n_iter_no_change=2, max_epochs=8).fit(*organisms)
+    assert HistoryDisplay.from_estimator(clf).best_epoch == clf.best_epoch_
+
+
+def test_a_history_without_validation_has_no_best_epoch(organisms):
+    X, y = organisms
+    clf = small_net(max_epochs=2).fit(X[:40], y[:40])
+    display = HistoryDisplay.from_estimator(clf)
+    assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "learning rate"]
+    assert [line.get_label() for line in display.axes_[0].get_lines()] == ["training"]
+
+
+def test_predictions_are_told_apart_without_colour(organisms):
+    X, _ = organisms
+    probability = np.array([[0.7, 0.3], [0.6, 0.4]])
+    display = PredictionsDisplay.from_predictions(
+        X[:2], probability, ["elk", "oak"], classes=["elk", "oak"]
+    )
+    right, wrong = display.axes_.flat
+    assert right.get_title() == "✓ elk 70%"
+    assert right.get_xlabel() == ""
+    assert wrong.get_title() == "✗ elk 60%"
+    assert wrong.get_xlabel() == "is oak 40%"
+    lines = [ax.spines["top"].get_linestyle() for ax in (right, wrong)]
+    assert lines == ["-", "--"]
+
+
+def test_predictions_need_no_labels(fitted, organisms):
+    X, _ = organisms
+    display = PredictionsDisplay.from_estimator(fitted, X[:3])
+    probability = fitted.predict_proba(X[:3])
+    for ax, label, share in zip(display.axes_.flat, fitted.predict(X[:3]), probability.max(1)):
+        title = ax.get_title().replace("\n", "").replace("_ ", "_")
+        assert title == f"{label} {share:.0%}"
+
+
+def test_top_losses_are_the_images_whose_label_was_least_expected(fitted, organisms):
+    X, y = organisms
+    display = TopLossesDisplay.from_estimator(fitted, X, y, max_images=4)
+    probability = fitted.predict_proba(X)
+    share = probability[np.arange(len(y)), np.searchsorted(fitted.classes_, y)]
+    worst = np.argsort(share, kind="stable")
+    np.testing.assert_array_equal(display.images, X[worst])
+    np.testing.assert_allclose(display.actual_probability, share[worst])
+    assert display.axes_.size == 4
+
+
+@pytest.mark.parametrize(
+    ("display", "y", "message"),
+    [
+        (TopLossesDisplay, None, "TopLossesDisplay got y=None, expected the actual labels"),
+        (PredictionsDisplay, ["elk", "dodo"], "y holds dodo, expected labels out of"),
+        (PredictionsDisplay, ["elk"], "inconsistent numbers of samples"),
+    ],
+)
+def test_bad_labels(organisms, display, y, message):
+    X, _ = organisms
+    with pytest.raises(ValueError, match=message):
+        display.from_predictions(X[:2], np.full((2, 2), 0.5), y, classes=["elk", "oak"])
+
+
+def test_filters_are_drawn_on_one_scale(fitted):
+    display = FiltersDisplay.from_estimator(fitted)
+    found = filters(fitted)
+    shown = np.stack([ax.images[0].get_array() for ax in display.axes_.flat[: len(found)]])
+    np.testing.assert_allclose(2 * np.abs(found).max() * (shown - 0.5), found, atol=1e-6)
+    assert not any(ax.images for ax in display.axes_.flat[len(found) :])
+
+
+def test_filters_that_are_not_shown_are_counted(fitted):
+    display = FiltersDisplay(filters=filters(fitted, -1), name="last").plot(max_filters=5)
+    n_more = len(filters(fitted, -1)) - 5
+    assert display.figure_.get_suptitle().endswith(f"filters of last, {n_more} more not shown")
+
+
+def test_feature_maps_show_convolutions_and_pooling_side_by_side(fitted, organisms):
+    display = FeatureMapsDisplay.from_estimator(fitted, organisms[0][0])
+    kinds = [name.partition("\n")[0] for name in display.maps]
+    assert kinds == ["convolution", "max pooling"] * 3
+    label = display.axes_[2, 0].texts[0].get_text()
+    assert label.splitlines() == ["max pooling", "block1.2", "12×12×8"]
+
+
+def test_feature_maps_of_no_images_are_refused(fitted, organisms):
+    with pytest.raises(ValueError, match="layer='output' makes 4 values of an image"):
+        FeatureMapsDisplay.from_estimator(fitted, organisms[0][0], ["output"])
+
+
+def test_grad_cam_is_drawn_over_the_images(fitted, organisms):
+    X = organisms[0][:3]
+    display = GradCAMDisplay.from_estimator(fitted, X, "newt")
+    assert [ax.get_title() for ax in display.axes_[0]] == ["newt"] * 3
+    for ax, expected in zip(display.axes_[1], grad_cam(fitted, X, "newt")):
+        np.testing.assert_array_equal(ax.images[1].get_array(), expected)
+
+
+def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organisms):
+    X, y = organisms
+    display = GradCAMDisplay.from_estimator(fitted, X, y, max_images=2)
+    assert display.axes_.shape == (2, 2)
+    np.testing.assert_array_equal(display.maps, grad_cam(fitted, X[:2], y[:2]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        GradCAMDisplay.from_estimator(fitted, X, y[:2])
