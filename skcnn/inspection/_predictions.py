@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
@@ -68,7 +69,14 @@ class PredictionsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, ax: Any = None, **kwargs: Any
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        max_images: int = 25,
+        ax: Any = None,
+        **kwargs: Any,
     ) -> Self:
         """Predict images and draw them.
 
@@ -77,9 +85,11 @@ class PredictionsDisplay:
         estimator : ConvNetClassifier
             A fitted one.
         X : array-like
-            Images, in any form that its `predict` takes; the first 25 are drawn.
+            Images, in any form that its `predict` takes.
         y : array-like of shape (n,), default=None
             Actual labels, where they are known.
+        max_images : int, default=25
+            The first of them are predicted and drawn.
         ax : matplotlib.axes.Axes, default=None
             A place to divide among the images; None makes a figure.
         **kwargs
@@ -89,10 +99,15 @@ class PredictionsDisplay:
         -------
         display : PredictionsDisplay
         """
-        images = images_read(estimator, X)
-        probability = estimator.predict_proba(X)
+        check_consistent_length(X, y)
+        X, y = X[:max_images], None if y is None else np.asarray(y)[:max_images]
         return cls.from_predictions(
-            images, probability, y, classes=estimator.classes_, ax=ax, **kwargs
+            images_read(estimator, X),
+            estimator.predict_proba(X),
+            y,
+            classes=estimator.classes_,
+            ax=ax,
+            **kwargs,
         )
 
     @classmethod
@@ -204,6 +219,53 @@ class TopLossesDisplay(PredictionsDisplay):
     """
 
     @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        max_images: int = 25,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Predict images and draw those whose label was least expected.
+
+        Parameters
+        ----------
+        estimator, ax, **kwargs
+            As in `PredictionsDisplay.from_estimator`.
+        X : array-like
+            Images, in any form that its `predict` takes.
+        y : array-like of shape (n,)
+            Actual labels.
+        max_images : int, default=25
+            So many of them are drawn.
+
+        Returns
+        -------
+        display : TopLossesDisplay
+
+        Raises
+        ------
+        ValueError
+            Where the lengths differ, y is missing, or has labels that the estimator does not
+            know.
+        """
+        _check_has_labels(y)
+        probability, y = estimator.predict_proba(X), np.asarray(y)
+        classes = estimator.classes_
+        worst = _worst(_judged(y, probability, y, classes))[:max_images]
+        return cls.from_predictions(
+            images_read(estimator, _safe_indexing(X, worst)),
+            probability[worst],
+            y[worst],
+            classes=classes,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
     def from_predictions(
         cls,
         images: npt.NDArray[Any],
@@ -232,16 +294,24 @@ class TopLossesDisplay(PredictionsDisplay):
         ValueError
             As `PredictionsDisplay.from_predictions`, and without y.
         """
-        if y is None:
-            raise ValueError(
-                "TopLossesDisplay got y=None, expected the actual labels: there is no loss "
-                "without them. PredictionsDisplay draws images without labels."
-            )
+        _check_has_labels(y)
         judged = _judged(images, probability, y, classes)
-        worst = np.argsort(judged["actual_probability"], kind="stable")
+        worst = _worst(judged)
         return cls(**{name: values[worst] for name, values in judged.items()}).plot(
             ax=ax, **kwargs
         )
+
+
+def _check_has_labels(y: Any) -> None:
+    if y is None:
+        raise ValueError(
+            "TopLossesDisplay got y=None, expected the actual labels: there is no loss without "
+            "them. PredictionsDisplay draws images without labels."
+        )
+
+
+def _worst(judged: dict[str, Any]) -> npt.NDArray[np.intp]:
+    return np.argsort(judged["actual_probability"], kind="stable")
 
 
 def _judged(
