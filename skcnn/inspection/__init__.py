@@ -1,18 +1,25 @@
 """Looking into training and networks: functions for the figures, displays that draw them."""
 
 from skcnn.inspection._arrays import feature_maps, filters, grad_cam
+from skcnn.inspection._confusion import ConfusionDisplay
 from skcnn.inspection._history import HistoryDisplay
+from skcnn.inspection._images import ChannelsDisplay, ImageGridDisplay
 from skcnn.inspection._learning_rate import LearningRateDisplay, learning_rate_curve
 from skcnn.inspection._maps import FeatureMapsDisplay, FiltersDisplay, GradCAMDisplay
 from skcnn.inspection._predictions import PredictionsDisplay, TopLossesDisplay
+from skcnn.inspection._probabilities import ProbabilitiesDisplay
 
 __all__ = [
+    "ChannelsDisplay",
+    "ConfusionDisplay",
     "FeatureMapsDisplay",
     "FiltersDisplay",
     "GradCAMDisplay",
     "HistoryDisplay",
+    "ImageGridDisplay",
     "LearningRateDisplay",
     "PredictionsDisplay",
+    "ProbabilitiesDisplay",
     "TopLossesDisplay",
     "feature_maps",
     "filters",

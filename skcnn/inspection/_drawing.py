@@ -2,20 +2,27 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-# Inches of a picture's side in a figure of its own; and how wide and high figures may become.
-_CELL = 1.5
+# Inches that figures may become wide and high.
 _WIDEST, _HIGHEST = 12.0, 16.0
 
 # Told apart with any colour vision and, together with signs, in grey print too.
 RIGHT, WRONG = "#0072B2", "#D55E00"
 
 
-def make_axes(ax: Any, n_rows: int, n_cols: int, *, cell: tuple[float, float]) -> tuple[Any, Any]:
+def make_axes(
+    ax: Any,
+    n_rows: int,
+    n_cols: int,
+    *,
+    cell: tuple[float, float],
+    height_ratios: Sequence[float] | None = None,
+) -> tuple[Any, Any]:
     """Make a grid of axes: in a figure of its own, or in the place of `ax`.
 
     Parameters
@@ -24,6 +31,8 @@ def make_axes(ax: Any, n_rows: int, n_cols: int, *, cell: tuple[float, float]) -
     n_rows, n_cols : int
     cell : tuple of (width, height)
         Inches of each in a figure of its own.
+    height_ratios : sequence of float, default=None
+        Heights of the rows, relative to each other; None makes them the same.
 
     Returns
     -------
@@ -35,7 +44,12 @@ def make_axes(ax: Any, n_rows: int, n_cols: int, *, cell: tuple[float, float]) -
     if ax is None:
         size = min(_WIDEST, n_cols * cell[0]), min(_HIGHEST, n_rows * cell[1])
         figure, axes = plt.subplots(
-            n_rows, n_cols, figsize=size, squeeze=False, layout="constrained"
+            n_rows,
+            n_cols,
+            figsize=size,
+            squeeze=False,
+            layout="constrained",
+            height_ratios=height_ratios,
         )
         # So that what is written below a picture is not taken for that of the next one.
         engine: Any = figure.get_layout_engine()
@@ -48,7 +62,7 @@ def make_axes(ax: Any, n_rows: int, n_cols: int, *, cell: tuple[float, float]) -
             "figure.add_subplot, or pass ax=None for a figure of its own."
         )
     ax.set_axis_off()
-    inner = place.subgridspec(n_rows, n_cols)
+    inner = place.subgridspec(n_rows, n_cols, height_ratios=height_ratios)
     return ax.figure, inner.subplots(squeeze=False)
 
 

@@ -10,11 +10,15 @@ from sklearn.exceptions import NotFittedError
 
 from skcnn import ConvNetClassifier
 from skcnn.inspection import (
+    ChannelsDisplay,
+    ConfusionDisplay,
     FeatureMapsDisplay,
     FiltersDisplay,
     GradCAMDisplay,
     HistoryDisplay,
+    ImageGridDisplay,
     PredictionsDisplay,
+    ProbabilitiesDisplay,
     TopLossesDisplay,
     filters,
     grad_cam,
@@ -32,6 +36,10 @@ def all_displays(clf, X, y):
         FiltersDisplay.from_estimator(clf, -1),
         FeatureMapsDisplay.from_estimator(clf, X[0]),
         GradCAMDisplay.from_estimator(clf, X[:5]),
+        ImageGridDisplay(X, y).plot(),
+        ConfusionDisplay.from_estimator(clf, X, y),
+        ChannelsDisplay(X[0]).plot(),
+        ProbabilitiesDisplay.from_estimator(clf, X, y),
     ]
 
 
@@ -88,6 +96,9 @@ def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
         lambda ax: FiltersDisplay.from_estimator(fitted, ax=ax),
         lambda ax: FeatureMapsDisplay.from_estimator(fitted, X[0], ax=ax),
         lambda ax: GradCAMDisplay.from_estimator(fitted, X[:3], ax=ax),
+        lambda ax: ImageGridDisplay(X, y).plot(ax=ax),
+        lambda ax: ChannelsDisplay(X[0]).plot(ax=ax),
+        lambda ax: ProbabilitiesDisplay.from_estimator(fitted, X, y, ax=ax),
     ]
     for make in makers:
         figure, (_, right) = plt.subplots(1, 2, figsize=(12, 6), layout="constrained")
@@ -228,3 +239,59 @@ def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organism
     np.testing.assert_array_equal(display.maps, grad_cam(fitted, X[:2], y[:2]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GradCAMDisplay.from_estimator(fitted, X, y[:2])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_are_shown_as_they_are(organisms, dtype):
+    X, y = organisms
+    images = X if dtype == np.uint8 else (X / 255).astype(dtype)
+    display = ImageGridDisplay(images, y).plot(max_images=7)
+    assert display.axes_.shape == (2, 5)
+    for ax, image, label in zip(display.axes_.flat, X[:7], y):
+        np.testing.assert_allclose(ax.images[0].get_array(), image / 255, atol=1e-6)
+        assert ax.get_title().replace("\n", "") == label
+    assert not any(ax.images for ax in display.axes_.flat[7:])
+
+
+def test_grey_images_need_no_axis_of_channels_and_no_labels(organisms):
+    grey = organisms[0][..., 0]
+    display = ImageGridDisplay(grey).plot()
+    np.testing.assert_allclose(display.axes_[0, 0].images[0].get_array(), grey[0] / 255)
+
+
+def test_each_channel_is_shown_by_itself(organisms):
+    image = organisms[0][0]
+    display = ChannelsDisplay(image, ["long", "medium", "short"]).plot()
+    titles = [ax.get_title() for ax in display.axes_.flat]
+    assert titles == ["image", "long", "medium", "short"]
+    for number, ax in enumerate(display.axes_.flat[1:]):
+        np.testing.assert_allclose(ax.images[0].get_array(), image[..., number] / 255)
+    two = ChannelsDisplay(image[..., :2]).plot()
+    assert [ax.get_title() for ax in two.axes_.flat] == ["image", "channel 0", "channel 1"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda X: ImageGridDisplay(X[:3, 0, 0]), r"images have the shape \(3, 3\), expected"),
+        (lambda X: ImageGridDisplay(X[:0]), r"images have the shape \(0, 24, 24, 3\)"),
+        (lambda X: ImageGridDisplay(X[:3], ["elk"]), "inconsistent numbers of samples"),
+        (lambda X: ChannelsDisplay(X[0], ["red"]), "are 1 names, but the image has 3 channels"),
+    ],
+)
+def test_bad_images(organisms, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(organisms[0])
+
+
+def test_the_probabilities_of_all_classes_are_bars(fitted, organisms):
+    X, y = organisms
+    display = ProbabilitiesDisplay.from_estimator(fitted, X, y, max_images=3)
+    probability = fitted.predict_proba(X[:3])
+    for ax, shares in zip(display.axes_[1], probability):
+        widths = [bar.get_width() for bar in ax.patches]
+        np.testing.assert_allclose(widths, shares, rtol=1e-4, atol=1e-6)
+    names = [label.get_text() for label in display.axes_[1, 0].get_yticklabels()]
+    assert names == fitted.classes_.tolist()
+    marks = [ax.lines[0].get_ydata()[0] for ax in display.axes_[1]]
+    assert marks == np.searchsorted(fitted.classes_, y[:3]).tolist()

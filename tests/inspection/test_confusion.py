@@ -1,0 +1,63 @@
+"""The confusion matrix in clustered order, and the most confused pairs."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+from skcnn.inspection import ConfusionDisplay
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40))
+def test_the_matrix_is_scikit_learns_in_another_order(labels):
+    y, guess = np.array(labels).T
+    names = np.union1d(y, guess)
+    # Of a single label scikit-learn says that there should be more.
+    assume(len(names) > 1)
+    display = ConfusionDisplay.from_predictions(y, guess)
+    plt.close("all")
+    np.testing.assert_array_equal(np.sort(display.order), np.arange(len(names)))
+    expected = confusion_matrix(y, guess, labels=names[display.order], normalize="true")
+    np.testing.assert_allclose(display.display_.confusion_matrix, expected)
+    assert display.pairs["count"].sum() == (y != guess).sum()
+    assert (display.pairs["actual"] != display.pairs["predicted"]).all()
+
+
+def test_classes_that_are_taken_for_each_other_are_neighbours():
+    # Odd ones are taken for odd ones, even ones for even ones.
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(8), 100)
+    guess = np.where(rng.rand(800) < 0.5, y, (y + 2 * rng.randint(4, size=800)) % 8)
+    order = ConfusionDisplay.from_predictions(y, guess).order
+    assert len(set(order[:4] % 2)) == len(set(order[4:] % 2)) == 1
+
+
+def test_pairs_come_by_their_number_and_then_by_their_share():
+    y = ["elk"] * 4 + ["oak"] * 2 + ["yew"] * 3
+    guess = ["elk", "elk", "oak", "oak", "yew", "oak", "yew", "elk", "yew"]
+    pairs = ConfusionDisplay.from_predictions(y, guess).pairs
+    assert pairs["actual"].tolist() == ["elk", "oak", "yew"]
+    assert pairs["predicted"].tolist() == ["oak", "yew", "elk"]
+    assert pairs["count"].tolist() == [2, 1, 1]
+    np.testing.assert_allclose(pairs["share"], [1 / 2, 1 / 2, 1 / 3])
+
+
+def test_an_estimator_is_asked_for_its_predictions(fitted, organisms):
+    X, y = organisms
+    display = ConfusionDisplay.from_estimator(fitted, X, y)
+    assert np.trace(display.confusion_matrix) == (fitted.predict(X) == y).sum()
+    assert set(display.display_labels) == set(y)
+
+
+def test_it_is_drawn_where_it_is_asked_to_be():
+    _, ax = plt.subplots()
+    assert ConfusionDisplay.from_predictions([0, 1], [1, 1], ax=ax).ax_ is ax
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ConfusionDisplay.from_predictions([0, 1], [1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ConfusionDisplay(confusion_matrix=np.eye(3), display_labels=["elk"])
