@@ -16,14 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contestants import LESSON, Skorch
+from contestants import LESSON, Skorch, lesson_data
 from reporting import describe_machine, store, versions
 
 from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100
 
-# Of the lesson's job, which keeps the rest of the images for validation.
-N_TRAINING = 24_400
 JOBS = {"default": {}, **{name: getattr(recipes, name) for name in recipes.__all__}}
 
 
@@ -50,10 +48,9 @@ def main() -> None:
         for subset in ("train", "test")
     )
     order = np.random.RandomState(0).permutation(len(train.data))
-    cut = min(N_TRAINING, int(0.8 * len(order)))
     X, y = train.data[order], np.unique(train.target, return_inverse=True)[1][order]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    skorch = Skorch((X[:cut], y[:cut], X[cut:], y[cut:]), device)
+    skorch = Skorch(lesson_data(X, y), device)
     skorch(1)
     accuracies, seconds, skorch_seconds = [], [], []
     for seed in range(options.seeds):

@@ -25,14 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch
+from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch, lesson_data
 from reporting import describe_machine, spread, store, versions
 from sklearn.base import clone
 
 from skcnn import ConvNetClassifier
 from skcnn.datasets import fetch_cifar100
-
-N_TRAINING = 24_400
 
 
 def main():
@@ -111,8 +109,7 @@ def train(X, y, options):
     """Train the same network in the four ways."""
     on_gpu = options.device != "cpu"
     epochs = 30 if on_gpu else 1
-    cut = min(N_TRAINING, int(0.8 * len(X)))
-    data = X[:cut], y[:cut], X[cut:], y[cut:]
+    data = lesson_data(X, y)
     clf = ConvNetClassifier(**LESSON, device=options.device)
     clf.set_params(max_epochs=1).fit(X[:256], y[:256])
     precision = clf.net_.precision
@@ -143,7 +140,10 @@ def train(X, y, options):
     figures["flips and shifts / none"] = spread(taken["skcnn, flips and shifts"] / ours)
     if not on_gpu:
         # Of the time of an epoch, validation takes a part that is no step.
-        n_steps, share = -(-cut // BATCH_SIZE), training_share(contestants["skcnn"], data, ours)
+        n_steps, share = (
+            -(-len(data[0]) // BATCH_SIZE),
+            training_share(contestants["skcnn"], data, ours),
+        )
         rate = n_steps * BATCH_SIZE * FLOPS / (share * ours)
         product = 2 * 2048**3 * _PRODUCTS / taken["matrix product"]
         figures["steps, GFLOP/s"] = spread(rate / 1e9)
