@@ -66,7 +66,7 @@ ALLOWED = {
     "_threads": set(),
     "_whitening": set(),
     "augmentation": set(),
-    "inspection": set(),
+    "inspection": {"_labels"},
     "recipes": {"augmentation"},
     "datasets": set(),
 }

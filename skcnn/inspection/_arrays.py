@@ -11,6 +11,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skcnn._labels import encode
+
 _IMAGES_AT_ONCE = 64
 
 
@@ -242,6 +244,14 @@ def grad_cam(
     return array
 
 
+def numbers_of(labels: Any, classes: Any, name: str) -> npt.NDArray[np.intp]:
+    """Number labels by their place among classes in any order."""
+    names = np.asarray(classes)
+    order = np.argsort(names)
+    numbers: npt.NDArray[np.intp] = order[encode(np.asarray(labels), names[order], name)]
+    return numbers
+
+
 def images_read(estimator: Any, X: Any) -> npt.NDArray[Any]:
     """Images as an estimator reads them, whatever form they come in.
 
@@ -269,8 +279,8 @@ def _images_on_device(estimator: Any, X: Any) -> Tensor:
 
     with _hook(estimator.module_.register_forward_pre_hook, keep):
         n_images = _run(estimator, X)
-    # A copy made here is an ordinary tensor again, through which gradients can be computed.
-    return torch.cat(batches)[:n_images].clone()
+    # Out of inference mode this is an ordinary tensor, through which gradients can be computed.
+    return torch.cat(batches)[:n_images]
 
 
 def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
@@ -312,18 +322,14 @@ def _last_before_pooling(estimator: Any) -> str:
 
 def _codes(estimator: Any, target: Any, n_images: int) -> Tensor:
     """Numbers of classes, one for each image."""
-    classes = estimator.classes_
     labels = np.asarray(target)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_images):
         raise ValueError(
             f"target has shape {labels.shape}, expected one label, or {n_images} of them, one for "
             "each image."
         )
-    unknown = ~np.isin(labels, classes)
-    if unknown.any():
-        wrong = np.unique(labels[unknown]).tolist()
-        raise ValueError(f"target holds {wrong}, expected labels out of {classes.tolist()}.")
-    return torch.from_numpy(np.broadcast_to(np.searchsorted(classes, labels), n_images).copy())
+    codes = numbers_of(np.atleast_1d(labels), estimator.classes_, "target")
+    return torch.from_numpy(np.broadcast_to(codes, n_images).copy())
 
 
 def _run(estimator: Any, X: Any) -> int:

@@ -66,15 +66,14 @@ def make_axes(
     return ax.figure, inner.subplots(squeeze=False)
 
 
-def columns(n_pictures: int, most: int = 5) -> int:
-    """How many pictures to put beside each other.
-
-    Examples
-    --------
-    >>> columns(4), columns(9), columns(25)
-    (4, 5, 5)
-    """
-    return max(1, min(n_pictures, most))
+def make_grid(
+    ax: Any, n_pictures: int, n_columns: int, *, cell: tuple[float, float]
+) -> tuple[Any, Any]:
+    """Make axes for some pictures, row by row, as `make_axes` does; those left over are hidden."""
+    n_cols = max(1, min(n_pictures, n_columns))
+    figure, axes = make_axes(ax, math.ceil(n_pictures / n_cols), n_cols, cell=cell)
+    hide_rest(axes, n_pictures)
+    return figure, axes
 
 
 def show_image(ax: Any, image: npt.NDArray[Any], limits: tuple[float, float]) -> Any:
@@ -134,15 +133,3 @@ def wrapped(label: Any, width: int = 18) -> str:
     # Names of species come with underscores, and may break behind them, too.
     lines = textwrap.wrap(str(label).replace("_", "_ "), width) or [""]
     return "\n".join(line.replace("_ ", "_") for line in lines)
-
-
-def sides_of_grid(n_pictures: int) -> tuple[int, int]:
-    """Rows and columns of a grid that is about square.
-
-    Examples
-    --------
-    >>> sides_of_grid(32), sides_of_grid(24)
-    ((6, 6), (5, 5))
-    """
-    n_cols = math.ceil(math.sqrt(n_pictures))
-    return math.ceil(n_pictures / n_cols), n_cols

@@ -61,15 +61,12 @@ class ImageGridDisplay:
         display : ImageGridDisplay
         """
         shown = self.images[:max_images]
-        n_cols = _drawing.columns(len(shown), n_columns)
-        n_rows = -(-len(shown) // n_cols)
-        figure, axes = _drawing.make_axes(ax, n_rows, n_cols, cell=(1.7, 1.9))
+        figure, axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
         limits = _drawing.limits_of(self.images)
         labels = [""] * len(shown) if self.labels is None else list(self.labels)
         for place, image, label in zip(axes.flat, shown, labels):
             _drawing.show_image(place, image, limits)
             place.set_title(_drawing.wrapped(label), fontsize=8)
-        _drawing.hide_rest(axes, len(shown))
         self.axes_, self.figure_ = axes, figure
         return self
 
@@ -130,14 +127,11 @@ class ChannelsDisplay:
         """
         channels = np.moveaxis(self.image, 2, 0)[..., None]
         pictures = [self.image, *channels]
-        n_cols = _drawing.columns(len(pictures))
-        n_rows = -(-len(pictures) // n_cols)
-        figure, axes = _drawing.make_axes(ax, n_rows, n_cols, cell=(2.0, 2.2))
+        figure, axes = _drawing.make_grid(ax, len(pictures), 5, cell=(2.0, 2.2))
         limits = _drawing.limits_of(self.image)
         for place, picture, name in zip(axes.flat, pictures, ["image", *self.names]):
             _drawing.show_image(place, picture, limits)
             place.set_title(name, fontsize=9)
-        _drawing.hide_rest(axes, len(pictures))
         self.axes_, self.figure_ = axes, figure
         return self
 

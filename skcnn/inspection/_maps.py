@@ -1,5 +1,6 @@
 """Filters, feature maps and Grad-CAM, drawn."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -87,8 +88,8 @@ class FiltersDisplay:
         display : FiltersDisplay
         """
         shown = self.filters[:max_filters]
-        n_rows, n_cols = _drawing.sides_of_grid(len(shown))
-        figure, axes = _drawing.make_axes(ax, n_rows, n_cols, cell=(0.8, 0.8))
+        n_columns = math.ceil(math.sqrt(len(shown)))
+        figure, axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(0.8, 0.8))
         in_colour = shown.shape[3] == 3
         values = shown if in_colour else shown.mean(axis=3)
         # One scale for all, so that weak filters look weak, with zero in its middle.
@@ -99,7 +100,6 @@ class FiltersDisplay:
             else:
                 place.imshow(values_of_one, cmap="PuOr", vmin=-most, vmax=most)
             _drawing.clear(place)
-        _drawing.hide_rest(axes, len(shown))
         if ax is None:
             left = len(self.filters) - len(shown)
             more = f", {left} more not shown" if left else ""
@@ -169,9 +169,9 @@ class FeatureMapsDisplay:
         image : array-like
             One image, as a row of what its `predict` takes.
         layers : sequence of str or int, default=None
-            As in `skcnn.inspection.feature_maps`. None takes all convolutions of more than one
-            pixel and all pooling layers, of which eight are drawn at most: the first seven and
-            the last.
+            As in `skcnn.inspection.feature_maps`. None takes all convolutions but those of
+            shortcuts and all pooling layers, of which eight are drawn at most: the first seven
+            and the last.
         ax : matplotlib.axes.Axes, default=None
             A place to divide among the maps; None makes a figure.
         **kwargs

@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import images_read
+from skcnn.inspection._arrays import images_read, numbers_of
 
 
 class PredictionsDisplay:
@@ -106,6 +106,7 @@ class PredictionsDisplay:
             estimator.predict_proba(X),
             y,
             classes=estimator.classes_,
+            max_images=max_images,
             ax=ax,
             **kwargs,
         )
@@ -164,14 +165,11 @@ class PredictionsDisplay:
         display : PredictionsDisplay
         """
         n_images = min(len(self.images), max_images)
-        n_cols = _drawing.columns(n_images, n_columns)
-        n_rows = -(-n_images // n_cols)
-        figure, axes = _drawing.make_axes(ax, n_rows, n_cols, cell=(1.85, 2.35))
+        figure, axes = _drawing.make_grid(ax, n_images, n_columns, cell=(1.85, 2.35))
         limits = _drawing.limits_of(self.images)
         for number, place in enumerate(axes.flat[:n_images]):
             _drawing.show_image(place, self.images[number], limits)
             self._caption(place, number)
-        _drawing.hide_rest(axes, n_images)
         self.axes_, self.figure_ = axes, figure
         return self
 
@@ -254,13 +252,13 @@ class TopLossesDisplay(PredictionsDisplay):
         """
         _check_has_labels(y)
         probability, y = estimator.predict_proba(X), np.asarray(y)
-        classes = estimator.classes_
-        worst = _worst(_judged(y, probability, y, classes))[:max_images]
+        worst = _worst(_actual_probability(y, probability, estimator.classes_))[:max_images]
         return cls.from_predictions(
             images_read(estimator, _safe_indexing(X, worst)),
             probability[worst],
             y[worst],
-            classes=classes,
+            classes=estimator.classes_,
+            max_images=max_images,
             ax=ax,
             **kwargs,
         )
@@ -296,7 +294,7 @@ class TopLossesDisplay(PredictionsDisplay):
         """
         _check_has_labels(y)
         judged = _judged(images, probability, y, classes)
-        worst = _worst(judged)
+        worst = _worst(judged["actual_probability"])
         return cls(**{name: values[worst] for name, values in judged.items()}).plot(
             ax=ax, **kwargs
         )
@@ -310,8 +308,16 @@ def _check_has_labels(y: Any) -> None:
         )
 
 
-def _worst(judged: dict[str, Any]) -> npt.NDArray[np.intp]:
-    return np.argsort(judged["actual_probability"], kind="stable")
+def _worst(actual_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    return np.argsort(actual_probability, kind="stable")
+
+
+def _actual_probability(
+    y: Any, probability: npt.NDArray[np.float64], classes: Any
+) -> npt.NDArray[np.float64]:
+    check_consistent_length(y, probability)
+    shares: npt.NDArray[np.float64] = probability[np.arange(len(y)), numbers_of(y, classes, "y")]
+    return shares
 
 
 def _judged(
@@ -332,14 +338,8 @@ def _judged(
     }
     if y is None:
         return found
-    actual = np.asarray(y)
-    columns = {label: column for column, label in enumerate(names.tolist())}
-    unknown = sorted({str(label) for label in actual.tolist() if label not in columns})
-    if unknown:
-        raise ValueError(
-            f"y holds {', '.join(unknown)}, expected labels out of {names.tolist()}. Pass images "
-            "of known classes only, or y=None."
-        )
-    picked = [columns[label] for label in actual.tolist()]
-    shares = probability[np.arange(len(actual)), picked]
-    return {**found, "actual": actual, "actual_probability": shares}
+    return {
+        **found,
+        "actual": np.asarray(y),
+        "actual_probability": _actual_probability(y, probability, names),
+    }

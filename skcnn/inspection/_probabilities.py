@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import images_read
+from skcnn.inspection._arrays import images_read, numbers_of
 
 # Inches: of the picture above the bars, of each bar, of the least that all bars take.
 _PICTURE, _BAR, _LEAST = 1.8, 0.17, 1.2
@@ -39,7 +39,7 @@ class ProbabilitiesDisplay:
     Raises
     ------
     ValueError
-        Where the lengths differ.
+        Where the lengths differ, or `actual` has labels that are not among the classes.
 
     Examples
     --------
@@ -66,6 +66,8 @@ class ProbabilitiesDisplay:
         self.probability = probability
         self.classes = np.asarray(classes)
         self.actual = None if actual is None else np.asarray(actual)
+        if actual is not None:
+            self._actual_places = numbers_of(actual, classes, "actual")
 
     @classmethod
     def from_estimator(
@@ -126,8 +128,8 @@ class ProbabilitiesDisplay:
             below.barh(places, shares, color=colours.tolist())
             if self.actual is not None:
                 above.set_title(f"is {_drawing.wrapped(self.actual[number])}", fontsize=8)
-                (known,) = np.nonzero(self.classes == self.actual[number])
-                below.plot(shares[known], known, "D", color=_drawing.WRONG, clip_on=False, ms=4)
+                place = self._actual_places[number]
+                below.plot(shares[place], place, "D", color=_drawing.WRONG, clip_on=False, ms=4)
             names = [str(label) for label in self.classes] if number == 0 else []
             below.set_yticks(places if number == 0 else [], names, fontsize=7)
             below.set(xlim=(0, 1), ylim=(n_classes - 0.5, -0.5))

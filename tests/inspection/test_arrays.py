@@ -139,7 +139,7 @@ def test_grad_cam_looks_for_what_is_predicted_unless_told_otherwise(fitted, orga
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"target": "dodo"}, r"target holds \['dodo'\], expected labels out of"),
+        ({"target": "dodo"}, r"target holds labels that are not among the classes: \['dodo'\]"),
         ({"target": ["newt"]}, r"target has shape \(1,\), expected one label, or 3 of them"),
         ({"layer": "output"}, r"layer='output' makes \(4,\) values of an image, and no feature"),
         ({"layer": "block7"}, "layer='block7' is no layer"),

@@ -187,7 +187,11 @@ def test_top_losses_are_the_images_whose_label_was_least_expected(fitted, organi
     ("display", "y", "message"),
     [
         (TopLossesDisplay, None, "TopLossesDisplay got y=None, expected the actual labels"),
-        (PredictionsDisplay, ["elk", "dodo"], "y holds dodo, expected labels out of"),
+        (
+            PredictionsDisplay,
+            ["elk", "dodo"],
+            r"y holds labels that are not among the classes: \['dodo'\]",
+        ),
         (PredictionsDisplay, ["elk"], "inconsistent numbers of samples"),
     ],
 )
@@ -295,3 +299,22 @@ def test_the_probabilities_of_all_classes_are_bars(fitted, organisms):
     assert names == fitted.classes_.tolist()
     marks = [ax.lines[0].get_ydata()[0] for ax in display.axes_[1]]
     assert marks == np.searchsorted(fitted.classes_, y[:3]).tolist()
+
+
+def test_more_images_than_by_default_are_drawn_where_that_is_asked_for(fitted, organisms):
+    X, y = organisms
+    for display in (PredictionsDisplay, TopLossesDisplay):
+        axes = display.from_estimator(fitted, X, y, max_images=30).axes_
+        assert sum(bool(ax.images) for ax in axes.flat) == 30
+
+
+def test_classes_may_come_in_any_order(organisms):
+    X, _ = organisms
+    probability = np.array([[0.9, 0.1], [0.8, 0.2]])
+    arguments = {"images": X[:2], "probability": probability, "classes": ["oak", "elk"]}
+    display = PredictionsDisplay.from_predictions(y=["oak", "elk"], **arguments)
+    assert display.actual_probability.tolist() == [0.9, 0.2]
+    display = ProbabilitiesDisplay(actual=["oak", "elk"], **arguments).plot()
+    assert [ax.lines[0].get_ydata()[0] for ax in display.axes_[1]] == [0, 1]
+    with pytest.raises(ValueError, match="actual holds labels that are not among the classes"):
+        ProbabilitiesDisplay(actual=["oak", "yew"], **arguments)
