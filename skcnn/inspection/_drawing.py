@@ -79,15 +79,22 @@ def make_grid(
 def show_image(ax: Any, image: npt.NDArray[Any], limits: tuple[float, float]) -> Any:
     """Show an image (height, width, channels) of which nothing is smoothed over.
 
-    One channel is shown in grey, three in colour, and of other numbers of channels their mean.
+    `as_shown` says what of it.
     """
-    low, high = limits
-    shown = np.clip((image.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
-    if shown.shape[2] != 3:
-        shown = shown.mean(axis=2)
+    shown = as_shown(image, limits)
     picture = ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     clear(ax)
     return picture
+
+
+def as_shown(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Scale an image (height, width, channels) to 0 to 1, between what is black and white.
+
+    Three channels are shown in colour; of other numbers of channels their mean, (height, width).
+    """
+    low, high = limits
+    shown = np.clip((image.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
+    return shown if shown.shape[2] == 3 else shown.mean(axis=2)
 
 
 def limits_of(images: npt.NDArray[Any]) -> tuple[float, float]:

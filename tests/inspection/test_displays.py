@@ -10,8 +10,10 @@ from sklearn.exceptions import NotFittedError
 
 from skcnn import ConvNetClassifier
 from skcnn.inspection import (
+    ArchitectureDisplay,
     ChannelsDisplay,
     ConfusionDisplay,
+    EmbeddingDisplay,
     FeatureMapsDisplay,
     FiltersDisplay,
     GradCAMDisplay,
@@ -40,6 +42,8 @@ def all_displays(clf, X, y):
         ConfusionDisplay.from_estimator(clf, X, y),
         ChannelsDisplay(X[0]).plot(),
         ProbabilitiesDisplay.from_estimator(clf, X, y),
+        ArchitectureDisplay.from_estimator(clf),
+        EmbeddingDisplay.from_estimator(clf, X, y),
     ]
 
 

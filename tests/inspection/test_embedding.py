@@ -1,0 +1,95 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.offsetbox import AnnotationBbox
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
+
+from skcnn.inspection import EmbeddingDisplay
+
+
+def pictures(display):
+    return [a for a in display.ax_.get_children() if isinstance(a, AnnotationBbox)]
+
+
+def test_images_lie_where_the_components_of_their_features_say(fitted, organisms):
+    X, y = organisms
+    display = EmbeddingDisplay.from_estimator(fitted, X, y)
+    pca = PCA(n_components=2)
+    np.testing.assert_array_equal(display.embedding, pca.fit_transform(fitted.transform(X)))
+    drawn = np.concatenate([points.get_offsets() for points in display.ax_.collections])
+    assert {tuple(place) for place in drawn} == {tuple(place) for place in display.embedding}
+    assert (
+        display.ax_.get_xlabel() == f"PCA 1 ({pca.explained_variance_ratio_[0]:.0%} of variance)"
+    )
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == sorted(set(y))
+
+
+def test_images_are_shown_at_their_places_and_none_on_another(fitted, organisms):
+    X, y = organisms
+    display = EmbeddingDisplay.from_estimator(fitted, X, y)
+    shown = pictures(display)
+    assert 5 < len(shown) <= 80
+    places = {tuple(place): image for place, image in zip(display.embedding, X)}
+    for box in shown:
+        image = places[tuple(box.xy)]
+        np.testing.assert_allclose(box.offsetbox.get_data(), image / 255, atol=1e-6)
+    display.figure_.canvas.draw()
+    boxes = [box.get_window_extent() for box in shown]
+    for number, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[:number])
+    assert len(pictures(display.plot(max_images=3))) == 3
+    assert pictures(EmbeddingDisplay(embedding=display.embedding).plot()) == []
+
+
+def test_any_transformer_lays_out_and_stays_as_it_is(fitted, organisms):
+    X, y = organisms
+    transformer = LinearDiscriminantAnalysis(n_components=2)
+    display = EmbeddingDisplay.from_estimator(fitted, X, y, transformer=transformer)
+    expected = LinearDiscriminantAnalysis(n_components=2).fit_transform(fitted.transform(X), y)
+    np.testing.assert_array_equal(display.embedding, expected)
+    assert not hasattr(transformer, "scalings_")
+
+
+def test_names_of_many_classes_are_apart_and_near_their_images():
+    rng = np.random.default_rng(0)
+    labels = np.array([f"species_{number}" for number in range(40)]).repeat(5)
+    middles = rng.normal(size=(40, 2)).repeat(5, axis=0)
+    display = EmbeddingDisplay(embedding=middles + rng.normal(size=(200, 2)) / 20, labels=labels)
+    display.plot()
+    assert display.ax_.get_legend() is None
+    texts = {text.get_text(): text for text in display.ax_.texts}
+    assert set(texts) == set(labels)
+    display.figure_.canvas.draw()
+    for name, text in texts.items():
+        inside = display.ax_.transData.transform([text.get_position(), middles[labels == name][0]])
+        assert np.abs(inside[0] - inside[1]).max() < 120
+
+
+def test_grey_images_and_axes_of_a_figure(fitted, organisms):
+    X, _ = organisms
+    embedding = np.random.default_rng(0).normal(size=(30, 2))
+    figure, (_, right) = plt.subplots(1, 2, figsize=(12, 5))
+    display = EmbeddingDisplay(embedding=embedding, images=X[:30, ..., :1]).plot(right)
+    assert (display.ax_, display.figure_) == (right, figure)
+    assert pictures(display)[0].offsetbox.get_data().shape == (24, 24, 3)
+    assert display.ax_.get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"embedding": np.zeros((4, 3))}, r"embedding has the shape \(4, 3\), expected \(n, 2\)"),
+        ({"embedding": np.zeros((4, 2)), "labels": [1]}, "inconsistent numbers of samples"),
+    ],
+)
+def test_bad_embeddings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay(**arguments)
+
+
+def test_a_transformer_to_more_columns_is_refused(fitted, organisms):
+    with pytest.raises(ValueError, match=r"StandardScaler\(\) made an array of shape \(300, "):
+        EmbeddingDisplay.from_estimator(fitted, *organisms, transformer=StandardScaler())
