@@ -145,6 +145,10 @@ class ConfusionDisplay:
             im_kw={"vmin": 0, "vmax": 1},
             text_kw={"fontsize": 8},
         )
+        if few:
+            # The display tells light from dark by the largest share, not by the scale.
+            for text, share in zip(self.display_.text_.flat, shares.flat):
+                text.set_color("white" if share > 0.5 else "black")
         ax.tick_params(labelsize=9 if few else 7)
         ax.set(xlabel="predicted", ylabel="actual")
         self.ax_, self.figure_ = ax, ax.figure

@@ -61,3 +61,12 @@ def test_lengths_that_differ_are_refused():
         ConfusionDisplay.from_predictions([0, 1], [1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         ConfusionDisplay(confusion_matrix=np.eye(3), display_labels=["elk"])
+
+
+def test_values_can_be_read_on_their_cells():
+    y = np.repeat(np.arange(3), 10)
+    display = ConfusionDisplay.from_predictions(
+        y, np.where(np.arange(30) % 10 < 4, y, (y + 1) % 3)
+    )
+    for text in display.display_.text_.flat:
+        assert text.get_color() == ("white" if text.get_text() == "60%" else "black")
