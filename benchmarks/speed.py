@@ -9,6 +9,7 @@ MODE is one or several of
     fixed    what a fit, a clone and an import cost beyond their arithmetic
     memory   the most memory that a fit takes
     scaling  time an image, from 3,000 to 300,000 images
+    recipes  an epoch of other settings against one of plain skorch on the lesson's job
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
@@ -29,7 +30,7 @@ from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch,
 from reporting import describe_machine, spread, store, versions
 from sklearn.base import clone
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100
 
 
@@ -265,7 +266,7 @@ def megabytes(name):
 
 X, y = np.load(sys.argv[1]), np.load(sys.argv[2])
 before = megabytes("VmRSS")
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 imported = megabytes("VmRSS")
 ConvNetClassifier(**eval(sys.argv[3]), max_epochs=1, device=sys.argv[4]).fit(X, y)
 print(megabytes("VmHWM") - before, imported - before)
@@ -331,7 +332,32 @@ def scaling(X, y, options):
     }
 
 
-MODES = {f.__name__: f for f in (train, predict, fixed, memory, scaling)}
+def recipe_epochs(X, y, options):
+    """Train settings for some of their epochs, in turns with plain skorch on the lesson's job."""
+    settings = {"default": {}, "fast": recipes.fast}
+    epochs, jobs = {}, {}
+    for name, parameters in settings.items():
+        # One epoch of each size of images.
+        epochs[name] = len(parameters.get("progressive_resizing") or (1.0,))
+        clf = ConvNetClassifier(
+            **parameters | {"max_epochs": epochs[name]}, device=options.device, random_state=0
+        )
+        jobs[name] = lambda clf=clf: clf.fit(X, y)
+    skorch = Skorch(lesson_data(X, y), options.device)
+    taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds)
+    figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
+    for name, n_epochs in epochs.items():
+        an_epoch = taken[name] / n_epochs
+        figures[f"seconds an epoch, {name}"] = spread(an_epoch)
+        unit = LESSON["max_epochs"] * taken["skorch"]
+        figures[f"an epoch, {name} / the lesson's job, skorch"] = spread(an_epoch / unit)
+    return {"figures": figures, "n_images": len(X)}
+
+
+MODES = {
+    **{function.__name__: function for function in (train, predict, fixed, memory, scaling)},
+    "recipes": recipe_epochs,
+}
 
 if __name__ == "__main__":
     main()

@@ -23,6 +23,7 @@ ACCURACY_JOBS = {
     "default": "default",
     "fast": "fast",
     "fast_9_epochs": "fast, 9 epochs",
+    "accurate": "accurate",
 }
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -154,13 +155,15 @@ def scaling_table():
 
 
 def accuracy_table():
-    rows, measurements = [], []
+    rows, measurements, speed = [], [], load("speed_recipes_cpu")
     for job, shown in ACCURACY_JOBS.items():
         found = load(f"accuracy_{job}")
         if found is None:
             continue
         values = np.array(found["accuracies"])
-        share = found.get("share_of_skorch")
+        share = speed and speed["figures"].get(
+            f"an epoch, {found['job']} / the lesson's job, skorch"
+        )
         rows.append(
             [
                 shown,
@@ -169,7 +172,7 @@ def accuracy_table():
                 f"{values.std(ddof=1):.3f}" if len(values) > 1 else "",
                 str(len(values)),
                 f"{np.median(found['fit_seconds']):.0f}",
-                "" if share is None else f"{share:.2f}",
+                f"{found['epochs'] * share['median']:.2f}" if share else "",
             ]
         )
         measurements.append(measured_on(found).strip().replace("Measured", f"`{shown}` measured"))
@@ -205,6 +208,27 @@ def ablation_table():
     return table(head, rows) + "\n" + measured_on(result)
 
 
+def defaults_table():
+    result = load("defaults")
+    variants = list(next(iter(result["jobs"].values())))
+    rows = []
+    for job, found in result["jobs"].items():
+        means = {v: np.mean(found[v]["accuracies"]) for v in variants if v in found}
+        n_seeds = max(len(found[v]["accuracies"]) for v in means)
+        cells = [f"{means[v]:.3f}" if v in means else "" for v in variants]
+        n_images = next(iter(found.values()))["n_training_images"]
+        rows.append([f"{job} ({n_images:,})", str(n_seeds), *cells])
+    return table(["images (number)", "seeds", *variants], rows) + "\n" + measured_on(result)
+
+
+def displays_table():
+    result = load("displays_cpu")
+    names = {name: f"`{name}`" for name in result["figures"]}
+    return table(["seconds", "median", "rounds"], figures(result, names)) + (
+        "\n" + measured_on(result)
+    )
+
+
 TABLES = {
     "ablation": ablation_table,
     "precision": precision_table,
@@ -213,6 +237,8 @@ TABLES = {
     "fixed": fixed_table,
     "scaling": scaling_table,
     "accuracy": accuracy_table,
+    "defaults": defaults_table,
+    "displays": displays_table,
 }
 
 if __name__ == "__main__":

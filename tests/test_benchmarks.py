@@ -53,7 +53,7 @@ def test_the_contestants_train_the_same_network(benchmarks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["train", "predict", "fixed", "memory", "scaling"])
+@pytest.mark.parametrize("mode", ["train", "predict", "fixed", "memory", "scaling", "recipes"])
 def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", mode, "--images", "700", "--rounds", "1"])
     benchmarks["speed"].main()
