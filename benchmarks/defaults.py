@@ -25,8 +25,8 @@ from skcnn.datasets import fetch_cifar100, make_organisms
 
 VARIANTS = {
     "default": {},
-    "Muon": {"optimizer": "muon"},
-    "Muon, Dirac start": {"optimizer": "muon", "init": "dirac"},
+    "SGD": {"optimizer": "sgd"},
+    "Dirac start": {"init": "dirac"},
     "AdamW": {"optimizer": "adamw", "lr": 0.002},
     "two convolutions a block": {"convs_per_block": 2, "pool_after": "first"},
     "average_max head": {"head": "average_max"},

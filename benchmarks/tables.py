@@ -23,7 +23,6 @@ ACCURACY_JOBS = {
     "default": "default",
     "fast": "fast",
     "fast_9_epochs": "fast, 9 epochs",
-    "accurate": "accurate",
 }
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

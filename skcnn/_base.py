@@ -24,6 +24,7 @@ from skcnn._network import build_network, last_linear
 from skcnn._optimization import OPTIMIZERS, decays_weights
 from skcnn._parameters import as_tuple, check_each
 from skcnn._prediction import plan_batches, run_images
+from skcnn._progress import CallbackSupportMixin
 from skcnn._random import draw_seed, seeded
 from skcnn._summary import NetworkSummary, summarize
 from skcnn._threads import compute_threads
@@ -50,7 +51,9 @@ _NETWORK_PARAMETERS = (
 )
 
 
-class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ImageEstimator(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base of estimators that hold a skorch net; think twice before adding anything here.
 
     A subclass has the parameters of `ConvNetClassifier` and, once fitted, sets what belongs
@@ -221,8 +224,9 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                     stack.enter_context(_kept(net))
                 way_out = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
                 stack.enter_context(shortage_explained(device, way_out))
+                # What looks on may predict in mid-training.
+                self._multiply_adds = summary.multiply_adds
                 net.partial_fit(training, None)
-        self._multiply_adds = summary.multiply_adds
         self.net_ = net
         self._note_epochs()
 

@@ -24,6 +24,7 @@ from skcnn._labels import (
 )
 from skcnn._optimization import StopEarly
 from skcnn._parameters import CONSTRAINTS
+from skcnn._progress import FitTask, with_callbacks
 from skcnn._random import draw_seed, own_random_state
 
 
@@ -101,7 +102,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         24x24 and then as they are, in little more than half the time. Not with
         ``head="flatten"``, which takes images of one size only.
     optimizer : {"sgd", "rmsprop", "adam", "adamw", "muon"} or torch.optim.Optimizer class, \
-            default="sgd"
+            default="muon"
         "sgd" has Nesterov momentum 0.9, "rmsprop" the settings that Keras has. "muon" takes
         orthogonalised steps for the filters of convolutions [12]_, whose length it keeps in place
         of a decay, and the steps of "sgd" for all else, both at the rate `lr`.
@@ -166,7 +167,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         The labels, sorted.
     n_features_in_ : int
         Values of one image: height * width * channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the pixels, where X was a DataFrame.
     image_shape_ : tuple of (height, width, channels)
         Shape of one image.
@@ -251,7 +252,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         data_format: str = "auto",
         augment: Any = ("shift",),
         progressive_resizing: Sequence[float] | None = None,
-        optimizer: str | type[torch.optim.Optimizer] = "sgd",
+        optimizer: str | type[torch.optim.Optimizer] = "muon",
         lr: float = 0.1,
         lr_schedule: str | None = "onecycle",
         weight_decay: float = 5e-4,
@@ -314,6 +315,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @with_callbacks
     def fit(
         self,
         X: Any,
@@ -358,6 +360,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             stops being finite.
         """
         self._check_parameters()
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        task = FitTask(self, self.max_epochs, X=X, y=y, metadata=metadata)
         again = self.warm_start and hasattr(self, "net_")
         images, y = self._read(X, y, reset=not again)
         self._set_classes(find_classes(y), again=again)
@@ -383,13 +387,18 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             epochs=self.max_epochs,
             schedule=self.lr_schedule,
             # Last, so that the other callbacks see the epoch in which it stops.
-            callbacks=[*(self.callbacks or ()), *([stopper] if self.early_stopping else [])],
+            callbacks=[
+                *(self.callbacks or ()),
+                *task.epochs(),
+                *([stopper] if self.early_stopping else []),
+            ],
             fit_pooling=images.shape_inferred,
         )
         if self.early_stopping:
             self.best_epoch_ = stopper.best_epoch_
         elif hasattr(self, "best_epoch_"):
             del self.best_epoch_
+        task.end()
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:

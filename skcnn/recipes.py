@@ -7,9 +7,9 @@ How accurate they are, and how long they take, is in the documentation, on the p
 
 from typing import Any
 
-from skcnn.augmentation import CutMix, Shift
+from skcnn.augmentation import Shift
 
-__all__ = ["accurate", "fast", "lesson"]
+__all__ = ["fast", "lesson"]
 
 #: The network and the training of a lecture for ecologists: four convolutions, a dense layer,
 #: RMSprop at a constant rate. Right for comparisons with a textbook, and with nothing else.
@@ -65,13 +65,4 @@ fast: dict[str, Any] = {
     "label_smoothing": 0.2,
     "max_epochs": 26,
     "batch_size": 128,
-}
-
-#: For a GPU, or an hour and more of a CPU: the network of `fast` with twice its filters, which
-#: has four times its parameters, and more epochs on images that are changed more.
-accurate: dict[str, Any] = fast | {
-    "filters": (64, 192, 384),
-    "augment": ("flip", Shift(1 / 8), CutMix(0.5)),
-    "max_epochs": 50,
-    "batch_size": 256,
 }

@@ -25,6 +25,7 @@ ALLOWED = {
         "_labels",
         "_optimization",
         "_parameters",
+        "_progress",
         "_random",
     },
     "_base": {
@@ -38,6 +39,7 @@ ALLOWED = {
         "_optimization",
         "_parameters",
         "_prediction",
+        "_progress",
         "_random",
         "_summary",
         "_threads",
@@ -61,6 +63,7 @@ ALLOWED = {
     "_layers": set(),
     "_memory": set(),
     "_muon": set(),
+    "_progress": set(),
     "_random": set(),
     "_summary": set(),
     "_threads": set(),

@@ -79,7 +79,7 @@ def learning_rate_curve(
     >>> from skcnn.inspection import learning_rate_curve
     >>> X, y = make_organisms(n_samples=200, n_classes=3, image_size=16, random_state=0)
     >>> clf = ConvNetClassifier(filters=(8, 16), random_state=0)
-    >>> curve = learning_rate_curve(clf, X, y, n_steps=40)
+    >>> curve = learning_rate_curve(clf, X, y)
     >>> bool(1e-4 < curve.suggestion < 10)
     True
     """
@@ -149,7 +149,7 @@ class LearningRateDisplay:
     >>> from skcnn.inspection import LearningRateDisplay
     >>> X, y = make_organisms(n_samples=200, n_classes=3, image_size=16, random_state=0)
     >>> clf = ConvNetClassifier(filters=(8, 16), random_state=0)
-    >>> display = LearningRateDisplay.from_estimator(clf, X, y, n_steps=40)
+    >>> display = LearningRateDisplay.from_estimator(clf, X, y)
     >>> display.ax_.get_xlabel()
     'learning rate'
     """
@@ -212,9 +212,10 @@ class LearningRateDisplay:
         ax.axvline(self.suggestion, color="C1", linestyle="--", label=label)
         ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
         # What a single step does on its way out would press all the rest to the floor.
-        low, high = self.smoothed_loss.min(), self.smoothed_loss[0]
-        ax.set_ylim(low - 0.15 * (high - low), high + 0.35 * (high - low))
-        ax.legend(loc="upper left", frameon=False)
+        low = self.smoothed_loss.min()
+        high = max(self.smoothed_loss[0], np.median(self.smoothed_loss))
+        ax.set_ylim(low - 0.15 * (high - low), high + 0.6 * (high - low))
+        ax.legend(loc="upper left", framealpha=0.9, edgecolor="none")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -1,0 +1,116 @@
+"""How the documentation is built: sphinx-build -W --keep-going docs docs/_build/html."""
+
+import os
+import re
+from pathlib import Path
+
+import matplotlib
+
+import skcnn
+
+HERE = Path(__file__).parent
+# What the examples fit is small: a second thread would only wait.
+os.environ.setdefault("SKCNN_NUM_THREADS", "1")
+matplotlib.use("Agg")
+
+project = "skcnn"
+author = "the skcnn developers"
+version = release = skcnn.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "recorded", "**/README.rst"]
+templates_path = ["templates"]
+# A name in single backticks is a link where there is something to link to.
+default_role = "py:obj"
+toc_object_entries = False
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+# Each module's __all__ says what there is to document.
+autosummary_generate = True
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+# No page elsewhere has to be within reach: the names that are linked to lie here. See
+# make_inventories.py.
+intersphinx_mapping = {
+    path.stem: (path.with_suffix(".url").read_text().strip(), str(path))
+    for path in sorted((HERE / "inventories").glob("*.inv"))
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"cifar100_ecology\.py",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "reference_url": {"skcnn": None},
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skcnn",),
+    "inspect_global_variables": False,
+    # A display at the end of a cell is there for its picture.
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "download_all_examples": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,
+    "abort_on_example_error": False,
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skcnn"
+html_static_path = ["static"]
+html_css_files = ["skcnn.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "logo": {"text": "skcnn"},
+}
+html_sidebars = {"index": [], "changelog": [], "recorded_run": []}
+copyright = author
+
+# Where a page of the repository, as its Markdown names it, is to be found on the site.
+_ON_SITE = {
+    r"\(\.\./benchmarks/README\.md": "(benchmarks.md",
+    r"\(\.\./docs/": "(",
+    r"\(\.\./examples/cifar100_ecology\.py\)": "(recorded_run.md)",
+    r"\(\.\./CHANGELOG\.md": "(changelog.md",
+    r"\(contestants\.py\)": "(benchmarks.md)",
+}
+
+
+def _rewrite_links(app, docname, source):
+    for pattern, target in _ON_SITE.items():
+        source[0] = re.sub(pattern, target, source[0])
+
+
+def _skip_inherited(app, kind, name, member, skip, options):
+    """Leave out what scikit-learn describes."""
+    function = getattr(member, "fget", member)
+    module = getattr(function, "__module__", None) or "skcnn"
+    return True if not module.startswith("skcnn") else None
+
+
+def setup(app):
+    """Hook in what Sphinx has no option for."""
+    app.connect("autodoc-skip-member", _skip_inherited)
+    app.connect("source-read", _rewrite_links)
+    app.connect("include-read", lambda app, path, parent, source: _rewrite_links(app, "", source))

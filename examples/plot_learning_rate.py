@@ -1,0 +1,20 @@
+"""
+Finding a learning rate
+=======================
+
+Too low a rate learns slowly, too high a one not at all. One short run with a rising rate shows
+where a network learns.
+"""
+
+# %%
+from skcnn import ConvNetClassifier
+from skcnn.datasets import make_organisms
+from skcnn.inspection import LearningRateDisplay
+
+X, y = make_organisms(n_samples=900, n_classes=6, image_size=24, difficulty=0.7, random_state=0)
+clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0)
+display = LearningRateDisplay.from_estimator(clf, X, y)
+
+# %%
+# The suggestion is a starting point, for `lr` of the same network, optimizer and batch size.
+print(f"{display.suggestion:.2g}")

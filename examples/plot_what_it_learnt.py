@@ -1,0 +1,52 @@
+"""
+What the network learnt
+=======================
+
+Filters, feature maps, and where in an image the network sees what it decides by.
+"""
+
+# %%
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from skcnn import ConvNetClassifier
+from skcnn.datasets import make_organisms
+from skcnn.inspection import (
+    EmbeddingDisplay,
+    FeatureMapsDisplay,
+    FiltersDisplay,
+    GradCAMDisplay,
+    grad_cam,
+)
+
+X, y = make_organisms(n_samples=900, n_classes=6, image_size=32, difficulty=0.6, random_state=0)
+y = np.array([f"species {number}" for number in range(1, 7)])[y]
+X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+clf = ConvNetClassifier(filters=(16, 32, 64), kernel_size=(5, 3, 3), random_state=0)
+print(f"accuracy {clf.fit(X_train, y_train).score(X_test, y_test):.2f}")
+
+# %%
+# **Filters.** The first convolution looks at the colours themselves: its filters respond to edges
+# and to colours.
+FiltersDisplay.from_estimator(clf, layer=0)
+
+# %%
+# **Feature maps.** What convolutions and pooling make of one image: where each filter finds what
+# it looks for, in ever coarser maps.
+FeatureMapsDisplay.from_estimator(clf, X_test[0])
+
+# %%
+# **Grad-CAM.** Which places speak for the class that the network decides for.
+GradCAMDisplay.from_estimator(clf, X_test[:8])
+
+# %%
+# All of these are arrays too. Here the share of the maps' mass in the middle ninth of the images,
+# where organisms often are: were it spread evenly, it would be 0.12.
+maps = grad_cam(clf, X_test)
+middle = maps[:, 11:22, 11:22].sum(axis=(1, 2)) / np.maximum(maps.sum(axis=(1, 2)), 1e-9)
+print(f"{middle.mean():.2f}")
+
+# %%
+# **Features.** The last layer decides by these features of an image. Where the network tells two
+# species apart, their images lie apart.
+EmbeddingDisplay.from_estimator(clf, X_test, y_test)

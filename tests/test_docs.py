@@ -1,0 +1,54 @@
+"""The documentation: its links lead somewhere, and its examples are what a gallery takes."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "benchmarks" / "README.md",
+]
+EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_files_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, heading = target.partition("#")
+        if re.match(r"[a-z]+:", target) or not path:
+            continue
+        found = page.parent / path
+        assert found.exists(), f"{target} leads nowhere"
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
+            assert heading in anchors, f"{target}: there is no such heading"
+
+
+def test_every_page_is_in_a_table_of_contents():
+    listed = "\n".join(
+        block
+        for page in ("index.md", "guide.md")
+        for block in re.findall(
+            r"```\{toctree\}(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL
+        )
+    ).split()
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert pages <= set(listed)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_have_a_title_and_cells(example):
+    source = example.read_text(encoding="utf-8")
+    title, rule, *_ = ast.get_docstring(ast.parse(source)).splitlines()
+    assert rule == "=" * len(title)
+    assert source.count("\n# %%\n") >= 2
+
+
+def test_there_is_a_gallery():
+    assert len(EXAMPLES) >= 8

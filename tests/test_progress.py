@@ -1,0 +1,122 @@
+"""Callbacks of scikit-learn: what they hear of the epochs of a fit."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from _helpers import small_net, stripes
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+callback = pytest.importorskip(
+    "sklearn.callback", reason="scikit-learn has callbacks from 1.9", exc_type=ImportError
+)
+
+
+class Listens:
+    """Notes what it is told, with the accuracy of the estimator at each time; may stop a fit."""
+
+    max_propagation_depth = None
+
+    def __init__(self, last=None):
+        self.heard, self.accuracies, self.networks, self.last = [], [], [], last
+
+    def setup(self, estimator, context):
+        self.heard.append("setup")
+
+    def teardown(self, estimator, context):
+        self.heard.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.heard.append(f"{context.task_name} {context.task_id} begins")
+
+    def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        self.heard.append(f"{context.task_name} {context.task_id} ends")
+        self.networks.append(fitted_estimator)
+        self.accuracies.append(fitted_estimator.score(X, y, **metadata))
+        return context.task_name == "epoch" and context.task_id == self.last
+
+
+@pytest.fixture(scope="module")
+def data():
+    return stripes(60)
+
+
+def test_callbacks_hear_of_each_epoch(data):
+    listens = Listens()
+    clf = small_net(max_epochs=2).set_callbacks(listens).fit(*data)
+    assert listens.heard == [
+        *("setup", "fit 0 begins"),
+        *("epoch 0 begins", "epoch 0 ends", "epoch 1 begins", "epoch 1 ends"),
+        *("fit 0 ends", "teardown"),
+    ]
+    assert listens.accuracies[-1] == listens.accuracies[-2] == clf.score(*data)
+
+
+def test_the_estimator_of_an_epoch_is_that_of_a_fit_so_long(data):
+    listens = Listens()
+    whole = small_net(max_epochs=4, lr_schedule=None).set_callbacks(listens).fit(*data)
+    short = small_net(max_epochs=2, lr_schedule=None).fit(*data)
+    X = data[0]
+    np.testing.assert_array_equal(listens.networks[1].predict_proba(X), short.predict_proba(X))
+    np.testing.assert_array_equal(listens.networks[3].predict_proba(X), whole.predict_proba(X))
+
+
+def test_looking_on_does_not_change_the_network(data):
+    plain = small_net(augment="shift", dropout=0.3).fit(*data)
+    watched = small_net(augment="shift", dropout=0.3).set_callbacks(Listens()).fit(*data)
+    np.testing.assert_array_equal(plain.predict_proba(data[0]), watched.predict_proba(data[0]))
+
+
+def test_a_callback_may_end_the_fit(data):
+    clf = small_net(max_epochs=5).set_callbacks(Listens(last=1)).fit(*data)
+    assert clf.n_iter_ == 2
+    assert len(clf.history_) == 2
+
+
+def test_weights_of_the_images_reach_the_callback(data):
+    X, y = data
+    weight = np.where(y == y[0], 5.0, 1.0)
+    listens = Listens()
+    clf = small_net(max_epochs=1).set_callbacks(listens).fit(X, y, sample_weight=weight)
+    assert listens.accuracies[-1] == clf.score(X, y, weight)
+
+
+def test_no_image_lives_on_in_what_is_stored(data):
+    clf = small_net(max_epochs=1).set_callbacks(callback.ProgressBar())
+    X, y = np.repeat(data[0], 30, axis=0), np.repeat(data[1], 30)
+    size = len(pickle.dumps(clf.fit(X, y)))
+    few = len(pickle.dumps(clone(clf).fit(*data)))
+    assert size < few + X.nbytes / 10
+    assert copy.deepcopy(clf).predict(X[:3]).shape == (3,)
+
+
+def test_a_fit_that_fails_tears_down(data):
+    X, y = data
+    listens = Listens()
+    clf = small_net(max_epochs=3, lr=1e30, optimizer="sgd").set_callbacks(listens)
+    with pytest.raises(ValueError, match="The training loss became"):
+        clf.fit(X, y)
+    assert listens.heard[-1] == "teardown"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_search_shows_the_progress_of_each_fold(n_jobs, data, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    search = GridSearchCV(small_net(max_epochs=2), {"lr": [0.1, 0.2]}, cv=2, n_jobs=n_jobs)
+    search.set_callbacks(callback.ProgressBar()).fit(*data)
+    # One bar for each fold of each candidate, which goes forward by epochs, and the last fit.
+    bars = [line for line in capsys.readouterr().out.splitlines() if "ConvNetClassifier" in line]
+    assert len(bars) == 2 * 2 + 1
+    assert all("100%" in bar for bar in bars)
+
+
+def test_a_score_is_monitored_epoch_by_epoch(data):
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    clf = small_net(max_epochs=3).set_callbacks(monitor).fit(*data)
+    log = monitor.get_logs().data_as_pandas
+    epochs = log[log["task_name"] == "epoch"]
+    assert len(epochs) == 3
+    assert epochs["accuracy"].iloc[-1] == clf.score(*data)
