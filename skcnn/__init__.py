@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from skcnn._estimators import ConvNetClassifier
+from skcnn._search import SearchReport, search_report
 
 __version__ = version("skcnn")
-__all__ = ["ConvNetClassifier"]
+__all__ = ["ConvNetClassifier", "SearchReport", "search_report"]

@@ -65,6 +65,7 @@ ALLOWED = {
     "_muon": set(),
     "_progress": set(),
     "_random": set(),
+    "_search": set(),
     "_summary": set(),
     "_threads": set(),
     "_whitening": set(),

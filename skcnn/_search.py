@@ -1,0 +1,301 @@
+"""What a search found: as a table, and as a picture."""
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+# Values further apart than this are drawn on a logarithmic scale.
+_DECADES = 20.0
+_NOT_SET = "–"
+_PANEL = (3.2, 3.2)
+_WIDEST = 12.0
+# Light to dark, so that they tell apart in grey print, too; the markers do so without colours.
+_COLOURS = ("#56B4E9", "#D55E00", "#0072B2", "#7F3C8D", "#000000")
+_MARKERS = "osD^v"
+
+
+def search_report(search: Any, metric: str | None = None) -> "SearchReport":
+    """Gather what a search found, to read and to draw.
+
+    Parameters
+    ----------
+    search : GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV or HalvingRandomSearchCV
+        A fitted one.
+    metric : str, default=None
+        Which of several metrics to report. None takes the one that `refit` names.
+
+    Returns
+    -------
+    report : SearchReport
+        With the table as `report.frame`, and the picture by `report.plot()`.
+
+    Raises
+    ------
+    NotFittedError
+        Where the search is not fitted.
+    ValueError
+        Where there are several metrics and none is named, or there is none of that name.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skcnn import ConvNetClassifier, search_report
+    >>> from skcnn.datasets import make_organisms
+    >>> X, y = make_organisms(n_samples=90, n_classes=3, image_size=16, random_state=0)
+    >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0)
+    >>> search = GridSearchCV(clf, {"lr": [0.05, 0.1], "dropout": [0, 0.3]}, cv=2).fit(X, y)
+    >>> report = search_report(search)
+    >>> report.frame.shape
+    (4, 7)
+    >>> list(report.frame)
+    ['dropout', 'lr', 'score', 'std', 'fit_seconds', 'split0', 'split1']
+    """
+    check_is_fitted(search, "cv_results_")
+    results = search.cv_results_
+    metric = _metric(search, results, metric)
+    resource = getattr(search, "resource", "")
+    names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
+    # What halving gives more of was not searched over.
+    names = [name for name in names if name != resource]
+    short = _short_names(names)
+    columns: dict[str, Any] = {
+        short[name]: [_plain(value) for value in np.ma.filled(_masked(results[f"param_{name}"]))]
+        for name in names
+    }
+    for column, key in {"iteration": "iter", "resources": "n_resources"}.items():
+        if key in results:
+            columns[column] = results[key]
+    columns["score"] = results[f"mean_test_{metric}"]
+    columns["std"] = results[f"std_test_{metric}"]
+    columns["fit_seconds"] = results["mean_fit_time"]
+    n_splits = sum(key.startswith("split") and key.endswith(f"_test_{metric}") for key in results)
+    for split in range(n_splits):
+        columns[f"split{split}"] = results[f"split{split}_test_{metric}"]
+    frame = pd.DataFrame(columns)
+    # Scores of different resources do not compare: those of the last iteration come first.
+    order = [*(["iteration"] if "iteration" in frame else []), "score"]
+    frame = frame.sort_values(order, ascending=False, kind="stable", na_position="last")
+    frame.index.name = "candidate"
+    return SearchReport(
+        frame=frame,
+        parameters=[short[name] for name in names],
+        metric=metric,
+        resource=resource,
+    )
+
+
+class SearchReport:
+    """The candidates of a search, the best first.
+
+    Made by `search_report`.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        One row a candidate, whose index is its number in ``cv_results_``: a column for each
+        searched parameter, without the name of a pipeline's step where that is not needed; for
+        halving the `iteration` and the `resources` it had; `score` and `std`, the mean over the
+        folds and its standard deviation; `fit_seconds`; and the score of each fold, `split0` and
+        so on. Candidates that failed are last, without a score.
+    parameters : list of str
+        Those of its columns that were searched over.
+    metric : str, default="score"
+    resource : str, default=""
+        What halving gave more of from iteration to iteration.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes
+        A panel for each parameter, and one for the time of fit, once drawn.
+    figure_ : matplotlib.figure.Figure
+    """
+
+    def __init__(
+        self,
+        *,
+        frame: pd.DataFrame,
+        parameters: list[str],
+        metric: str = "score",
+        resource: str = "",
+    ) -> None:
+        self.frame = frame
+        self.parameters = parameters
+        self.metric = metric
+        self.resource = resource
+
+    def __repr__(self) -> str:
+        return repr(self.frame)
+
+    def _repr_html_(self) -> str:
+        html: str = self.frame.to_html()
+        return html
+
+    def plot(self) -> Self:
+        """Draw the score by each parameter, and by the time of fit.
+
+        Each point is a candidate, with the standard deviation over its folds; a line leads through
+        the means over all candidates of a value; a star marks the best candidate.
+
+        Returns
+        -------
+        report : SearchReport
+        """
+        import matplotlib.pyplot as plt
+
+        names = [*self.parameters, "fit_seconds"]
+        n_cols = min(len(names), 4)
+        n_rows = math.ceil(len(names) / n_cols)
+        size = min(_WIDEST, n_cols * _PANEL[0]), n_rows * _PANEL[1]
+        figure, axes = plt.subplots(
+            n_rows, n_cols, figsize=size, sharey=True, squeeze=False, layout="constrained"
+        )
+        found = self.frame.dropna(subset="score")
+        for ax, name in zip(axes.flat, names):
+            self._draw(ax, name, found)
+        for ax in axes[:, 0]:
+            ax.set_ylabel(self.metric.replace("_", " "))
+        for ax in axes.flat[len(names) :]:
+            ax.set_axis_off()
+        if "iteration" in found:
+            handles, labels = axes.flat[0].get_legend_handles_labels()
+            figure.legend(
+                handles, labels, loc="outside upper center", ncols=len(labels), frameon=False
+            )
+        self.axes_, self.figure_ = axes, figure
+        return self
+
+    def _draw(self, ax: Any, name: str, found: pd.DataFrame) -> None:
+        places, width = _places(ax, name, found[name])
+        if "iteration" in found:
+            iterations = found["iteration"].to_numpy()
+        else:
+            iterations = np.zeros(len(found), dtype=int)
+        centres = places
+        # Candidates of the same value stand side by side.
+        places = places + width * _side_by_side(places)
+        if ax.get_xscale() == "log":
+            centres, places = 10**centres, 10**places
+        for iteration in np.unique(iterations):
+            some = iterations == iteration
+            label = ""
+            if "resources" in found:
+                n = found["resources"].to_numpy()[some][0]
+                label = f"{self.resource} {n:,}"
+            ax.errorbar(
+                places[some],
+                found["score"].to_numpy()[some],
+                found["std"].to_numpy()[some],
+                color=_COLOURS[iteration % len(_COLOURS)],
+                marker=_MARKERS[iteration % len(_MARKERS)],
+                markersize=5,
+                linestyle="none",
+                elinewidth=0.8,
+                alpha=0.85,
+                label=label,
+            )
+        if name in self.parameters:
+            last = iterations == iterations.max()
+            means = found["score"][last].groupby(centres[last]).mean()
+            ax.plot(means.index, means, color="#777777", linewidth=1.2, zorder=1)
+        # The frame is in order: the best candidate is its first.
+        ax.plot(
+            places[:1],
+            found["score"].iloc[:1],
+            marker="*",
+            markersize=15,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            linestyle="none",
+        )
+        ax.set_xlabel("seconds of fit" if name == "fit_seconds" else name.replace("_", " "))
+        ax.spines[["top", "right"]].set_visible(False)
+
+
+def _metric(search: Any, results: Any, metric: str | None) -> str:
+    there = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+    if metric is None:
+        if there == ["score"]:
+            return "score"
+        metric = search.refit if isinstance(search.refit, str) else None
+    if metric is not None and metric in there:
+        return metric
+    raise ValueError(
+        f"search_report got metric={metric!r}, expected one of those that the search has scored: "
+        f"{', '.join(there)}."
+    )
+
+
+def _short_names(names: list[str]) -> dict[str, str]:
+    """Names without the steps in front, where two would not become the same.
+
+    Examples
+    --------
+    >>> _short_names(["pca__whiten", "net__lr"])
+    {'pca__whiten': 'whiten', 'net__lr': 'lr'}
+    """
+    last = [name.rpartition("__")[2] for name in names]
+    return {name: own if last.count(own) == 1 else name for name, own in zip(names, last)}
+
+
+def _masked(values: Any) -> Any:
+    objects = np.ma.MaskedArray(values, dtype=object)
+    objects.fill_value = _NOT_SET
+    return objects
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is read, and compared: lists as tuples, what has a name by its name."""
+    if isinstance(value, list | np.ndarray):
+        return tuple(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    if hasattr(value, "get_params"):
+        return type(value).__name__
+    return value
+
+
+def _places(ax: Any, name: str, values: pd.Series) -> tuple[npt.NDArray[np.float64], float]:
+    """Where values stand on the axis, and how much room candidates of one value have there."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    different = np.unique(np.array(numbers, dtype=float))
+    if len(numbers) == len(values) and (len(different) > 1 or name == "fit_seconds"):
+        x = values.to_numpy(dtype=float)
+        if different[0] > 0 and different[-1] / different[0] >= _DECADES:
+            ax.set_xscale("log")
+            x = np.log10(x)
+        gaps = np.diff(np.unique(x))
+        return x, float(gaps.min()) / 3 if len(gaps) and name != "fit_seconds" else 0.0
+    names = values.map(str)
+    try:
+        order = [str(value) for value in sorted(values.unique())]
+    except TypeError:
+        order = sorted(names.unique())
+    ax.set_xticks(range(len(order)), order)
+    if max(map(len, order)) * len(order) > 24:
+        ax.tick_params("x", rotation=30)
+        for label in ax.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.6, len(order) - 0.4)
+    return names.map(order.index).to_numpy(dtype=float), 0.4
+
+
+def _side_by_side(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Shares from -1/2 to 1/2 that spread what stands at the same place.
+
+    Examples
+    --------
+    >>> _side_by_side(np.array([1.0, 2.0, 1.0])).tolist()
+    [-0.5, 0.0, 0.5]
+    """
+    shares = np.zeros(len(places))
+    for place in np.unique(places):
+        here = places == place
+        n = int(here.sum())
+        shares[here] = np.linspace(-0.5, 0.5, n) if n > 1 else 0.0
+    return shares
