@@ -202,11 +202,16 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             fit_pooling=fit_pooling,
         )
         try:
-            train(alone=False)
-        except MemoryError:
-            if not is_shared(device):
-                raise
-            train(alone=True)
+            try:
+                train(alone=False)
+            except MemoryError:
+                if not is_shared(device):
+                    raise
+                train(alone=True)
+        except Exception as error:
+            # A search goes on without this fit, and shows what was raised.
+            error.add_note(f"Training {self!r} failed.")
+            raise
         self._note_epochs()
 
     def _train_on(
