@@ -67,6 +67,7 @@ ALLOWED = {
     "_whitening": set(),
     "_workers": set(),
     "augmentation": set(),
+    "cluster": set(),
     "inspection": {"_labels"},
     "recipes": {"augmentation"},
     "datasets": set(),
