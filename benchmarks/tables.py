@@ -205,7 +205,81 @@ def ablation_table():
     return table(head, rows) + "\n" + measured_on(result)
 
 
+def search_table():
+    result = load("search_time")
+    seconds = {
+        "seconds, 1 thread": "`n_jobs=1`, one thread",
+        "seconds, 2 threads": "`n_jobs=1`, two threads",
+        "seconds, 2 x 1 thread": "`n_jobs=2`, one thread each",
+        "seconds, 2 in turns": "`n_jobs=2`, two threads, where they are worth it, in turns",
+    }
+    ratios = {
+        "1 thread / 2 x 1 thread": "one process of one thread / two of them",
+        "2 threads / 2 x 1 thread": "one process of two threads / two of one thread",
+        "without refit, 1 thread / 2 x 1 thread": (
+            "one process of one thread / two of them, without the final fit of the best candidate"
+        ),
+    }
+    parts = {
+        "epochs, s, 2 x 1 thread": "epochs of a fit",
+        "rest of fit, s, 2 x 1 thread": "all else in a fit",
+        "scoring, s, 2 x 1 thread": "scoring it",
+        "else, s, 2 x 1 thread": "what it costs around it, start of the workers included",
+        "start-up, s, 2 x 1 thread": "once: until a worker begins its first fit",
+    }
+    extra = {
+        "MB a worker at most": "most memory of a worker, its share of the images included, MB",
+        "MB of images": "the images, MB",
+    }
+    above = {
+        "search / loop": "`GridSearchCV` with `n_jobs=1` / its fits and scores in a bare loop"
+    }
+    same = all(
+        result[f"same scores with n_jobs=1 and 2, {threads}"]
+        for threads in ("one thread", "two threads")
+    )
+    rows = [*figures(load("search_overhead"), above, 3), *figures(load("search_memory"), extra, 0)]
+    differ = result["most that scores differ between one and two threads"]
+    return "\n".join(
+        [
+            table(["search", "seconds", "rounds"], figures(result, seconds, 1)),
+            "",
+            table(["how many times as long", "ratio", "rounds"], figures(result, ratios)),
+            "",
+            table(["a fit with `n_jobs=2`, one thread", "s", "rounds"], figures(result, parts)),
+            "",
+            table(["what comes on top", "median", "rounds"], rows),
+            "",
+            f"Scores of one process and of two are {'the same' if same else 'not the same'}. "
+            f"Between one thread and two they differ by up to {differ:.3f}. "
+            f"{result['n_images']:,} images, {result['epochs']} epochs a fit.",
+            measured_on(result),
+        ]
+    )
+
+
+def search_dask_table():
+    result = load("search_dask")
+    names = {
+        "seconds, local": "`n_jobs=1`",
+        "seconds, three workers": "three workers, of which one dies",
+    }
+    what = {True: "the same", False: "not the same"}
+    return "\n".join(
+        [
+            table(["search", "seconds"], [row[:2] for row in figures(result, names, 1)]),
+            "",
+            f"Scores are {what[result['same scores']]}, best parameters are "
+            f"{what[result['same best parameters']]}. The three workers shared "
+            "two cores.",
+            measured_on(result),
+        ]
+    )
+
+
 TABLES = {
+    "search": search_table,
+    "search_dask": search_dask_table,
     "ablation": ablation_table,
     "precision": precision_table,
     "train": train_table,
