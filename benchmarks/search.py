@@ -67,7 +67,9 @@ def main():
         }
         for name, figure in result["figures"].items():
             print(f"  {name}: {figure}")
-        store(f"search_{mode}", result)
+        # How much the start of workers weighs depends on how long a fit is.
+        length = f"_{options.epochs}_epochs" if mode == "time" else ""
+        store(f"search_{mode}{length}", result)
 
 
 def read_images(options):

@@ -23,7 +23,7 @@ class Slow(Callback):
     """Makes epochs last, for there to be a midst of the search to be killed in."""
 
     def on_epoch_end(self, net, **kwargs):
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def make_search():
@@ -155,7 +155,7 @@ def test_jobs_for_slurm_are_written_as_the_guide_has_them():
         timeout=120,
     )
     assert run.returncode == 0, run.stderr
-    lines = run.stdout.splitlines()
+    lines = run.stdout.strip().splitlines()
     assert lines[0].startswith("#!")
     for directive in ("-p long", "--gres=gpu:1", "--cpus-per-task=4", "-t 02:00:00"):
         assert f"#SBATCH {directive}" in lines
