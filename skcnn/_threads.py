@@ -4,8 +4,9 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import joblib
 import torch
@@ -87,20 +88,17 @@ def _torch_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def _turn(threads: int) -> Iterator[None]:
-    with ExitStack() as stack:
-        if threads > 1:
-            stack.enter_context(_fits_in_this_process)
-        if threads and worker_kind() is not None:
-            stack.enter_context(_cores_claimed(threads))
-        yield
+def _turn(threads: int) -> AbstractContextManager[Any]:
+    if threads and worker_kind() is not None:
+        return _cores_claimed(threads)
+    # A fit within a fit, from a callback for instance, already has its turn.
+    return _fits_in_this_process if threads > 1 else nullcontext()
 
 
 def _cores_claimed(threads: int) -> AbstractContextManager[None]:
     n_lots = joblib.cpu_count()
     # Of two logical cores in a physical one, a second thread of the same sums gets nothing.
-    a_thread = n_lots // _n_cores() if threads > 1 else 1
+    a_thread = max(1, n_lots // _n_cores()) if threads > 1 else 1
     return claimed(cores_of_this_process(), n_lots, a_thread * threads)
 
 
