@@ -228,7 +228,92 @@ def displays_table():
     )
 
 
+def search_table():
+    runs = [load(f"search_time_{epochs}_epochs") for epochs in (2, 4)]
+    seconds = {
+        "seconds, 1 thread": "`n_jobs=1`, one thread",
+        "seconds, 2 threads": "`n_jobs=1`, two threads",
+        "seconds, 2 x 1 thread": "`n_jobs=2`, one thread each",
+        "seconds, 2 in turns": "`n_jobs=2`, two threads, where work is worth them, in turns",
+    }
+    ratios = {
+        "1 thread / 2 x 1 thread": "one process of one thread / two of them",
+        "without refit, 1 thread / 2 x 1 thread": "the same, without the final fit on all images",
+        "2 threads / 2 x 1 thread": "one process of two threads / two of one thread",
+    }
+    parts = {
+        "epochs, s, 2 x 1 thread": "epochs of a fit",
+        "rest of fit, s, 2 x 1 thread": "all else in a fit",
+        "scoring, s, 2 x 1 thread": "scoring it",
+        "else, s, 2 x 1 thread": "around it, its share of the start of the workers included",
+        "start-up, s, 2 x 1 thread": "once: until a worker begins its first fit",
+    }
+    memory = {
+        "MB a worker at most": "most memory of a worker, its share of the images included, MB",
+        "MB of images": "the images, MB",
+    }
+    above = {"search / loop": "`GridSearchCV`, `n_jobs=1` / its fits and scores in a bare loop"}
+    heads = [f"{run['epochs']} epochs a fit" for run in runs]
+
+    def side_by_side(names, digits):
+        """Medians of both lengths of fits, each with what the rounds lay between."""
+        rows = zip(*(figures(run, names, digits) for run in runs))
+        return [[row[0][0], *(with_rounds(found) for found in row)] for row in rows]
+
+    def with_rounds(row):
+        low, _, high = row[2].partition(" to ")
+        return row[1] if low == high else f"{row[1]} ({row[2]})"
+
+    same = all(
+        run[f"same scores with n_jobs=1 and 2, {threads}"]
+        for run in runs
+        for threads in ("one thread", "two threads")
+    )
+    differ = max(run["most that scores differ between one and two threads"] for run in runs)
+    rows = [
+        *figures(load("search_overhead"), above, 3),
+        *figures(load("search_memory"), memory, 0),
+    ]
+    return "\n".join(
+        [
+            table(["seconds of a search", *heads], side_by_side(seconds, 1)),
+            "",
+            table(["how many times as long", *heads], side_by_side(ratios, 2)),
+            "",
+            table(["`n_jobs=2`, one thread each: seconds", *heads], side_by_side(parts, 2)),
+            "",
+            table(["what comes on top", "median", "rounds"], rows),
+            "",
+            f"Scores of one process and of two are {'the same' if same else 'not the same'}; "
+            f"between one thread and two they differ by up to {differ:.3f}. "
+            f"{runs[0]['n_images']:,} images; networks of 8 and 16, or 16 and 32 filters.",
+            measured_on(runs[0]),
+        ]
+    )
+
+
+def search_dask_table():
+    result = load("search_dask")
+    names = {
+        "seconds, local": "`n_jobs=1`",
+        "seconds, three workers": "three workers, of which one dies",
+    }
+    what = {True: "the same", False: "not the same"}
+    return "\n".join(
+        [
+            table(["search", "seconds"], [row[:2] for row in figures(result, names, 1)]),
+            "",
+            f"Scores are {what[result['same scores']]}, best parameters are "
+            f"{what[result['same best parameters']]}. The three workers shared "
+            "two cores with other programs: this is about what is kept, not about speed.",
+            measured_on(result),
+        ]
+    )
+
+
 TABLES = {
+    "search": search_table,
+    "search_dask": search_dask_table,
     "ablation": ablation_table,
     "precision": precision_table,
     "train": train_table,

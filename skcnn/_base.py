@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from skcnn._device import find_device, find_precision, gpu_algorithms
 from skcnn._history import as_frame, whole_epochs
 from skcnn._images import ImageShape, as_shape, check_images
 from skcnn._layers import ImageNetwork
-from skcnn._memory import kept_memory, shortage_explained
+from skcnn._memory import device_shared, is_shared, kept_memory, shortage_explained
 from skcnn._network import build_network, last_linear
 from skcnn._optimization import OPTIMIZERS, decays_weights
 from skcnn._parameters import as_tuple, check_each
@@ -27,7 +28,7 @@ from skcnn._prediction import plan_batches, run_images
 from skcnn._progress import CallbackSupportMixin
 from skcnn._random import draw_seed, seeded
 from skcnn._summary import NetworkSummary, summarize
-from skcnn._threads import compute_threads
+from skcnn._threads import compute_threads, single_thread
 from skcnn._training import ClassifierNet
 from skcnn._whitening import whitening_filters
 from skcnn.augmentation import as_augmentation
@@ -49,6 +50,9 @@ _NETWORK_PARAMETERS = (
     "head",
     "init",
 )
+
+# Of a number in float32.
+_BYTES = 4
 
 
 class ImageEstimator(
@@ -187,14 +191,55 @@ class ImageEstimator(
     ) -> None:
         """Train the net, a new one unless `again`, for some epochs."""
         device = find_device(self.device)
-        seed = draw_seed(self._random_state)
+        train = partial(
+            self._train_on,
+            device,
+            draw_seed(self._random_state),
+            training,
+            validation,
+            n_outputs,
+            again=again,
+            epochs=epochs,
+            schedule=schedule,
+            callbacks=callbacks,
+            fit_pooling=fit_pooling,
+        )
+        try:
+            try:
+                train(alone=False)
+            except MemoryError:
+                if not is_shared(device):
+                    raise
+                train(alone=True)
+        except Exception as error:
+            # A search goes on without this fit, and shows what was raised.
+            error.add_note(f"Training {self!r} failed.")
+            raise
+        self._note_epochs()
+
+    def _train_on(
+        self,
+        device: torch.device,
+        seed: int,
+        training: ImageDataset,
+        validation: ImageDataset | None,
+        n_outputs: int,
+        *,
+        alone: bool,
+        again: bool,
+        epochs: int,
+        schedule: str | None,
+        callbacks: Sequence[Any],
+        fit_pooling: bool,
+    ) -> None:
+        """Train on a device, beside other workers of a search or `alone`."""
         batch_size = (
             choose_batch_size(len(training)) if self.batch_size == "auto" else self.batch_size
         )
         augment = [as_augmentation(change) for change in as_tuple(self.augment)]
         with seeded(seed, device), gpu_algorithms(device, self.deterministic), kept_memory():
             net = self.net_ if again else self._new_net(training, n_outputs, device, fit_pooling)
-            with compute_threads(device, 0):
+            with single_thread():
                 summary = self._try_out(net.module_, n_outputs)
                 self._try_smallest(net.module_)
             net.set_params(
@@ -218,6 +263,8 @@ class ImageEstimator(
             net.callbacks = list(callbacks)
             net.initialize_callbacks()
             with ExitStack() as stack:
+                needed = training_bytes(summary, training, batch_size)
+                stack.enter_context(device_shared(device, needed, alone=alone))
                 stack.enter_context(compute_threads(device, summary.multiply_adds * batch_size))
                 stack.callback(_retire, net)
                 if again:
@@ -225,10 +272,9 @@ class ImageEstimator(
                 way_out = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
                 stack.enter_context(shortage_explained(device, way_out))
                 # What looks on may predict in mid-training.
-                self._multiply_adds = summary.multiply_adds
+                self._multiply_adds, self._n_values = summary.multiply_adds, summary.n_values
                 net.partial_fit(training, None)
         self.net_ = net
-        self._note_epochs()
 
     def _try_out(self, network: ImageNetwork, n_outputs: int) -> NetworkSummary:
         try:
@@ -322,6 +368,7 @@ class ImageEstimator(
         work = self._multiply_adds * min(len(images), net.plan.batch_size)
         way_out = "Predict fewer images at a time, or free memory there"
         with (
+            device_shared(device, _BYTES * self._n_values * net.plan.batch_size),
             compute_threads(device, work, training=False),
             kept_memory(),
             shortage_explained(device, way_out),
@@ -329,6 +376,16 @@ class ImageEstimator(
             # Features are those of the images as they are.
             flip = self.test_time_flip and layer is None
             return run_images(net.module_, images, device, net.plan, layer, flip=flip)
+
+
+def training_bytes(summary: NetworkSummary, training: ImageDataset, batch_size: int) -> int:
+    """Estimate how much memory of a device training takes, images included.
+
+    Of each value of the network there are its gradient and what the layers around it work with;
+    of each parameter its gradient and up to two averages of the optimizer.
+    """
+    values = 4 * summary.n_values * batch_size + 4 * summary.n_parameters
+    return _BYTES * values + len(training) * int(training.X[:1].nbytes)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from functools import cache
 
 import torch
 
+from skcnn._workers import worker_kind, worker_number
+
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -17,7 +19,8 @@ def find_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that works.
+        "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that works. Of several CUDA
+        GPUs the worker processes of joblib take one after the other.
 
     Raises
     ------
@@ -36,7 +39,8 @@ def find_device(device: str | torch.device) -> torch.device:
         "cpu": lambda: True,
     }
     if device == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there()))
+        found = torch.device(next(kind for kind, there in available.items() if there()))
+        return _device_of_worker() if found.type == "cuda" else found
     working = [kind for kind, there in available.items() if there()]
     way_out = (
         f'This machine offers {", ".join(map(repr, working))}; device="auto" takes the first.'
@@ -58,6 +62,17 @@ def find_device(device: str | torch.device) -> torch.device:
                 f"from 0. {way_out}"
             )
     return found
+
+
+def _device_of_worker() -> torch.device:
+    """Spread worker processes over the GPUs that they see.
+
+    The first GPU is the one that workers of Dask and Ray were given.
+    """
+    n_gpus = torch.cuda.device_count()
+    if n_gpus > 1 and worker_kind() == "process":
+        return torch.device("cuda", worker_number() % n_gpus)
+    return torch.device("cuda")
 
 
 def find_precision(precision: str, device: torch.device) -> torch.dtype:

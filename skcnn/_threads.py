@@ -1,17 +1,17 @@
 """With how many threads to compute, and whose turn it is."""
 
-import multiprocessing
 import os
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
-import filelock
 import joblib
 import torch
+
+from skcnn._workers import claimed, cores_of_this_process, worker_kind
 
 # Below this many multiply-adds a batch, a second thread costs about what it brings, in a step of
 # training and in a prediction.
@@ -22,7 +22,6 @@ _MAX_THREADS = 16
 _THREADS_VARIABLE = "SKCNN_NUM_THREADS"
 
 _fits_in_this_process = threading.RLock()
-_held = threading.local()
 
 
 def n_threads(multiply_adds: int, *, training: bool) -> int:
@@ -65,50 +64,47 @@ def compute_threads(
 ) -> Iterator[None]:
     """Compute with the threads that the work is worth, and leave the setting as it was.
 
-    Work for several threads wants the whole machine. Where several fits run at once, in
-    threads or in the worker processes of one parent, such fits take turns: threads of two
-    processes on the same cores wait for each other many times longer than they compute.
+    Threads of two processes on the same cores wait for each other many times longer than they
+    compute. Worker processes therefore claim as many cores as they have threads, and go side by
+    side where there are enough of them, else in turns; so do the threads of one process.
     """
     threads = n_threads(multiply_adds, training=training)
-    before = torch.get_num_threads()
-    with _turn(alone=device.type == "cpu" and threads > 1):
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    with _turn(threads if device.type == "cpu" else 0), _torch_threads(threads):
+        yield
+
+
+def single_thread() -> AbstractContextManager[None]:
+    """Compute what is not worth waiting for cores."""
+    return _torch_threads(1)
 
 
 @contextmanager
-def _turn(*, alone: bool) -> Iterator[None]:
-    # A fit within a fit, from a callback for instance, already has its turn.
-    if not alone or getattr(_held, "turn", False):
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
         yield
-        return
-    with _fits_in_this_process:
-        _held.turn = True
-        try:
-            if _is_worker():
-                with filelock.FileLock(_lock_file(), poll_interval=0.01):
-                    yield
-            else:
-                yield
-        finally:
-            _held.turn = False
+    finally:
+        torch.set_num_threads(before)
 
 
-def _is_worker() -> bool:
-    return multiprocessing.current_process().name != "MainProcess"
+def _turn(threads: int) -> AbstractContextManager[Any]:
+    if threads and worker_kind() is not None:
+        return _cores_claimed(threads)
+    # A fit within a fit, from a callback for instance, already has its turn.
+    return _fits_in_this_process if threads > 1 else nullcontext()
 
 
-def _lock_file() -> str:
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return os.path.join(tempfile.gettempdir(), f"skcnn-{user}-{os.getppid()}.lock")
+def _cores_claimed(threads: int) -> AbstractContextManager[None]:
+    n_lots = joblib.cpu_count()
+    # Of two logical cores in a physical one, a second thread of the same sums gets nothing.
+    a_thread = max(1, n_lots // _n_cores()) if threads > 1 else 1
+    return claimed(cores_of_this_process(), n_lots, a_thread * threads)
 
 
 # OpenMP takes a number for each level of nesting; the first is the one that counts here.
 _openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-if _openmp.isdecimal() and int(_openmp) > 0 and not _is_worker():
+if _openmp.isdecimal() and int(_openmp) > 0 and worker_kind() is None:
     # Whoever limits the threads of a script means its workers too, in which joblib sets the
     # same variable to a share of the cores.
     os.environ.setdefault(_THREADS_VARIABLE, _openmp)

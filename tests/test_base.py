@@ -1,13 +1,14 @@
 """What every estimator around an image network does."""
 
 import copy
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, _base
 
 
 def classifier(**options):
@@ -274,3 +275,73 @@ def test_a_module_may_leave_its_sizes_open(images, labels):
 
     clf = classifier(module=module, random_state=0).fit(images, labels)
     assert clf.predict(images).shape == (60,)
+
+
+# ---------------------------------------------------------------- beside other workers
+
+
+@pytest.fixture
+def claims(monkeypatch):
+    """What a worker on a GPU would claim, while it computes on the CPU."""
+    claims = []
+
+    @contextmanager
+    def shared(device, needed, *, alone=False):
+        claims.append((needed, alone))
+        yield
+
+    monkeypatch.setattr(_base, "is_shared", lambda device: True)
+    monkeypatch.setattr(_base, "device_shared", shared)
+    return claims
+
+
+class ShortOnce(Callback):
+    """Runs out of memory in the second epoch, the first time that there is one."""
+
+    n_left = 1
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2 and ShortOnce.n_left:
+            ShortOnce.n_left -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "warm start"])
+def test_a_worker_short_of_memory_trains_once_more_alone(
+    again, claims, images, labels, monkeypatch
+):
+    def fit(**options):
+        clf = classifier(random_state=0, warm_start=again, **options).fit(images, labels)
+        return clf.fit(images, labels) if again else clf
+
+    expected = fit()
+    claims.clear()
+    monkeypatch.setattr(ShortOnce, "n_left", 1)
+    found = fit(callbacks=[ShortOnce()])
+    assert ShortOnce.n_left == 0
+    assert [alone for _, alone in claims][:2] == [False, True]
+    assert torch.equal(weights(found), weights(expected))
+    assert found.history_["train_loss"].tolist() == expected.history_["train_loss"].tolist()
+
+
+def test_whoever_is_short_of_memory_when_alone_gets_the_error(claims, images, labels, monkeypatch):
+    monkeypatch.setattr(ShortOnce, "n_left", 2)
+    with pytest.raises(MemoryError, match=r"too little memory.*batch_size=16"):
+        classifier(callbacks=[ShortOnce()]).fit(images, labels)
+    assert [alone for _, alone in claims] == [False, True]
+
+
+def test_without_other_workers_a_shortage_is_final(images, labels, monkeypatch):
+    monkeypatch.setattr(ShortOnce, "n_left", 1)
+    with pytest.raises(MemoryError, match="too little memory"):
+        classifier(callbacks=[ShortOnce()]).fit(images, labels)
+
+
+def test_larger_work_claims_more(claims, images, labels):
+    classifier().fit(images, labels).predict(images)
+    classifier(filters=(8,), batch_size=32).fit(images, labels)
+    (training, _), (predicting, _), (larger, _) = claims
+    assert predicting > 0
+    # The images themselves, and at least the values of a batch.
+    assert images.nbytes + 4 * 16 * 8 * 8 * 4 < training
+    assert 3 * (training - images.nbytes) < larger - images.nbytes

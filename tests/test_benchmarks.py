@@ -19,10 +19,11 @@ def benchmarks(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["benchmark"])
     import accuracy
     import reporting
+    import search
     import speed
 
     monkeypatch.setattr(reporting, "RESULTS", tmp_path)
-    return {"accuracy": accuracy, "speed": speed}
+    return {"accuracy": accuracy, "search": search, "speed": speed}
 
 
 def test_the_tables_are_what_the_stored_results_make_them():
@@ -63,6 +64,20 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     assert np.isfinite(figures).all()
     assert result["versions"]["torch"] == torch.__version__
     assert str(tmp_path) in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["memory", "overhead"])
+def test_searches_are_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path):
+    arguments = ["search.py", mode, "--images", "90", "--epochs", "1", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    benchmarks["search"].main()
+    result = json.loads((tmp_path / f"search_{mode}.json").read_text())
+    figures = [f["median"] if isinstance(f, dict) else f for f in result["figures"].values()]
+    assert len(figures) == 3
+    assert np.isfinite(figures).all()
+    # A worker holds torch at least, and a search does no less than its fits.
+    assert figures[0] > (100 if mode == "memory" else 0.5)
 
 
 def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):

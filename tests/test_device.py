@@ -82,3 +82,24 @@ def test_precision_is_full_where_torch_does_not_tell(monkeypatch):
     _device._fast_precision.cache_clear()
     assert find_precision("auto", CPU) == torch.float32
     _device._fast_precision.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_gpus", "device"),
+    [
+        (None, 4, "cuda"),
+        ("process", 1, "cuda"),
+        ("process", 4, "cuda:2"),
+        # Theirs comes first, or is the only one they see.
+        ("dask", 4, "cuda"),
+        ("ray", 4, "cuda"),
+    ],
+)
+def test_worker_processes_spread_over_gpus(kind, n_gpus, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    monkeypatch.setattr(_device, "worker_kind", lambda: kind)
+    monkeypatch.setattr(_device, "worker_number", lambda: 6)
+    assert find_device("auto") == torch.device(device)
+    # Whoever names a device gets that one.
+    assert find_device("cuda:0") == torch.device("cuda:0")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from _helpers import stripes
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier, _batches, _graphs
@@ -207,3 +208,17 @@ def test_compiled_networks_learn():
     np.testing.assert_array_equal(
         pickle.loads(pickle.dumps(clf)).predict_proba(X), clf.predict_proba(X)
     )
+
+
+@pytest.mark.slow
+def test_workers_of_a_search_share_a_gpu():
+    clf = network(deterministic=True)
+    one, three = (
+        GridSearchCV(
+            clf, {"lr": [0.02, 0.05, 0.1]}, cv=2, n_jobs=n_jobs, scoring="neg_log_loss"
+        ).fit(X, Y)
+        for n_jobs in (1, 3)
+    )
+    for key in ("split0_test_score", "split1_test_score"):
+        assert np.isfinite(one.cv_results_[key]).all()
+        np.testing.assert_array_equal(three.cv_results_[key], one.cv_results_[key])

@@ -1,17 +1,20 @@
-"""What is kept of freed memory, and how much a device has left."""
+"""What is kept of freed memory, how much a device has left, and how workers share that."""
 
 import contextlib
 import ctypes
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from skcnn import _memory
-from skcnn._memory import free_bytes, kept_memory, shortage_explained
+from skcnn._memory import device_shared, free_bytes, is_shared, kept_memory, shortage_explained
 
 has_glibc = os.name == "posix" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 only_glibc = pytest.mark.skipif(not has_glibc, reason="the C library is not glibc")
@@ -136,3 +139,103 @@ def test_other_errors_pass_as_they_are():
     ):
         torch.ones(2) + torch.ones(3)
     assert caught.type is RuntimeError
+
+
+# ---------------------------------------------------------------- shared by workers
+
+GIGABYTE = 2**30
+
+
+class Gpu:
+    """Stands in for torch.cuda: a GPU of 18 gigabytes, of which workers may fill 16.2."""
+
+    def __init__(self, uuid="GPU-1"):
+        self.uuid = uuid
+        self.n_emptied = 0
+
+    def mem_get_info(self, device):
+        return 17 * GIGABYTE, 18 * GIGABYTE
+
+    def current_device(self):
+        return 0
+
+    def get_device_properties(self, index):
+        return SimpleNamespace(uuid=self.uuid)
+
+    def empty_cache(self):
+        self.n_emptied += 1
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """A worker with a GPU; other threads of this process are as good as other workers."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(_memory, "worker_kind", lambda: "process")
+    gpu = Gpu()
+    monkeypatch.setattr(torch, "cuda", gpu)
+    return gpu
+
+
+def most_side_by_side(works):
+    """How many of some works share the GPU at once, and that all of them get their turn."""
+    inside, most, lock = [], [], threading.Lock()
+
+    def work(needed, alone):
+        with device_shared(torch.device("cuda"), needed, alone=alone):
+            with lock:
+                inside.append(needed)
+                most.append(len(inside))
+            time.sleep(0.15)
+            with lock:
+                inside.remove(needed)
+
+    threads = [threading.Thread(target=work, args=arguments) for arguments in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(most) == len(works)
+    return max(most)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "side_by_side"), [(1, 4), (4, 3), (7, 2), (10, 1), (100, 1)], ids=str
+)
+def test_workers_share_a_gpu_as_far_as_its_memory_goes(gigabytes, side_by_side, gpu):
+    assert most_side_by_side([(gigabytes * GIGABYTE, False)] * 4) == side_by_side
+    # What torch would keep for itself, others can have.
+    assert gpu.n_emptied == 4
+
+
+def test_work_may_have_a_gpu_to_itself(gpu):
+    assert most_side_by_side([(GIGABYTE, True)] * 3) == 1
+
+
+def test_a_gpu_of_unknown_size_is_shared_in_turns(gpu, monkeypatch):
+    monkeypatch.delattr(Gpu, "mem_get_info")
+    assert most_side_by_side([(1, False)] * 3) == 1
+
+
+def test_a_gpu_is_the_same_whatever_number_a_worker_knows_it_by(gpu):
+    names = {_memory._name_of(torch.device(name)) for name in ("cuda", "cuda:0", "cuda:3")}
+    assert names == {"cuda-GPU-1"}
+
+
+@pytest.mark.parametrize("kind", [None, "process"])
+def test_nobody_waits_for_a_cpu_nor_outside_of_workers(kind, gpu, monkeypatch):
+    monkeypatch.setattr(_memory, "worker_kind", lambda: kind)
+    device = torch.device("cuda" if kind is None else "cpu")
+    assert not is_shared(device)
+    inside = threading.Barrier(2)
+
+    def work():
+        with device_shared(device, 100 * GIGABYTE):
+            inside.wait(20)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not inside.broken
+    assert gpu.n_emptied == 0

@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import FitFailedWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
@@ -198,6 +199,27 @@ def test_grid_search_comes_out_the_same_in_two_processes(data):
     for key in ("split0_test_score", "split1_test_score"):
         assert_array_equal(one.cv_results_[key], two.cv_results_[key])
     assert_array_equal(one.predict_proba(X_test), two.predict_proba(X_test))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "n_jobs"),
+    [
+        pytest.param({"lr": 1e20}, "lr=1e+20", 2, id="training"),
+        pytest.param({"filters": (4,) * 9}, "filters=(4, 4", 1, id="network"),
+    ],
+)
+def test_a_candidate_that_fails_is_named_and_the_search_goes_on(wrong, error, n_jobs, data):
+    X, _, y, _ = data
+    grid = [{"dropout": [0.0]}, {name: [value] for name, value in wrong.items()}]
+    clf = small_net(normalization=None, max_epochs=20)
+    with (
+        pytest.warns(FitFailedWarning, match="2 fits failed") as caught,
+        pytest.warns(UserWarning, match="scores are non-finite"),
+    ):
+        search = GridSearchCV(clf, grid, cv=2, n_jobs=n_jobs).fit(X, y)
+    assert error in "".join(str(warning.message) for warning in caught)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True]
+    assert search.best_index_ == 0
 
 
 def test_grid_search_over_a_pipeline(data):

@@ -93,13 +93,23 @@ def test_work_within_work_has_its_turn_already(two_threads):
             with compute_threads(CPU, SMALL), compute_threads(CPU, LARGE):
                 assert torch.get_num_threads() == 2
             # The inner work does not give the turn of the outer one away.
-            assert _threads._held.turn
-            done.set()
+            other = threading.Thread(target=enter, daemon=True)
+            other.start()
+            assert not entered.wait(0.2)
+        other.join(20)
+        done.set()
+
+    entered = threading.Event()
+
+    def enter():
+        with compute_threads(CPU, LARGE):
+            entered.set()
 
     thread = threading.Thread(target=nested, daemon=True)
     thread.start()
     assert done.wait(20)
     thread.join(20)
+    assert entered.is_set()
 
 
 def overlap(intervals):
