@@ -49,8 +49,7 @@ def _in_ray_worker() -> bool:
 
     if not ray.is_initialized():
         return False
-    mode: int = ray.get_runtime_context().worker.mode
-    return mode == ray.WORKER_MODE
+    return bool(ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
 
 
 @contextmanager
