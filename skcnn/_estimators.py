@@ -387,11 +387,9 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             epochs=self.max_epochs,
             schedule=self.lr_schedule,
             # Last, so that the other callbacks see the epoch in which it stops.
-            callbacks=[
-                *(self.callbacks or ()),
-                *task.epochs(),
-                *([stopper] if self.early_stopping else []),
-            ],
+            callbacks=task.around(
+                [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
+            ),
             fit_pooling=images.shape_inferred,
         )
         if self.early_stopping:

@@ -40,10 +40,13 @@ class FitTask:
             self.context = estimator._init_callback_context(max_subtasks=n_epochs)
             self.context.call_on_fit_task_begin(estimator=estimator, **about)
 
-    def epochs(self) -> list["_Epochs"]:
-        """Return the callbacks for skorch that report epochs: none where nobody listens."""
-        listens = self.context is not None and getattr(self.estimator, "_skl_callbacks", [])
-        return [_Epochs(self)] if listens else []
+    def around(self, callbacks: list[Any]) -> list[Any]:
+        """Add what reports epochs to the callbacks of a net: nothing where nobody listens."""
+        if self.context is None or not getattr(self.estimator, "_skl_callbacks", []):
+            return callbacks
+        epochs = _Epochs(self)
+        # Reported first, since others may end the training; ended last, for them to see the epoch.
+        return [epochs, *callbacks, _Stop(epochs)]
 
     def end(self) -> None:
         """Report that the estimator is fitted."""
@@ -54,11 +57,16 @@ class FitTask:
 
 
 class _Epochs(Callback):
-    """Reports the epochs of a fit, and ends it where a callback asks for that."""
+    """Reports the epochs of a fit."""
 
     def __init__(self, task: FitTask) -> None:
         # Let go of when training ends, lest images and callbacks live on in every pickle.
         self.task: FitTask | None = task
+        self.stop = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Other callbacks store nets in mid-training.
+        return {"task": None, "stop": False}
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         assert self.task is not None
@@ -68,18 +76,27 @@ class _Epochs(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         assert self.task is not None
-        stop = self.epoch_.call_on_fit_task_end(
+        self.stop = self.epoch_.call_on_fit_task_end(
             estimator=self.task.estimator,
             # Called only where a callback asks for the estimator as it is now.
             reconstruction_attributes=lambda: {"net_": _as_it_is(net)},
             **self.task.about,
         )
-        if stop:
-            # This is how skorch's loop is told to end.
-            raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         self.task = self.epoch_ = None
+
+
+class _Stop(Callback):
+    """Ends the training where a callback of scikit-learn asks for that."""
+
+    def __init__(self, epochs: _Epochs) -> None:
+        self.epochs = epochs
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.epochs.stop:
+            # This is how skorch's loop is told to end.
+            raise KeyboardInterrupt
 
 
 def _as_it_is(net: Any) -> Any:

@@ -75,6 +75,14 @@ def test_a_callback_may_end_the_fit(data):
     assert len(clf.history_) == 2
 
 
+def test_early_stopping_sees_the_epoch_in_which_a_callback_ends_the_fit(data):
+    settings = {"early_stopping": True, "n_iter_no_change": 9, "lr_schedule": None}
+    clf = small_net(max_epochs=6, **settings).set_callbacks(Listens(last=2)).fit(*data)
+    short = small_net(max_epochs=3, **settings).fit(*data)
+    assert (clf.n_iter_, clf.best_epoch_) == (3, short.best_epoch_)
+    np.testing.assert_array_equal(clf.predict_proba(data[0]), short.predict_proba(data[0]))
+
+
 def test_weights_of_the_images_reach_the_callback(data):
     X, y = data
     weight = np.where(y == y[0], 5.0, 1.0)
