@@ -1,7 +1,6 @@
 """What every estimator around an image network does: build it, train it, run images through."""
 
 import copy
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -27,11 +26,14 @@ from skcnn._parameters import as_tuple, check_each
 from skcnn._prediction import plan_batches, run_images
 from skcnn._progress import CallbackSupportMixin
 from skcnn._random import draw_seed, seeded
+from skcnn._resuming import Resumption
 from skcnn._summary import NetworkSummary, summarize
 from skcnn._threads import compute_threads, single_thread
 from skcnn._training import ClassifierNet
+from skcnn._warning import warn
 from skcnn._whitening import whitening_filters
 from skcnn.augmentation import as_augmentation
+from skcnn.distributed import current_group
 
 _NETWORK_PARAMETERS = (
     "module",
@@ -260,19 +262,32 @@ class ImageEstimator(
                 progress=bool(self.verbose),
                 train_split=None if validation is None else predefined_split(validation),
             )
-            net.callbacks = list(callbacks)
-            net.initialize_callbacks()
             with ExitStack() as stack:
-                needed = training_bytes(summary, training, batch_size)
-                stack.enter_context(device_shared(device, needed, alone=alone))
-                stack.enter_context(compute_threads(device, summary.multiply_adds * batch_size))
-                stack.callback(_retire, net)
+                group = current_group()
+                if group is None:
+                    needed = training_bytes(summary, training, batch_size)
+                    stack.enter_context(device_shared(device, needed, alone=alone))
+                    work = summary.multiply_adds * batch_size
+                    stack.enter_context(compute_threads(device, work))
+                else:
+                    # They compute at the same time. No two shall have the same dropout.
+                    group.check_alike(len(training), batch_size, epochs, training.y)
+                    torch.manual_seed(seed + group.rank)
+                stack.callback(_retire, net, epochs)
                 if again:
                     stack.enter_context(_kept(net))
                 way_out = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
                 stack.enter_context(shortage_explained(device, way_out))
                 # What looks on may predict in mid-training.
                 self._multiply_adds, self._n_values = summary.multiply_adds, summary.n_values
+                net.callbacks = list(callbacks)
+                resumption = None
+                if not again:
+                    resumption = Resumption.find(self, epochs, training, validation, device)
+                if resumption is not None:
+                    net.max_epochs = resumption.resume(net)
+                    net.callbacks.append(resumption)
+                net.initialize_callbacks()
                 net.partial_fit(training, None)
         self.net_ = net
 
@@ -351,11 +366,9 @@ class ImageEstimator(
         history = self.net_.history
         rows = whole_epochs(history)
         if len(history) and "dur" not in history[-1]:
-            warnings.warn(
+            warn(
                 f"Training was interrupted in epoch {len(history)}; the network is as the last "
-                "batch left it.",
-                UserWarning,
-                stacklevel=4,
+                "batch left it."
             )
         self.n_iter_ = len(rows)
         self.loss_curve_ = [row["train_loss"] for row in rows]
@@ -402,9 +415,9 @@ def _kept(net: ClassifierNet) -> Iterator[None]:
         raise
 
 
-def _retire(net: ClassifierNet) -> None:
+def _retire(net: ClassifierNet, epochs: int) -> None:
     """Make a net ready to predict, and let go of what only training needs."""
     # The split would keep the validation images alive, and in every pickle.
-    net.set_params(train_split=None)
+    net.set_params(train_split=None, generator_states=(), max_epochs=epochs)
     net.module_.eval()
     net.optimizer_.zero_grad()

@@ -16,6 +16,7 @@ from torch.utils.data import Subset
 
 from skcnn._memory import free_bytes
 from skcnn.augmentation import Mixing
+from skcnn.distributed import Group
 
 _AUTO_SIZES = (128, 64, 32)
 _AUTO_BATCHES = 60
@@ -88,6 +89,8 @@ class Batches:
         How many there are, for labels that are mixed.
     resident : bool, default=True
         Whether the data set may be copied to the device, for it to be gone through many times.
+    group : Group, default=None
+        Processes that each batch is shared among, once it is complete and augmented.
 
     Attributes
     ----------
@@ -98,8 +101,8 @@ class Batches:
 
     Notes
     -----
-    A last training batch of a single image is left out: batch normalisation cannot take it,
-    and the next epoch draws another order.
+    A last training batch of a single image, in each process, is left out: batch normalisation
+    cannot take it, and the next epoch draws another order.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Batches:
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
         n_classes: int = 0,
         resident: bool = True,
+        group: Group | None = None,
     ) -> None:
         rows: Rows | None = None
         while isinstance(dataset, Subset):
@@ -122,6 +126,7 @@ class Batches:
         self.generator = generator
         self.augment = augment
         self.n_classes = n_classes
+        self.group = group
         self.scale = 1.0
         self.n_images = len(dataset) if rows is None else len(rows)
         self._source = _source(_Rows(dataset, rows, self.n_images), device, resident)
@@ -129,9 +134,16 @@ class Batches:
         if generator is not None and device.type != "cpu":
             self.draws = Generator(device).manual_seed(generator.initial_seed())
 
+    @property
+    def generators(self) -> list[Generator]:
+        """What order and augmentation draw from: one for both on the CPU."""
+        drawn = [self.generator, self.draws if self.draws is not self.generator else None]
+        return [generator for generator in drawn if generator is not None]
+
     def __len__(self) -> int:
         full, rest = divmod(self.n_images, self.batch_size)
-        dropped = self.generator is not None and rest == 1 and full > 0
+        fewest = 2 if self.group is None else self.group.fewest()
+        dropped = self.generator is not None and 0 < rest < fewest and full > 0
         return full + (rest > 0) - dropped
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,6 +174,8 @@ class Batches:
                     others = [*mix_targets(self.n_classes, partner, share, *others)]
                 else:
                     images = change(images, self.draws)
+        if self.group is not None:
+            images, *others = self.group.share(images, *others)
         return resize(images, self.scale), *others
 
 

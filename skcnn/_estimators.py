@@ -26,6 +26,7 @@ from skcnn._optimization import StopEarly
 from skcnn._parameters import CONSTRAINTS
 from skcnn._progress import FitTask, with_callbacks
 from skcnn._random import draw_seed, own_random_state
+from skcnn.distributed import agreed
 
 
 class ConvNetClassifier(ClassifierMixin, ImageEstimator):
@@ -136,6 +137,14 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         By how much the validation loss must fall to count as an improvement.
     warm_start : bool, default=False
         Whether a further call of `fit` goes on from the weights that are there.
+    memory : str or joblib.Memory, default=None
+        Folder where the state after the last epoch is kept, for fits on the same images with the
+        same parameters and more epochs to go on from: those of a successive halving, for example.
+        They come out as if they had not been interrupted, to the bit. That takes a constant
+        learning rate, ``lr_schedule=None``, a number for `random_state`, and no
+        `early_stopping`, `progressive_resizing`, `callbacks` or functions of your own; otherwise
+        a warning says what is in the way, and the fit begins afresh. Each state takes two to
+        four times the memory of the weights; who made the folder clears it.
     callbacks : list of skorch callbacks, default=None
         Classes, instances or (name, callback) pairs, see `skorch.callbacks`. A callback that
         sets the learning rate needs ``lr_schedule=None``.
@@ -265,6 +274,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
+        memory: Any = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
@@ -306,6 +316,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.memory = memory
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
@@ -530,7 +541,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             if hasattr(self, "net_"):
                 del self.net_
             self.image_shape_ = images.shape
-            self._random_state = own_random_state(self.random_state)
+            self._random_state = agreed(own_random_state(self.random_state))
             # The same images are held out when training goes on.
             self._split_seed = draw_seed(self._random_state)
         return images, y

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from sklearn.utils._param_validation import (
@@ -65,6 +66,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [_POSITIVE],
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
+    "memory": [str, joblib.Memory, None],
     "callbacks": [list, tuple, None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],

@@ -11,6 +11,7 @@ from skcnn._batches import Batches
 from skcnn._graphs import Graphed
 from skcnn._optimization import Rates, prepare_recording
 from skcnn.augmentation import Augmentation
+from skcnn.distributed import current_group
 
 # Torch's own is so high that the first steps of every network are lost in finding a lower one.
 _FIRST_SCALE = 2.0**11
@@ -42,6 +43,7 @@ class Run:
     def __init__(self, net: Any, epochs: int) -> None:
         self.net = net
         self.epochs = epochs
+        self.group = current_group()
         self.batch_hooks = any(
             getattr(type(callback), hook) is not getattr(Callback, hook)
             for _, callback in net.callbacks_
@@ -60,9 +62,12 @@ class Run:
             and net.is_recorded
             and self.scaler is None
             and not self.batch_hooks
+            and self.group is None
         )
         self.rates = Rates(net.optimizer_, net.schedule, device if self.recorded else None)
         self.network = torch.compile(net.module_) if net.is_compiled else net.module_
+        if self.group is not None:
+            self.network = self.group.wrap(self.network, device)
         self.batches: Batches | None = None
         self.epoch = 0
         self._steps: dict[float, Callable[..., Tensor]] = {}
@@ -82,7 +87,7 @@ class Run:
         self.batches = batches
         n_steps = self.epochs * len(batches)
         self.rates.begin(n_steps)
-        if self.net.progress:
+        if self.net.progress and (self.group is None or self.group.rank == 0):
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=n_steps, desc="fit", unit="batch")
@@ -106,6 +111,20 @@ class Run:
         """Count a batch."""
         if self._bar is not None:
             self._bar.update()
+
+    def end_epoch(self) -> None:
+        """Put together what several processes have found, where there are several."""
+        if self.group is None:
+            return
+        self.group.average_buffers(self.net.module_)
+        batches = self.net.history[-1]["batches"]
+        names = ("train_loss", "train_batch_size")
+        figures = torch.tensor(
+            [[row[name] for name in names] for row in batches],
+            dtype=torch.float64,
+        )
+        for row, means in zip(batches, self.group.mean(figures).tolist()):
+            row.update(zip(names, means))
 
     def show(self, figures: dict[str, Any]) -> None:
         """Put figures behind the progress bar."""

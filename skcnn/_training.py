@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from skcnn._batches import Batches, ImageDataset, weighted
 from skcnn._prediction import Plan
 from skcnn._run import Run
+from skcnn.distributed import current_group
 
 
 class ClassifierNet(skorch.NeuralNetClassifier):
@@ -39,6 +40,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         Shares of their sides that training images are reduced to, epoch after epoch.
     seed : int, default=0
         Decides the order of the images and their augmentation.
+    generator_states : sequence of torch.Tensor, default=()
+        What `states_of_generators` returned, for order and augmentation to go on from there.
     is_compiled : bool, default=False
         Whether training runs the network through `torch.compile`.
     is_recorded : bool, default=False
@@ -62,6 +65,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         n_classes: int = 0,
         resizing: Sequence[float] = (),
         seed: int = 0,
+        generator_states: Sequence[Tensor] = (),
         is_compiled: bool = False,
         is_recorded: bool = False,
         progress: bool = False,
@@ -78,6 +82,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         self.n_classes = n_classes
         self.resizing = resizing
         self.seed = seed
+        self.generator_states = generator_states
         self.is_compiled = is_compiled
         self.is_recorded = is_recorded
         self.progress = progress
@@ -111,15 +116,24 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         device = torch.device(self.device)
         if training:
             generator = torch.Generator().manual_seed(self.seed)
-            return Batches(
+            batches = Batches(
                 dataset,
                 self.batch_size,
                 device=device,
                 generator=generator,
                 augment=self.augment,
                 n_classes=self.n_classes,
+                group=current_group(),
             )
+            for drawn, state in zip(batches.generators, self.generator_states):
+                drawn.set_state(state)
+            return batches
         return Batches(dataset, self.plan.batch_size, device=device)
+
+    def states_of_generators(self) -> list[Tensor]:
+        """Return, in mid-training, what order and augmentation of the next epoch depend on."""
+        assert self._run.batches is not None
+        return [generator.get_state() for generator in self._run.batches.generators]
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """Group the parameters: weights decay, biases and the scales of norms do not."""
@@ -154,6 +168,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         else:
             self._run_without_batch_hooks(iterator, training, prefix)
+        if training:
+            self._run.end_epoch()
         batches = [row for row in self.history[-1]["batches"] if f"{prefix}_loss" in row]
         weights = [row[f"{prefix}_batch_size"] for row in batches]
         loss = float(np.average([row[f"{prefix}_loss"] for row in batches], weights=weights))

@@ -330,6 +330,7 @@ BAD_PARAMETERS = [
     ("n_iter_no_change", 0, ["0"]),
     ("tol", -1, ["-1"]),
     ("warm_start", "yes", ["'yes'"]),
+    ("memory", 3, ["joblib", "3"]),
     ("callbacks", "EarlyStopping", ["'EarlyStopping'"]),
     ("callbacks", ["EarlyStopping"], ["EarlyStopping"]),
     ("callbacks", [42], ["42"]),

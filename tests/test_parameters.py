@@ -113,6 +113,7 @@ WRONG = {
     "n_iter_no_change": [0, 1.5],
     "tol": [-1, None],
     "warm_start": [None, "no"],
+    "memory": [0, True],
     "callbacks": ["early_stopping", 3],
     "device": [0, None],
     "precision": ["float64", None, torch.float32],
