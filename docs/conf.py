@@ -92,6 +92,7 @@ _ON_SITE = {
     r"\(\.\./benchmarks/README\.md": "(benchmarks.md",
     r"\(\.\./docs/": "(",
     r"\(\.\./examples/cifar100_ecology\.py\)": "(recorded_run.md)",
+    r"\(\.\./examples/(plot_\w+)\.py\)": r"(auto_examples/\1.rst)",
     r"\(\.\./CHANGELOG\.md": "(changelog.md",
     r"\(contestants\.py\)": "(benchmarks.md)",
 }

@@ -269,6 +269,8 @@ def _places(ax: Any, name: str, values: pd.Series) -> tuple[npt.NDArray[np.float
         if different[0] > 0 and different[-1] / different[0] >= _DECADES:
             ax.set_xscale("log")
             x = np.log10(x)
+        else:
+            ax.locator_params("x", nbins=4)
         gaps = np.diff(np.unique(x))
         return x, float(gaps.min()) / 3 if len(gaps) and name != "fit_seconds" else 0.0
     names = values.map(str)

@@ -3,6 +3,7 @@
 import contextvars
 import inspect
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -172,7 +173,9 @@ def data_parallel() -> Iterator[None]:
     local = int(os.environ.get("LOCAL_RANK", 0))
     if begun_here:
         dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo")
-    with torch.cuda.device(local) if with_gpus else nullcontext():
+    with torch.cuda.device(local) if with_gpus else nullcontext(), warnings.catch_warnings():
+        # The memory of a filter of one pixel is channels last and channels first at once.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view", UserWarning)
         token = _current.set(Group())
         try:
             yield

@@ -18,12 +18,20 @@ def benchmarks(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setattr(sys, "argv", ["benchmark"])
     import accuracy
+    import halving
+    import processes
     import reporting
     import search
     import speed
 
     monkeypatch.setattr(reporting, "RESULTS", tmp_path)
-    return {"accuracy": accuracy, "search": search, "speed": speed}
+    return {
+        "accuracy": accuracy,
+        "halving": halving,
+        "processes": processes,
+        "search": search,
+        "speed": speed,
+    }
 
 
 def test_the_tables_are_what_the_stored_results_make_them():
@@ -78,6 +86,24 @@ def test_searches_are_measured_and_stored(mode, benchmarks, monkeypatch, tmp_pat
     assert np.isfinite(figures).all()
     # A worker holds torch at least, and a search does no less than its fits.
     assert figures[0] > (100 if mode == "memory" else 0.5)
+
+
+@pytest.mark.slow
+def test_halving_is_measured_and_stored(benchmarks, monkeypatch, tmp_path):
+    arguments = ["halving.py", "--images", "60", "--epochs", "2", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    benchmarks["halving"].main()
+    result = json.loads((tmp_path / "halving.json").read_text())
+    assert result["rounds"][0]["same scores"] is True
+    assert result["figures"]["megabytes kept"]["median"] > 0.1
+
+
+@pytest.mark.slow
+def test_processes_are_measured_and_stored(benchmarks, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["processes.py", "--images", "64", "--epochs", "1"])
+    benchmarks["processes"].main()
+    result = json.loads((tmp_path / "processes.json").read_text())
+    assert result["figures"]["SGD, no normalisation"]["two processes"]["loss of any epoch"] < 1e-4
 
 
 def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):

@@ -15,7 +15,15 @@ ALL = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 # What a recipe has no say in: the user's data, machine, and ways of watching.
 OF_THE_USER = {
     *("module", "image_shape", "data_format", "class_weight", "early_stopping", "tol"),
-    *("validation_fraction", "n_iter_no_change", "warm_start", "callbacks", "device", "precision"),
+    *(
+        "validation_fraction",
+        "n_iter_no_change",
+        "warm_start",
+        "memory",
+        "callbacks",
+        "device",
+        "precision",
+    ),
     *("compile", "deterministic", "test_time_flip", "random_state", "verbose"),
 }
 
