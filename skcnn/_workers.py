@@ -75,7 +75,7 @@ def claimed(pool: str, n_lots: int, n_wanted: int) -> Iterator[None]:
     lots = [_lock(pool, str(number)) for number in range(n_lots)]
     n_missing = min(n_wanted, n_lots)
     with ExitStack() as held:
-        with _lock(pool, "next"):
+        with _lock(pool, "next").acquire(poll_interval=_POLL_SECONDS):
             while True:
                 for lock in [*lots]:
                     if n_missing and _taken(lock):
@@ -119,7 +119,7 @@ def _lock(pool: str, name: str) -> filelock.BaseFileLock:
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir(), f"skcnn-{user}")
     folder.mkdir(exist_ok=True)
-    return filelock.FileLock(folder / f"{pool}-{name}.lock", poll_interval=_POLL_SECONDS)
+    return filelock.FileLock(folder / f"{pool}-{name}.lock")
 
 
 def cores_of_this_process() -> str:
