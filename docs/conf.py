@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +10,7 @@ import matplotlib
 import skcnn
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 # What the examples fit is small: a second thread would only wait.
 os.environ.setdefault("SKCNN_NUM_THREADS", "1")
 matplotlib.use("Agg")
@@ -18,6 +20,7 @@ author = "the skcnn developers"
 version = release = skcnn.__version__
 
 extensions = [
+    "linked_names",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -101,6 +104,8 @@ _ON_SITE = {
 def _rewrite_links(app, docname, source):
     for pattern, target in _ON_SITE.items():
         source[0] = re.sub(pattern, target, source[0])
+    # doctest needs the empty line at the end of an example, readers do not.
+    source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
 
 
 def _skip_inherited(app, kind, name, member, skip, options):
