@@ -47,6 +47,7 @@ _NETWORK_PARAMETERS = (
     "activation",
     "normalization",
     "residual",
+    "symmetry",
     "dense_units",
     "dropout",
     "head",
@@ -329,7 +330,8 @@ class ImageEstimator(
         mean, scale = training.X.channel_statistics()
         stem_filters = None
         if self.stem == "whitening" and self.module is None:
-            stem_filters = whitening_filters(training.X, mean, scale)
+            mirrored = self.symmetry == "mirror"
+            stem_filters = whitening_filters(training.X, mean, scale, mirrored=mirrored)
         network = {
             "stem_filters": stem_filters,
             "image_shape": self.image_shape_,

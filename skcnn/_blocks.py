@@ -5,7 +5,8 @@ from functools import partial
 
 from torch import nn
 
-from skcnn._layers import MaxPool2d, Residual
+from skcnn._layers import AvgPool2d, MaxPool2d, Residual
+from skcnn._mirror import MirroredBatchNorm2d, MirroredConv2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
@@ -15,8 +16,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
-POOLS: dict[str, type[nn.Module]] = {"max": MaxPool2d, "average": nn.AvgPool2d}
-NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d}
+POOLS: dict[str, type[MaxPool2d | AvgPool2d]] = {"max": MaxPool2d, "average": AvgPool2d}
+NORMALIZATIONS = ("batch",)
+SYMMETRIES = ("mirror",)
 POOL_AFTER = ("first", "last")
 # They never fall: the activation of the largest value is the largest activation.
 _RISING = {"relu", "leaky_relu", "elu", "tanh"}
@@ -31,6 +33,8 @@ def build_block(
     activation: str,
     normalization: str | None,
     residual: bool,
+    symmetry: str | None,
+    is_first: bool,
     pool: str | None,
     windows: tuple[int, int],
     pool_after: str,
@@ -47,28 +51,44 @@ def build_block(
         How many convolutions there are.
     kernel_size, windows : tuple of (height, width)
         Of the convolutions and of the pooling.
-    activation, normalization, residual, pool, pool_after
+    is_first : bool
+        Whether no block stands in front of this one.
+    activation, normalization, residual, symmetry, pool, pool_after
         As in `ConvNetClassifier`, for this block.
 
     Returns
     -------
     block : torch.nn.Sequential
     """
+    mirrored = symmetry == "mirror"
     convolutions = [
-        _convolution(channels if number == 0 else filters, filters, kernel_size, normalization)
+        _convolution(
+            filters if number else channels,
+            filters,
+            kernel_size,
+            normalization,
+            mirrored=mirrored,
+            from_image=is_first and number == 0,
+        )
         for number in range(n_convs)
     ]
     activate = ACTIVATIONS[activation]
-    pooling = [POOLS[pool](windows)] if pool is not None and max(windows) > 1 else []
+    # The mirror image of an image would lose other pixels than the image itself.
+    pooling: list[nn.Module] = []
+    if pool is not None and max(windows) > 1:
+        pooling = [POOLS[pool](windows, covering=mirrored)]
     if pool_after == "first" and (n_convs > 1 or not residual):
         first, *others = convolutions
         # Fewer values to normalise and to activate, and fewer places for the other convolutions.
         n_before = len(first) - (normalization is not None)
         block = [*first[:n_before], *pooling, *first[n_before:], activate()]
         if others:
-            block += [*_joined(others, activate, residual, filters, filters), activate()]
+            block += [*_joined(others, activate, nn.Identity() if residual else None), activate()]
         return nn.Sequential(*block)
-    block = _joined(convolutions, activate, residual, channels, filters)
+    shortcut = None
+    if residual:
+        shortcut = _shortcut(channels, filters, mirrored=mirrored, from_image=is_first)
+    block = _joined(convolutions, activate, shortcut)
     if pool == "max" and activation in _RISING:
         # Both orders come to the same, and this one has fewer values to activate.
         return nn.Sequential(*block, *pooling, activate())
@@ -76,7 +96,13 @@ def build_block(
 
 
 def _convolution(
-    channels: int, filters: int, kernel_size: tuple[int, int], normalization: str | None
+    channels: int,
+    filters: int,
+    kernel_size: tuple[int, int],
+    normalization: str | None,
+    *,
+    mirrored: bool,
+    from_image: bool,
 ) -> list[nn.Module]:
     """A convolution that keeps the size of images, and what normalises it."""
     # An even kernel has no middle: the odd pixel of padding goes to the right and below.
@@ -85,21 +111,30 @@ def _convolution(
     layers: list[nn.Module] = [nn.ZeroPad2d((left, right, top, bottom))] if even else []
     padding = (0, 0) if even else (top, left)
     bias = normalization is None
-    layers.append(nn.Conv2d(channels, filters, kernel_size, padding=padding, bias=bias))
+    layers.append(
+        MirroredConv2d(channels, filters, kernel_size, padding, bias, from_image=from_image)
+        if mirrored
+        else nn.Conv2d(channels, filters, kernel_size, padding=padding, bias=bias)
+    )
     if normalization is not None:
-        layers.append(NORMALIZATIONS[normalization](filters))
+        layers.append(MirroredBatchNorm2d(filters) if mirrored else nn.BatchNorm2d(filters))
     return layers
+
+
+def _shortcut(channels: int, filters: int, *, mirrored: bool, from_image: bool) -> nn.Module:
+    """Nothing or, where the number of channels changes, a convolution of single pixels."""
+    if mirrored and (from_image or channels != filters):
+        return MirroredConv2d(channels, filters, (1, 1), bias=False, from_image=from_image)
+    return nn.Identity() if channels == filters else nn.Conv2d(channels, filters, 1, bias=False)
 
 
 def _joined(
     convolutions: list[list[nn.Module]],
     activate: Callable[[], nn.Module],
-    residual: bool,
-    channels: int,
-    filters: int,
+    shortcut: nn.Module | None,
 ) -> list[nn.Module]:
-    """Convolutions with activations between them, beside a shortcut where one is wanted."""
+    """Convolutions with activations between them, beside a shortcut where there is one."""
     layers: list[nn.Module] = []
     for number, convolution in enumerate(convolutions):
         layers += [activate(), *convolution] if number else convolution
-    return [Residual(nn.Sequential(*layers), channels, filters)] if residual else layers
+    return layers if shortcut is None else [Residual(nn.Sequential(*layers), shortcut)]

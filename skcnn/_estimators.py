@@ -64,6 +64,12 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         What stands between convolution and activation: batch normalisation [1]_ or nothing.
     residual : bool or sequence of bool, default=True
         Whether the convolutions of a block run beside a shortcut [2]_.
+    symmetry : {"mirror"} or None, default=None
+        What the network shall not see a difference in. "mirror" learns half of the filters of
+        each convolution and takes their mirror images, left to right, for the other half [13]_,
+        so that a photograph and its mirror image are the same to it. For as many filters that is
+        half of the parameters. Pooling windows grow by what would be left over at the edges.
+        Needs even numbers of filters. Wrong for letters and digits.
     dense_units : int, sequence of int or None, default=None
         Units of the dense layers between the head and the output layer.
     dropout : float or sequence of float, default=0.0
@@ -221,6 +227,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
        NeurIPS 2019.
     .. [12] Jordan et al.: Muon: an optimizer for hidden layers in neural networks. 2024,
        https://kellerjordan.github.io/posts/muon/.
+    .. [13] Cohen, Welling: Group equivariant convolutional networks. ICML 2016.
 
     Examples
     --------
@@ -252,6 +259,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         activation: str = "silu",
         normalization: str | Sequence[str | None] | None = "batch",
         residual: bool | Sequence[bool] = True,
+        symmetry: str | None = None,
         dense_units: int | Sequence[int] | None = None,
         dropout: float | Sequence[float] = 0.0,
         head: str = "average",
@@ -294,6 +302,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.activation = activation
         self.normalization = normalization
         self.residual = residual
+        self.symmetry = symmetry
         self.dense_units = dense_units
         self.dropout = dropout
         self.head = head

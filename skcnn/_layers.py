@@ -42,21 +42,22 @@ class ImageNetwork(nn.Module):
 
 
 class Residual(nn.Module):
-    """Convolutions beside a shortcut, a 1x1 convolution where the number of channels changes.
+    """Convolutions beside a shortcut.
+
+    Parameters
+    ----------
+    convolutions, shortcut : torch.nn.Module
+        From the same images to images of the same shape.
 
     References
     ----------
     He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
     """
 
-    def __init__(self, convolutions: nn.Module, channels_in: int, channels_out: int) -> None:
+    def __init__(self, convolutions: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
         self.convolutions = convolutions
-        self.shortcut = (
-            nn.Identity()
-            if channels_in == channels_out
-            else nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        )
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.convolutions(x) + self.shortcut(x)
@@ -84,43 +85,87 @@ class MaxPool2d(nn.MaxPool2d):
 
     Torch keeps the images that it has pooled until they are gone through backwards, though all
     it asks them then is their shape.
+
+    Parameters
+    ----------
+    kernel_size : tuple of (height, width)
+        Of the windows, and the distance between them.
+    covering : bool, default=False
+        Whether windows grow so that they cover images whose sides are no multiples of them, in
+        place of leaving out what is left over on the right and below.
     """
+
+    kernel_size: tuple[int, int]
+
+    def __init__(self, kernel_size: tuple[int, int], *, covering: bool = False) -> None:
+        super().__init__(kernel_size)
+        self.covering = covering
 
     def forward(self, input: Tensor) -> Tensor:
         pooled: Tensor
+        window = _window(self, input)
         trains = torch.is_grad_enabled() and input.requires_grad and input.device.type == "cpu"
         if trains and not torch.compiler.is_compiling():
-            pooled = _MaxPool.apply(input, self.kernel_size)  # type: ignore[no-untyped-call]
+            pooled = _MaxPool.apply(input, window, self.stride)  # type: ignore[no-untyped-call]
         else:
-            pooled = super().forward(input)
+            pooled = nn.functional.max_pool2d(input, window, self.stride)
         return pooled
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """Average pooling as torch has it, but for windows that can cover all of an image.
+
+    Parameters
+    ----------
+    kernel_size, covering
+        As in `MaxPool2d`.
+    """
+
+    kernel_size: tuple[int, int]
+
+    def __init__(self, kernel_size: tuple[int, int], *, covering: bool = False) -> None:
+        super().__init__(kernel_size)
+        self.covering = covering
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(input, _window(self, input), self.stride)
+
+
+def _window(pool: MaxPool2d | AvgPool2d, images: Tensor) -> tuple[int, int]:
+    """Height and width of a pooling's windows."""
+    height, width = pool.kernel_size
+    if pool.covering:
+        height += (images.shape[2] - height) % height
+        width += (images.shape[3] - width) % width
+    return height, width
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, window: tuple[int, int]) -> Tensor:
+    def forward(
+        ctx: Any, images: Tensor, window: tuple[int, int], distance: tuple[int, int]
+    ) -> Tensor:
         pooled: Tensor
-        pooled, places = torch.ops.aten.max_pool2d_with_indices(images, window)
+        pooled, places = torch.ops.aten.max_pool2d_with_indices(images, window, distance)
         ctx.save_for_backward(places)
-        ctx.window, ctx.shape, ctx.stride = window, images.shape, images.stride()
+        ctx.windows, ctx.shape, ctx.stride = (window, distance), images.shape, images.stride()
         return pooled
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (places,) = ctx.saved_tensors
         out = torch.empty_strided(ctx.shape, ctx.stride, dtype=gradient.dtype)
-        window = ctx.window
         # Torch clears the images, then writes into them: in pieces, this finds them in the cache.
         n_images = max(1, _CACHE_BYTES * len(out) // max(1, out.nbytes))
         pieces = (tensor.split(n_images) for tensor in (gradient, out, places))
         for gradient_piece, piece, places_piece in zip(*pieces, strict=True):
             torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
                 # The second is where the images belong.
-                *(gradient_piece, piece, window, window, (0, 0), (1, 1), False, places_piece),
+                *(gradient_piece, piece, *ctx.windows, (0, 0), (1, 1), False, places_piece),
                 grad_input=piece,
             )
-        return out, None
+        return out, None, None
 
 
 class Dropout(nn.Dropout):

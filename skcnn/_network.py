@@ -13,6 +13,7 @@ from torch import nn
 
 from skcnn._blocks import ACTIVATIONS, build_block
 from skcnn._layers import AverageMaxPool2d, Dropout, ImageNetwork
+from skcnn._mirror import MirroredConv2d, MirrorMean
 from skcnn._whitening import stem_window
 
 GLOBAL_POOLS: dict[str, type[nn.Module]] = {
@@ -70,6 +71,7 @@ def build_layers(
     activation: str = "relu",
     normalization: str | Sequence[str | None] | None = None,
     residual: bool | Sequence[bool] = False,
+    symmetry: str | None = None,
     dense_units: int | Sequence[int] | None = None,
     dropout: float | Sequence[float] = 0.0,
     head: str = "flatten",
@@ -98,7 +100,8 @@ def build_layers(
     Raises
     ------
     ValueError
-        Where a per-block parameter has the wrong length or the image is pooled away.
+        Where a per-block parameter has the wrong length, the image is pooled away, or mirrored
+        filters are odd in number.
     """
     *sides, channels = image_shape
     if stem is not None:
@@ -107,6 +110,11 @@ def build_layers(
     if isinstance(filters, str):
         filters = choose_filters(sides)
     n_blocks = len(filters)
+    if symmetry == "mirror" and any(width % 2 for width in filters):
+        raise ValueError(
+            f'symmetry="mirror" makes pairs of filters, but filters={tuple(filters)} has an odd '
+            "number. Use even numbers of filters, or symmetry=None."
+        )
     pools = per_block("pool", pool, n_blocks)
     blocks = zip(
         filters,
@@ -149,6 +157,8 @@ def build_layers(
             activation=activation,
             normalization=norm,
             residual=skip,
+            symmetry=symmetry,
+            is_first=number == 1,
             pool=pooling,
             windows=(windows[0], windows[1]),
             pool_after=pool_after,
@@ -161,6 +171,9 @@ def build_layers(
     if head != "flatten":
         layers["pool"] = GLOBAL_POOLS[head](1)
         sides = [1, 1]
+    if symmetry == "mirror":
+        layers["mirror_mean"] = MirrorMean()
+        channels //= 2
     layers["flatten"] = nn.Flatten()
     if head_dropout:
         layers["dropout"] = Dropout(head_dropout)
@@ -213,6 +226,9 @@ def build_network(
             with torch.no_grad():
                 stem: Any = layers.stem
                 stem[0].weight.copy_(torch.from_numpy(stem_filters))
+                for layer in layers.modules():
+                    if isinstance(layer, MirroredConv2d) and layer.from_image:
+                        layer.pair_channels(stem[0].weight)
         return ImageNetwork(layers, mean, scale)
     offered = {
         "image_shape": image_shape,

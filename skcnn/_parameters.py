@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import (
 )
 from skorch.callbacks import Callback, LRScheduler
 
-from skcnn._blocks import ACTIVATIONS, NORMALIZATIONS, POOL_AFTER, POOLS
+from skcnn._blocks import ACTIVATIONS, NORMALIZATIONS, POOL_AFTER, POOLS, SYMMETRIES
 from skcnn._device import PRECISIONS
 from skcnn._network import GLOBAL_POOLS, INITS, STEMS
 from skcnn._optimization import OPTIMIZERS, SCHEDULES, decays_weights
@@ -44,6 +44,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "filters": [*_EACH["filters"], *_SEQUENCES, StrOptions({"auto"})],
     "stem": [StrOptions(set(STEMS)), None],
     "pool_after": [StrOptions(set(POOL_AFTER))],
+    "symmetry": [StrOptions(set(SYMMETRIES)), None],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "head": [StrOptions({"flatten", *GLOBAL_POOLS})],
     "init": [StrOptions(set(INITS))],

@@ -26,7 +26,9 @@ def stem_window(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     return min(2, height), min(2, width)
 
 
-def whitening_filters(images: Any, mean: Any, scale: Any) -> npt.NDArray[np.float32]:
+def whitening_filters(
+    images: Any, mean: Any, scale: Any, *, mirrored: bool = False
+) -> npt.NDArray[np.float32]:
     """Filters whose responses to the training images are uncorrelated and of variance 1.
 
     They are the eigenvectors of the covariance of small patches, each divided by its standard
@@ -37,6 +39,9 @@ def whitening_filters(images: Any, mean: Any, scale: Any) -> npt.NDArray[np.floa
     images : Images or ndarray of shape (n, height, width, channels)
     mean, scale : sequence of float
         What standardises each channel.
+    mirrored : bool, default=False
+        Whether to count each image's mirror image as well, so that the mirror image of each
+        filter is one of them too.
 
     Returns
     -------
@@ -67,6 +72,9 @@ def whitening_filters(images: Any, mean: Any, scale: Any) -> npt.NDArray[np.floa
         rows = patches.reshape(-1, n_values)
         products += rows.T @ rows
         n_patches += len(rows)
+    if mirrored:
+        order = np.arange(n_values).reshape(channels, *window)[:, :, ::-1].ravel()
+        products = (products + products[order][:, order]) / 2
     variances, vectors = np.linalg.eigh(products / n_patches)
     filters = (vectors / np.sqrt(np.maximum(variances, 0) + _EPSILON)).T[::-1]
     filters = np.concatenate([filters, -filters])

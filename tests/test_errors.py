@@ -303,6 +303,7 @@ BAD_PARAMETERS = [
     ("augment", "mirror", ["'flip'", "'shift'", "'mirror'"]),
     ("augment", ("flip", 3), ["3"]),
     ("stem", "patchify", ["'whitening'", "'patchify'"]),
+    ("symmetry", "rotation", ["'mirror'", "'rotation'"]),
     ("pool_after", "middle", ["'first'", "'last'", "'middle'"]),
     ("init", "zeros", ["'dirac'", "'zeros'"]),
     ("progressive_resizing", (0.5, 2), ["2", "(0.0, 1.0]"]),

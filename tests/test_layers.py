@@ -93,7 +93,7 @@ def test_pooling_lets_go_of_the_images():
     images = torch.rand(4, 3, 8, 8, requires_grad=True)
     copied = images * 1
     gone = weakref.ref(copied)
-    pooled = MaxPool2d(2)(copied)
+    pooled = MaxPool2d((2, 2))(copied)
     del copied
     assert gone() is None
     pooled.sum().backward()

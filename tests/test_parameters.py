@@ -90,6 +90,7 @@ WRONG = {
     "activation": ["softmax", None, nn.ReLU],
     "normalization": ["layer", True],
     "residual": ["yes", 2],
+    "symmetry": ["mirrored", True, ("mirror",)],
     "dense_units": [0, "64", 6.4],
     "dropout": [1, 1.0, -0.1, "0.5", None, np.nan],
     "head": ["mean", None],

@@ -30,6 +30,16 @@ def test_responses_are_uncorrelated_and_of_variance_one(channels):
     torch.testing.assert_close(covariance, torch.eye(n_values), rtol=0, atol=0.02)
 
 
+def test_the_mirror_image_of_each_filter_may_be_another_one():
+    images = correlated(300, 12, 10, 3)
+    filters = whitening_filters(images, [120] * 3, [60] * 3, mirrored=True)
+    distances = np.abs(filters[:, None, :, :, ::-1] - filters[None]).max((2, 3, 4))
+    assert (np.sort(distances.min(1)) < 1e-3).all()
+    assert sorted(distances.argmin(1)) == list(range(24))
+    plain = whitening_filters(images, [120] * 3, [60] * 3)
+    assert np.abs(plain[:, None, :, :, ::-1] - plain[None]).max((2, 3, 4)).min(1).max() > 0.01
+
+
 def test_what_does_not_vary_is_not_blown_up():
     filters = whitening_filters(np.full((20, 6, 6, 3), 7, np.uint8), [7] * 3, [1] * 3)
     assert np.isfinite(filters).all()

@@ -12,7 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skcnn._labels import encode
+from skcnn._mirror import MirroredConv2d
 
+# By the names of their classes, as summaries have them.
+CONVOLUTIONS = ("Conv2d", "MirroredConv2d")
 _IMAGES_AT_ONCE = 64
 
 
@@ -102,7 +105,8 @@ def filters(estimator: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
         raise ValueError(
             f"layer={name!r} is a {type(found).__name__}, which has no filters. Expected a Conv2d."
         )
-    weight = found.weight.detach().permute(0, 2, 3, 1)
+    weight = found.all_filters() if isinstance(found, MirroredConv2d) else found.weight
+    weight = weight.detach().permute(0, 2, 3, 1)
     array: npt.NDArray[np.float32] = weight.float().cpu().contiguous().numpy()
     return array
 
@@ -304,7 +308,7 @@ def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
 def _last_before_pooling(estimator: Any) -> str:
     """Name of the last layer whose maps are as large as those of the last convolution."""
     layers = estimator.summary().layers
-    kinds = [layer.type == "Conv2d" for layer in layers]
+    kinds = [layer.type in CONVOLUTIONS for layer in layers]
     if not any(kinds):
         raise ValueError(
             "The network has no convolution, so that there is nothing to look through: Grad-CAM "

@@ -9,9 +9,20 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import feature_maps, filters, find_layer, grad_cam, images_read
+from skcnn.inspection._arrays import (
+    CONVOLUTIONS,
+    feature_maps,
+    filters,
+    find_layer,
+    grad_cam,
+    images_read,
+)
 
-_KINDS = {"Conv2d": "convolution", "MaxPool2d": "max pooling", "AvgPool2d": "average pooling"}
+_KINDS = {
+    **dict.fromkeys(CONVOLUTIONS, "convolution"),
+    "MaxPool2d": "max pooling",
+    "AvgPool2d": "average pooling",
+}
 
 
 class FiltersDisplay:
