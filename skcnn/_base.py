@@ -189,6 +189,7 @@ class ImageEstimator(
         again: bool,
         epochs: int,
         schedule: str | None,
+        averaging: float,
         callbacks: Sequence[Any],
         fit_pooling: bool,
     ) -> None:
@@ -204,6 +205,7 @@ class ImageEstimator(
             again=again,
             epochs=epochs,
             schedule=schedule,
+            averaging=averaging,
             callbacks=callbacks,
             fit_pooling=fit_pooling,
         )
@@ -232,6 +234,7 @@ class ImageEstimator(
         again: bool,
         epochs: int,
         schedule: str | None,
+        averaging: float,
         callbacks: Sequence[Any],
         fit_pooling: bool,
     ) -> None:
@@ -254,6 +257,7 @@ class ImageEstimator(
                 schedule=schedule,
                 augment=tuple(augment),
                 resizing=as_tuple(self.progressive_resizing),
+                averaging=averaging,
                 batch_size=batch_size,
                 seed=seed,
                 is_compiled=self.compile,

@@ -120,6 +120,10 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         them and down to zero [5]_, down along half a cosine [6]_, or constant.
     weight_decay : float, default=5e-4
         Decay of the weights, but not of biases and normalisation layers.
+    weight_averaging : float, default=0.0
+        Share in [0, 1] of the batches of one call of `fit`, the last ones, over which the weights
+        are averaged in the end [14]_: 0.25 averages over the last quarter. A training that stops
+        early does without.
     label_smoothing : float, default=0.1
         Share in [0, 1) of the target that is spread evenly over all classes [7]_.
     max_epochs : int, default=15
@@ -228,6 +232,8 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
     .. [12] Jordan et al.: Muon: an optimizer for hidden layers in neural networks. 2024,
        https://kellerjordan.github.io/posts/muon/.
     .. [13] Cohen, Welling: Group equivariant convolutional networks. ICML 2016.
+    .. [14] Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging weights leads to wider optima
+       and better generalization. UAI 2018.
 
     Examples
     --------
@@ -273,6 +279,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         lr: float = 0.1,
         lr_schedule: str | None = "onecycle",
         weight_decay: float = 5e-4,
+        weight_averaging: float = 0.0,
         label_smoothing: float = 0.1,
         max_epochs: int = 15,
         batch_size: int | Literal["auto"] = "auto",
@@ -316,6 +323,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
+        self.weight_averaging = weight_averaging
         self.label_smoothing = label_smoothing
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -406,6 +414,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             again=again,
             epochs=self.max_epochs,
             schedule=self.lr_schedule,
+            averaging=self.weight_averaging,
             # Last, so that the other callbacks see the epoch in which it stops.
             callbacks=task.around(
                 [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
@@ -461,6 +470,7 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             again=again,
             epochs=1,
             schedule=None,
+            averaging=0.0,
             callbacks=self.callbacks or (),
             fit_pooling=images.shape_inferred,
         )

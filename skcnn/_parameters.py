@@ -58,6 +58,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "lr": [Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [StrOptions(set(SCHEDULES)), None],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "weight_averaging": [Interval(Real, 0, 1, closed="both")],
     "label_smoothing": [_FRACTION],
     "max_epochs": [_POSITIVE],
     "batch_size": [_POSITIVE, StrOptions({"auto"})],

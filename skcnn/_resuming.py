@@ -135,8 +135,9 @@ def _obstacle(estimator: Any) -> str | None:
             f"with lr_schedule={estimator.lr_schedule!r} each epoch depends on how many there "
             "are, which it does not with lr_schedule=None"
         )
-    if estimator.progressive_resizing is not None:
-        return "with progressive_resizing each epoch depends on how many there are"
+    for name in ("progressive_resizing", "weight_averaging"):
+        if getattr(estimator, name):
+            return f"with {name} each epoch depends on how many there are"
     if estimator.early_stopping:
         return "early_stopping goes back to the weights of an earlier epoch"
     for name in ("callbacks", "module"):

@@ -1,12 +1,14 @@
 """What a skorch net holds on to during one call of fit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from skcnn._averaging import WeightAverage
 from skcnn._batches import Batches
 from skcnn._graphs import Graphed
 from skcnn._optimization import Rates, prepare_recording
@@ -15,6 +17,8 @@ from skcnn.distributed import current_group
 
 # Torch's own is so high that the first steps of every network are lost in finding a lower one.
 _FIRST_SCALE = 2.0**11
+# So many batches tell what averaged weights make of the images.
+_BATCHES_LOOKED_AT = 50
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -70,6 +74,7 @@ class Run:
             self.network = self.group.wrap(self.network, device)
         self.batches: Batches | None = None
         self.epoch = 0
+        self._average: WeightAverage | None = None
         self._steps: dict[float, Callable[..., Tensor]] = {}
         self._bar: Any = None
 
@@ -87,6 +92,8 @@ class Run:
         self.batches = batches
         n_steps = self.epochs * len(batches)
         self.rates.begin(n_steps)
+        if self.net.averaging:
+            self._average = WeightAverage(self.net.module_, n_steps, self.net.averaging)
         if self.net.progress and (self.group is None or self.group.rank == 0):
             from tqdm.auto import tqdm
 
@@ -108,12 +115,17 @@ class Run:
         return loss
 
     def tick(self) -> None:
-        """Count a batch."""
+        """Count a batch, and take note of the weights after it."""
+        if self._average is not None:
+            self._average.note()
         if self._bar is not None:
             self._bar.update()
 
     def end_epoch(self) -> None:
-        """Put together what several processes have found, where there are several."""
+        """Put together what the steps, and several processes, have found."""
+        if self._average is not None and self.epoch == self.epochs:
+            with self.net.in_precision():
+                self._average.install(islice(self._images(), _BATCHES_LOOKED_AT))
         if self.group is None:
             return
         self.group.average_buffers(self.net.module_)
@@ -125,6 +137,11 @@ class Run:
         )
         for row, means in zip(batches, self.group.mean(figures).tolist()):
             row.update(zip(names, means))
+
+    def _images(self) -> Iterator[Tensor]:
+        assert self.batches is not None
+        for inputs in self.batches.inputs():
+            yield self.batches.load(*inputs)[0]
 
     def show(self, figures: dict[str, Any]) -> None:
         """Put figures behind the progress bar."""

@@ -38,6 +38,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         How many there are, for labels that are mixed.
     resizing : sequence of float, default=()
         Shares of their sides that training images are reduced to, epoch after epoch.
+    averaging : float, default=0.0
+        Share of the steps, the last ones, whose weights are averaged in the end.
     seed : int, default=0
         Decides the order of the images and their augmentation.
     generator_states : sequence of torch.Tensor, default=()
@@ -64,6 +66,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
         n_classes: int = 0,
         resizing: Sequence[float] = (),
+        averaging: float = 0.0,
         seed: int = 0,
         generator_states: Sequence[Tensor] = (),
         is_compiled: bool = False,
@@ -81,6 +84,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         self.augment = augment
         self.n_classes = n_classes
         self.resizing = resizing
+        self.averaging = averaging
         self.seed = seed
         self.generator_states = generator_states
         self.is_compiled = is_compiled
@@ -231,7 +235,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         """Compute the gradients of the loss of a batch."""
         images, labels = batch
         self.optimizer_.zero_grad()
-        with self._in_precision():
+        with self.in_precision():
             logits = self.infer(images, **fit_params)
         loss = self.get_loss(logits, labels, X=images, training=True)
         scaler = self._run.scaler
@@ -250,7 +254,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         self, batch: tuple[Tensor, Tensor], **fit_params: Any
     ) -> dict[str, Tensor]:
         """Return the loss of a batch and count which of its images are named rightly."""
-        with self._in_precision():
+        with self.in_precision():
             step: dict[str, Tensor] = super().validation_step(batch, **fit_params)
         self._hits.append(step["y_pred"].argmax(1) == batch[1])
         return step
@@ -262,7 +266,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         logits: Tensor = network(to_tensor(x, device=self.device), **fit_params)
         return logits.float()
 
-    def _in_precision(self) -> torch.autocast:
+    def in_precision(self) -> torch.autocast:
+        """Let torch compute in what training computes in."""
         kind = torch.device(self.device).type
         low = self.precision != torch.float32
         return torch.autocast(kind, dtype=self.precision, enabled=low)

@@ -316,6 +316,7 @@ BAD_PARAMETERS = [
     ("lr", "fast", ["'fast'"]),
     ("lr_schedule", "linear", ["'onecycle'", "'cosine'", "'linear'"]),
     ("weight_decay", -1, ["-1"]),
+    ("weight_averaging", 25, ["[0.0, 1.0]", "25"]),
     ("label_smoothing", 1, ["1"]),
     ("max_epochs", 0, ["0"]),
     ("max_epochs", 2.5, ["2.5"]),

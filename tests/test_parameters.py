@@ -105,6 +105,7 @@ WRONG = {
     "lr": [0, -1, "auto", None, np.nan],
     "lr_schedule": ["step", 0.1],
     "weight_decay": [-1e-9, None],
+    "weight_averaging": [-0.1, 1.1, None, "auto"],
     "label_smoothing": [1, -0.1, None],
     "max_epochs": [0, 1.5, None],
     "batch_size": [0, 1.5, None],

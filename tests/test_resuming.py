@@ -150,6 +150,7 @@ class MyAdam(torch.optim.Adam):
         ({"random_state": np.random.RandomState(0)}, "random_state"),
         ({"early_stopping": True}, "early_stopping"),
         ({"progressive_resizing": (0.5, 1)}, "progressive_resizing"),
+        ({"weight_averaging": 0.5}, "weight_averaging"),
         ({"callbacks": [Callback]}, "callbacks"),
         ({"augment": lambda images, generator: images}, "augment"),
         ({"optimizer": MyAdam}, "optimizer"),
