@@ -10,7 +10,7 @@ import matplotlib
 import skcnn
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE / "extensions"))
 # What the examples fit is small: a second thread would only wait.
 os.environ.setdefault("SKCNN_NUM_THREADS", "1")
 matplotlib.use("Agg")
