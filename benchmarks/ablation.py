@@ -4,8 +4,8 @@
 
 Fits 90% of CIFAR-100's training images of the ecology categories with the recipe `fast`, and with
 one ingredient after the other taken away, and scores the other 10%: the test images are not
-touched. VARIANT names some of the rows only. Results go to results/ablation.json, in which
-variants that were measured before stay.
+touched. VARIANT names some of the rows only. Results go to results/ablation_N_epochs.json, in
+which variants that were measured before stay.
 """
 
 import argparse
@@ -28,20 +28,27 @@ VARIANTS = {
     "no stem": {"stem": None},
     "no Dirac start": {"init": "uniform"},
     "no shortcuts": {"residual": False},
-    "two convolutions a block": {"convs_per_block": 2, "filters": (32, 112, 240)},
+    "no mirrored filters": {"symmetry": None},
+    "no mirrored filters, as many parameters": {"symmetry": None, "filters": (32, 96, 176)},
+    "no mirrored filters, flips": {
+        "symmetry": None,
+        "filters": (32, 96, 176),
+        "augment": ("flip", Shift(1 / 8)),
+    },
+    "two convolutions a block": {"convs_per_block": 2, "filters": (32, 128, 352)},
     "pooling after the last convolution": {"pool_after": "last"},
     "ReLU": {"activation": "relu"},
     "average head": {"head": "average"},
     "whole images all the time": {"progressive_resizing": None},
     "cosine schedule": {"lr_schedule": "cosine"},
     "no label smoothing": {"label_smoothing": 0.0},
-    "no flips": {"augment": Shift(1 / 16)},
-    "no shifts": {"augment": "flip"},
-    "with cutout": {"augment": ("flip", Shift(1 / 16), "cutout")},
-    "with colour": {"augment": ("flip", Shift(1 / 16), "color")},
-    "with mixup": {"augment": ("flip", Shift(1 / 16), "mixup")},
-    "with CutMix": {"augment": ("flip", Shift(1 / 16), "cutmix")},
-    "test-time flips": {"test_time_flip": True},
+    "no weight averaging": {"weight_averaging": 0.0},
+    "no shifts": {"augment": None},
+    "with cutout": {"augment": (Shift(1 / 8), "cutout")},
+    "with colour": {"augment": (Shift(1 / 8), "color")},
+    "with mixup": {"augment": (Shift(1 / 8), "mixup")},
+    "with CutMix": {"augment": (Shift(1 / 8), "cutmix")},
+    "with dropout": {"dropout": (0.0, 0.1, 0.3)},
 }
 # Rows held out, the same ones for all.
 SPLIT_SEED = 0
@@ -61,8 +68,7 @@ def main():
 
     X, y = fetch_cifar100(categories="ecology", data_home=options.data, return_X_y=True)
     X, X_val, y, y_val = train_test_split(X, y, test_size=0.1, stratify=y, random_state=SPLIT_SEED)
-    name = "ablation" if options.epochs == recipes.fast["max_epochs"] else "ablation_short"
-    result = load(name) or {"variants": {}}
+    name = f"ablation_{options.epochs}_epochs"
     for variant in options.variants or VARIANTS:
         changes = {"max_epochs": options.epochs, **VARIANTS[variant]}
         accuracies, seconds = [], []
@@ -73,6 +79,8 @@ def main():
             seconds.append(time.perf_counter() - start)
             accuracies.append(network.score(X_val, y_val))
         print(f"{variant}: {np.mean(accuracies):.4f}, {np.median(seconds):.0f} s", flush=True)
+        # Read anew each time, so that two runs can share the variants.
+        result = load(name) or {"variants": {}}
         result["variants"][variant] = {
             "accuracies": accuracies,
             "fit_seconds": seconds,

@@ -31,6 +31,7 @@ VARIANTS = {
     "two convolutions a block": {"convs_per_block": 2, "pool_after": "first"},
     "average_max head": {"head": "average_max"},
     "no augmentation": {"augment": None},
+    "weight averaging": {"weight_averaging": 0.2},
 }
 SPLIT_SEED = 0
 
