@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 from _helpers import small_net, stripes
 from numpy.testing import assert_array_equal
@@ -102,25 +103,17 @@ def test_what_is_no_client_is_refused(client):
         broadcast_data(client)
 
 
-def test_everything_is_sent_to_all_workers():
-    """With a stand-in for a client: what joblib and others call, and how."""
-    calls = []
-
-    class Manager:
-        def stop(self):
-            calls.append("stop")
-
-    class Client:
-        asynchronous = False
-        amm = Manager()
-
-        def scatter(self, data, broadcast=False, **kwargs):
-            calls.append((data, broadcast, kwargs))
-
-    client = Client()
-    assert broadcast_data(client) is client
-    client.scatter([1], hash=False)
-    assert calls == ["stop", ([1], True, {"hash": False})]
+@pytest.mark.slow
+@pytest.mark.parametrize("in_list", [False, True])
+def test_data_outlive_the_worker_that_holds_them(client, in_list):
+    images = np.arange(4_000_000).reshape(1000, 4000)  # 32 MB, of which Dask warns
+    [future] = client.scatter([images]) if in_list else [client.scatter(images)]
+    assert future.result().sum() == images.sum()
+    pids = client.run(os.getpid)
+    for address in client.who_has()[future.key]:
+        os.kill(pids[address], signal.SIGKILL)
+    sums = [client.submit(np.sum, future, pure=False) for _ in range(3)]
+    assert client.gather(sums) == [images.sum()] * 3
 
 
 @pytest.mark.slow
