@@ -164,7 +164,7 @@ def _work_in_turns(path, barrier):
     handed_on = os.environ.get("SKCNN_NUM_THREADS")
     os.environ["SKCNN_NUM_THREADS"] = "2"
     with compute_threads(CPU, SMALL):
-        barrier.wait(300)
+        barrier.wait(60)
     intervals = []
     for _ in range(5):
         with compute_threads(CPU, LARGE):
@@ -188,7 +188,7 @@ def test_worker_processes_take_turns_with_large_work(tmp_path, monkeypatch):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(600)
+        process.join(90)
         assert process.exitcode == 0
     found = [eval(path.read_text()) for path in paths]
     assert [handed_on for handed_on, _ in found] == [None, None]
