@@ -59,14 +59,16 @@ class _Data:
 
 
 def _scatter(client: Any, data: Any, *, asynchronous: bool = False, **kwargs: Any) -> Any:
-    """Do as `distributed.Client.scatter` does, for one object or a list of them.
+    """Do as `distributed.Client.scatter` does: a future for an object, or each in a collection.
 
     Where to send them, which `kwargs` may say, is the scheduler's affair.
     """
     if asynchronous:
         return _scattered(client, data)
-    if isinstance(data, list):
-        return [_submit(client, piece) for piece in data]
+    if type(data) is dict:
+        return {name: _submit(client, piece, key=name) for name, piece in data.items()}
+    if type(data) in (list, tuple, set, frozenset):
+        return type(data)(_submit(client, piece) for piece in data)
     return _submit(client, data)
 
 
@@ -74,9 +76,9 @@ async def _scattered(client: Any, data: Any) -> Any:
     return _scatter(client, data)
 
 
-def _submit(client: Any, data: Any) -> Any:
+def _submit(client: Any, data: Any, key: Any = None) -> Any:
     import dask
 
     # Dask would warn of large data in its graph, where they are on purpose.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PiB"}):
-        return client.submit(_Data(data), key=f"{type(data).__name__}-{uuid4().hex}")
+        return client.submit(_Data(data), key=key or f"{type(data).__name__}-{uuid4().hex}")

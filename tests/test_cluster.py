@@ -104,13 +104,25 @@ def test_what_is_no_client_is_refused(client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_list", [False, True])
-def test_data_outlive_the_worker_that_holds_them(client, in_list):
+def test_data_are_sent_alone_and_in_collections(client):
+    one = client.scatter("a", broadcast=True)
+    assert one.result() == "a"
+    assert client.gather(client.scatter(["a", [1, 2]])) == ["a", [1, 2]]
+    assert client.gather(client.scatter(("a", "b"))) == ("a", "b")
+    named = client.scatter({"first": "a"})
+    assert named["first"].key == "first"
+    assert named["first"].result() == "a"
+
+
+@pytest.mark.slow
+def test_data_outlive_the_workers_that_hold_them(client):
     images = np.arange(4_000_000).reshape(1000, 4000)  # 32 MB, of which Dask warns
-    [future] = client.scatter([images]) if in_list else [client.scatter(images)]
+    future = client.scatter(images)
     assert future.result().sum() == images.sum()
     pids = client.run(os.getpid)
-    for address in client.who_has()[future.key]:
+    holders = client.who_has()[future.key]
+    assert holders
+    for address in holders:
         os.kill(pids[address], signal.SIGKILL)
     sums = [client.submit(np.sum, future, pure=False) for _ in range(3)]
     assert client.gather(sums) == [images.sum()] * 3
