@@ -201,7 +201,7 @@ def ablation_table():
         result = load(f"ablation_{epochs}_epochs")
         if result is not None:
             tables.append(table(*ablation_rows(result)) + "\n" + measured_on(result))
-    return "\n\n".join(tables) or "Not measured yet for the recipe as it is now."
+    return "\n\n".join(tables)
 
 
 def ablation_rows(result):
