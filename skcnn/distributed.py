@@ -1,11 +1,13 @@
 """One fit in several processes, each with its own GPU and its share of every batch."""
 
 import contextvars
+import gc
 import inspect
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any, TypeVar
 
 import joblib
@@ -172,6 +174,8 @@ def data_parallel() -> Iterator[None]:
     with_gpus = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", 0))
     if begun_here:
+        # Its functions have the group as a default: were they made later, it would never end.
+        import_module("torch.distributed.nn")
         dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo")
     with torch.cuda.device(local) if with_gpus else nullcontext(), warnings.catch_warnings():
         # The memory of a filter of one pixel is channels last and channels first at once.
@@ -183,4 +187,7 @@ def data_parallel() -> Iterator[None]:
             _current.reset(token)
     # Not after an error: the other processes may be waiting in the midst of a step.
     if begun_here:
+        # Wrapped networks lie in cycles and hold the group, whose threads have to end before the
+        # interpreter does: one that still gives a tensor back then aborts the process.
+        gc.collect()
         dist.destroy_process_group()

@@ -106,6 +106,15 @@ def test_behind_the_block_each_fits_by_itself(found):
     assert not any(process["group behind"] for process in found)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of threads")
+def test_behind_the_block_no_thread_waits_for_the_others(found):
+    # Such a thread can abort a process that ends.
+    for process in found:
+        assert process["threads behind"]
+        assert not [name for name in process["threads behind"] if "gloo" in name]
+
+
 def test_a_script_that_is_started_as_usual_does_what_it_always_does():
     X, y = stripes(60)
     with data_parallel():
