@@ -3,8 +3,9 @@
     python benchmarks/accuracy.py JOB [--data DIR] [--seeds N] [--categories ecology56]
                                       [--epochs N] [--precision float32]
 
-JOB is "default", ConvNetClassifier() without any parameter, or the name of one of skcnn.recipes.
-All training images are fitted, and the test images scored once. Prints a table row, and writes
+JOB is "default", ConvNetClassifier() without any parameter, the name of one of skcnn.recipes, or
+"compact", the recipe `accurate` with a million parameters at most, and more epochs for that. All
+training images are fitted, and the test images scored once. Prints a table row, and writes
 results/accuracy_JOB.json, anew after each seed. With --epochs or --precision the file's name holds
 them too.
 """
@@ -20,7 +21,11 @@ from reporting import describe_machine, store, versions
 from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100
 
-JOBS = {"default": {}, **{name: getattr(recipes, name) for name in recipes.__all__}}
+JOBS = {
+    "default": {},
+    "compact": recipes.accurate | {"filters": (32, 112, 272), "max_epochs": 110},
+    **{name: getattr(recipes, name) for name in recipes.__all__},
+}
 
 
 def main() -> None:
