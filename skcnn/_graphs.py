@@ -1,6 +1,8 @@
 """CUDA graphs: what a function asks of the GPU, recorded once and replayed as a whole."""
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Generator, Tensor
@@ -64,16 +66,33 @@ class Graphed:
 
     def _record(self, *inputs: Tensor) -> bool:
         graph = torch.cuda.CUDAGraph()
+        generators = [*self.generators, *torch.cuda.default_generators]
+        states = [generator.clone_state() for generator in generators]
         for generator in self.generators:
             graph.register_generator_state(generator)
         self._inputs = [tensor.clone() for tensor in inputs]
         try:
             # Other threads, which read batches ahead, may go on meanwhile.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            with _uncollected(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._output = self.function(*self._inputs)
         except RuntimeError:
-            # A user's module that waits for the GPU, for instance.
+            # A user's module that waits for the GPU, for instance. The generators still take
+            # themselves for being recorded, and would refuse to draw.
+            for generator, state in zip(generators, states):
+                generator.graphsafe_set_state(state)
             self._can_record = False
             return False
         self._graph = graph
         return True
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off the collection of garbage: to free what lies on a GPU may break a recording."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,5 +1,6 @@
 """Recording work on a GPU: here with a stand-in that shows what is asked of it, and when."""
 
+import gc
 from contextlib import contextmanager
 
 import pytest
@@ -56,6 +57,8 @@ class Gpu:
         @contextmanager
         def record(graph, capture_error_mode):
             assert capture_error_mode == "thread_local"
+            # A tensor that were freed in the middle of it could spoil the recording.
+            assert not gc.isenabled()
             gpu.recording = True
             try:
                 yield
@@ -79,6 +82,18 @@ class Gpu:
         return self
 
 
+class Generator:
+    """A generator of a GPU, in the middle of what is recorded."""
+
+    state = "recorded"
+
+    def clone_state(self):
+        return "as before"
+
+    def graphsafe_set_state(self, state):
+        self.state = state
+
+
 def test_after_a_few_calls_the_work_is_recorded_and_from_then_on_replayed(monkeypatch):
     gpu = Gpu().install(monkeypatch)
     generator = torch.Generator()
@@ -87,6 +102,7 @@ def test_after_a_few_calls_the_work_is_recorded_and_from_then_on_replayed(monkey
     assert gpu.calls == ["aside"] * 3 + ["recorded"]
     assert gpu.n_replays == 5
     assert gpu.generators == [generator]
+    assert gc.isenabled()
     # Each output is in memory of its own, and none comes from the recording.
     for number, output in enumerate(outputs):
         assert torch.equal(output, 2 * (TWO + number))
@@ -113,8 +129,12 @@ def test_inputs_of_another_shape_are_computed_as_they_are(when, monkeypatch):
 
 def test_what_cannot_be_recorded_is_computed_as_it_is(monkeypatch):
     gpu = Gpu(can_record=False).install(monkeypatch)
-    graphed = Graphed(gpu.function)
+    generator = Generator()
+    graphed = Graphed(gpu.function, [generator])
     for number in range(8):
         assert torch.equal(graphed(TWO + number), 2 * (TWO + number))
     assert gpu.calls == ["aside"] * 3 + ["recorded"] + ["called"] * 5
     assert gpu.n_replays == 0
+    # It draws on where it would have drawn.
+    assert generator.state == "as before"
+    assert gc.isenabled()
