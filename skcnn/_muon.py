@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.sgd import sgd
 
 # Of a polynomial that takes all singular values towards 1, the small ones fastest.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -71,35 +72,41 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter)
-                take = self._step_filters if parameter.ndim > 2 else self._step_others
-                take(parameter, parameter.grad, state["momentum_buffer"], group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            for parameter in parameters:
+                if not self.state[parameter]:
+                    self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            for filters in (p for p in parameters if p.ndim > 2):
+                self._step_filters(filters, group)
+            self._step_others([p for p in parameters if p.ndim <= 2], group)
         return loss
 
-    @staticmethod
-    def _step_filters(p: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
-        momentum, lr = group["momentum"], group["lr"]
-        buffer.lerp_(gradient, 1 - momentum)
-        ahead = gradient.lerp(buffer, momentum)
+    def _step_filters(self, p: Tensor, group: dict[str, Any]) -> None:
+        assert p.grad is not None
+        momentum, buffer = group["momentum"], self.state[p]["momentum_buffer"]
+        buffer.lerp_(p.grad, 1 - momentum)
+        ahead = p.grad.lerp(buffer, momentum)
         # The memory of filters is channels last: seen like that, a matrix without a copy.
         last = ahead.movedim(1, -1)
         matrix = last.reshape(len(p), -1)
         step = orthogonalize(matrix, group["n_iterations"], group["dtype"])
-        step = step * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+        step = step * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
         p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
-        p.sub_(step.view(last.shape).movedim(-1, 1) * lr)
+        p.sub_(step.view(last.shape).movedim(-1, 1))
 
-    @staticmethod
-    def _step_others(p: Tensor, gradient: Tensor, buffer: Tensor, group: dict[str, Any]) -> None:
-        momentum = group["sgd_momentum"]
-        gradient = gradient + group["weight_decay"] * p
-        buffer.mul_(momentum).add_(gradient)
-        p.sub_((gradient + momentum * buffer) * group["lr"])
+    def _step_others(self, others: list[Tensor], group: dict[str, Any]) -> None:
+        sgd(
+            others,
+            [p.grad for p in others if p.grad is not None],
+            [self.state[p]["momentum_buffer"] for p in others],
+            fused=True,
+            lr=group["lr"],
+            momentum=group["sgd_momentum"],
+            nesterov=True,
+            dampening=0.0,
+            weight_decay=group["weight_decay"],
+            maximize=False,
+        )
 
 
 def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tensor:
@@ -131,6 +138,7 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
     x = (x if len(x) <= x.shape[1] else x.T).to(dtype)
     for _ in range(n_iterations):
         square = x @ x.T
-        x = a * x + (b * square + c * (square @ square)) @ x
+        polynomial = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, polynomial, x, beta=a)
     result: Tensor = x if len(matrix) <= matrix.shape[1] else x.T
     return result.float()
