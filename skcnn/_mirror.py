@@ -36,8 +36,9 @@ class MirroredConv2d(nn.Conv2d):
     True
     """
 
-    # Number of the channel that shows of a mirror image what each one shows of the image.
-    counterpart: Tensor
+    # Where they come from an image: number of the channel that shows of a mirror image what each
+    # one shows of the image.
+    counterpart: Tensor | None
 
     def __init__(
         self,
@@ -52,10 +53,7 @@ class MirroredConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels // 2, kernel_size, padding=padding, bias=bias)
         self.out_channels = out_channels
         self.from_image = from_image
-        channels = torch.arange(in_channels)
-        self.register_buffer(
-            "counterpart", channels if from_image else channels.roll(in_channels // 2)
-        )
+        self.register_buffer("counterpart", torch.arange(in_channels) if from_image else None)
 
     def pair_channels(self, filters: Tensor) -> None:
         """Find out which of the filters that made the channels coming in mirror each other.
@@ -65,16 +63,26 @@ class MirroredConv2d(nn.Conv2d):
         filters : torch.Tensor of shape (in_channels, channels, height, width)
         """
         distances = torch.cdist(filters.flip(3).flatten(1), filters.flatten(1))
+        assert self.counterpart is not None
         self.counterpart.copy_(distances.argmin(1))
 
-    def all_filters(self) -> Tensor:
+    def all_filters(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the filters and their mirror images: (out_channels, in_channels, ...)."""
-        mirrored = self.weight.index_select(1, self.counterpart).flip(3)
-        return torch.cat([self.weight, mirrored])
+        weight = self.weight.to(dtype or self.weight.dtype)
+        if self.counterpart is None:
+            first, second = weight.chunk(2, dim=1)
+            exchanged = torch.cat([second, first], dim=1)
+        else:
+            exchanged = weight.index_select(1, self.counterpart)
+        return torch.cat([weight, exchanged.flip(3)])
 
     def forward(self, input: Tensor) -> Tensor:
+        kind = input.device.type
+        # Torch would convert them all the same, but only when they are twice as many.
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        filters = self.all_filters(dtype)
         bias = None if self.bias is None else self.bias.repeat(2)
-        out: Tensor = self._conv_forward(input, self.all_filters(), bias)
+        out: Tensor = self._conv_forward(input, filters, bias)
         return out
 
 
