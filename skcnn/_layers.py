@@ -64,6 +64,23 @@ class Residual(nn.Module):
         return out
 
 
+class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
+    """The maximum of each channel, (n, channels, 1, 1), as torch has it but for GPUs.
+
+    There torch's own way back is slow, and its sums come in no certain order, which
+    `deterministic=True` does not allow. Where several pixels are the largest, they share here
+    what the first of them gets on a CPU.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        maximum: Tensor
+        if input.device.type == "cpu":
+            maximum = super().forward(input)
+        else:
+            maximum = input.amax((2, 3), keepdim=True)
+        return maximum
+
+
 class AverageMaxPool2d(nn.Module):
     """A quarter of average plus maximum of each channel: (n, channels, 1, 1).
 
@@ -73,11 +90,12 @@ class AverageMaxPool2d(nn.Module):
 
     def __init__(self, output_size: int = 1) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.average = nn.AdaptiveAvgPool2d(output_size)
+        self.max = AdaptiveMaxPool2d(output_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        average = nn.functional.adaptive_avg_pool2d(input, self.output_size)
-        return (average + nn.functional.adaptive_max_pool2d(input, self.output_size)) / 4
+        pooled: Tensor = (self.average(input) + self.max(input)) / 4
+        return pooled
 
 
 class MaxPool2d(nn.MaxPool2d):

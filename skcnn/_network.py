@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from skcnn._blocks import ACTIVATIONS, build_block
-from skcnn._layers import AverageMaxPool2d, Dropout, ImageNetwork
+from skcnn._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout, ImageNetwork
 from skcnn._mirror import MirroredConv2d, MirrorMean
 from skcnn._whitening import stem_window
 
 GLOBAL_POOLS: dict[str, type[nn.Module]] = {
-    "max": nn.AdaptiveMaxPool2d,
+    "max": AdaptiveMaxPool2d,
     "average": nn.AdaptiveAvgPool2d,
     "average_max": AverageMaxPool2d,
 }
