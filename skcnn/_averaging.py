@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.optim.swa_utils import update_bn
 
 
 class WeightAverage:
@@ -39,16 +39,23 @@ class WeightAverage:
     def __init__(self, network: nn.Module, n_steps: int, share: float) -> None:
         self.network = network
         self.n_before = n_steps - max(1, round(share * n_steps))
-        self._mean: AveragedModel | None = None
+        self._sums: list[Tensor] = []
+        self._n_noted = 0
 
     def note(self) -> None:
         """Take in the weights after a step."""
         if self.n_before:
             self.n_before -= 1
             return
-        if self._mean is None:
-            self._mean = AveragedModel(self.network)
-        self._mean.update_parameters(self.network)
+        weights = [parameter.detach() for parameter in self.network.parameters()]
+        if self._sums:
+            # Nothing here waits for a GPU, unlike torch's AveragedModel.
+            for total, weight in zip(self._sums, weights):
+                total.add_(weight)
+        else:
+            dtypes = [torch.promote_types(weight.dtype, torch.float32) for weight in weights]
+            self._sums = [w.to(dtype, copy=True) for w, dtype in zip(weights, dtypes)]
+        self._n_noted += 1
 
     def install(self, batches: Iterable[Tensor]) -> None:
         """Give the network the mean of its weights.
@@ -59,8 +66,7 @@ class WeightAverage:
             Training images. What normalises batches by the figures of earlier ones takes new
             figures from these, since those of no step are right for the mean.
         """
-        assert self._mean is not None
         with torch.no_grad():
-            for own, mean in zip(self.network.parameters(), self._mean.module.parameters()):
-                own.copy_(mean)
+            for own, total in zip(self.network.parameters(), self._sums):
+                own.copy_(total / self._n_noted)
         update_bn(batches, self.network)
