@@ -41,6 +41,7 @@ def main():
     arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     arguments.add_argument("--device", default="cpu", help="cpu or cuda")
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--epochs", type=int, help="of each contestant of `train`")
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
@@ -109,7 +110,7 @@ def in_turns(jobs, rounds):
 def train(X, y, options):
     """Train the same network in the four ways."""
     on_gpu = options.device != "cpu"
-    epochs = 30 if on_gpu else 1
+    epochs = options.epochs or (LESSON["max_epochs"] if on_gpu else 1)
     data = lesson_data(X, y)
     clf = ConvNetClassifier(**LESSON, device=options.device)
     clf.set_params(max_epochs=1).fit(X[:256], y[:256])
