@@ -23,9 +23,10 @@ ACCURACY_JOBS = {
     "default": "default",
     "fast": "fast",
     "fast_6_epochs": "fast, 6 epochs",
-    "accurate": "accurate",
-    "compact": "accurate, narrower, 110 epochs",
+    "narrow": "accurate, a quarter of the parameters, 48 epochs",
+    "compact": "accurate, fewer than a million, 110 epochs",
 }
+GPU_JOBS = ("lesson", "default", "fast", "accurate")
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -65,26 +66,29 @@ def figures(result, names, digits=2):
         yield [shown, median, f"{low} to {high}"]
 
 
-def measured_on(result):
-    """Say what a result was measured on."""
-    threads = "one thread" if int(result["threads"]) == 1 else f"{result['threads']} threads"
+def measured_on(result, *, threads=True):
+    """Say what a result was measured on, with how many threads where it is the same for all."""
+    n_threads = int(result["threads"])
+    used = ", one thread" if n_threads == 1 else f", {n_threads} threads"
     packages = ", ".join(
         f"{name} {version.partition('+')[0]}"
         for name, version in result["versions"].items()
         if name not in ("skcnn", "numpy")
     )
-    return f"\nMeasured on: {result['machine']}, {threads}; {packages}."
+    return f"\nMeasured on: {result['machine']}{used if threads else ''}; {packages}."
+
+
+TRAINING_RATIOS = {
+    "skcnn / skorch": "skcnn against plain skorch",
+    "skcnn / Keras": "skcnn against Keras on TensorFlow",
+    "skcnn / loop by hand": "skcnn against a loop by hand, of the same precision and layout",
+    "skcnn, float32 / skorch": 'skcnn with `precision="float32"` against plain skorch',
+    "flips and shifts / none": "skcnn with flips and shifts against without",
+}
 
 
 def train_table():
     result = load("speed_train_cpu")
-    names = {
-        "skcnn / skorch": "skcnn against plain skorch",
-        "skcnn / Keras": "skcnn against Keras on TensorFlow",
-        "skcnn / loop by hand": "skcnn against a loop by hand, of the same precision and layout",
-        "skcnn, float32 / skorch": 'skcnn with `precision="float32"` against plain skorch',
-        "flips and shifts / none": "skcnn with flips and shifts against without",
-    }
     seconds = {
         f"seconds, {name}": name
         for name in ("skcnn", "skcnn, float32", "loop by hand", "skorch", "Keras")
@@ -97,7 +101,7 @@ def train_table():
     head = ["seconds an epoch", "median", "rounds"]
     return "\n".join(
         [
-            table(["time of an epoch", "ratio", "rounds"], figures(result, names)),
+            table(["time of an epoch", "ratio", "rounds"], figures(result, TRAINING_RATIOS)),
             "",
             table(head, figures(result, seconds, 1)),
             "",
@@ -108,6 +112,13 @@ def train_table():
             measured_on(result),
         ]
     )
+
+
+def train_cuda_table():
+    result = load("speed_train_cuda")
+    ratios = [row[:2] for row in figures(result, TRAINING_RATIOS)]
+    head = [f"time of {result['epochs']} epochs", "ratio, one round"]
+    return table(head, ratios) + "\n" + measured_on(result, threads=False)
 
 
 def predict_table():
@@ -156,33 +167,45 @@ def scaling_table():
 
 
 def accuracy_table():
-    rows, measured, speed = [], {}, load("speed_recipes_cpu")
-    for job, shown in ACCURACY_JOBS.items():
-        found = load(f"accuracy_{job}")
-        if found is None:
-            continue
-        values = np.array(found["accuracies"])
-        share = speed and speed["figures"].get(
-            f"an epoch, {found['job']} / the lesson's job, skorch"
-        )
+    rows, speed = [], load("speed_recipes_cpu")
+    for name, shown in ACCURACY_JOBS.items():
+        found = load(f"accuracy_{name}")
+        share = speed["figures"].get(f"an epoch, {found['job']} / the lesson's job, skorch")
         rows.append(
             [
-                shown,
-                f"{found['n_parameters']:,}",
-                f"{values.mean():.3f}",
-                f"{values.std(ddof=1):.3f}" if len(values) > 1 else "",
-                str(len(values)),
+                *accuracy_cells(shown, found),
                 f"{np.median(found['fit_seconds']):.0f}",
+                str(found["threads"]),
                 f"{found['epochs'] * share['median']:.2f}" if share else "",
             ]
         )
-        measured.setdefault(measured_on(found).strip(), []).append(shown)
-    head = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
-    head += ["seconds of fit", "of skorch's time"]
-    where = list(measured)
-    if len(measured) > 1:
-        where = [f"{'; '.join(jobs)}. {line}" for line, jobs in measured.items()]
-    return "\n\n".join([table(head, rows), *where])
+    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "of skorch's time"]
+    return table(head, rows) + "\n" + measured_on(found, threads=False)
+
+
+def accuracy_cuda_table():
+    rows = []
+    for name in GPU_JOBS:
+        found = load(f"accuracy_{name}_cuda")
+        first, *later = (f"{seconds:.0f}" for seconds in found["fit_seconds"])
+        rows.append([*accuracy_cells(name, found), first, ", ".join(later)])
+    head = [*ACCURACY_HEAD, "seconds of the first fit", "of later ones"]
+    return table(head, rows) + "\n" + measured_on(found, threads=False)
+
+
+ACCURACY_HEAD = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
+
+
+def accuracy_cells(shown, found):
+    """The columns that `ACCURACY_HEAD` names."""
+    values = np.array(found["accuracies"])
+    return [
+        shown,
+        f"{found['n_parameters']:,}",
+        f"{values.mean():.3f}",
+        f"{values.std(ddof=1):.3f}" if len(values) > 1 else "",
+        str(len(values)),
+    ]
 
 
 def precision_table():
@@ -401,10 +424,12 @@ TABLES = {
     "ablation": ablation_table,
     "precision": precision_table,
     "train": train_table,
+    "train_cuda": train_cuda_table,
     "predict": predict_table,
     "fixed": fixed_table,
     "scaling": scaling_table,
     "accuracy": accuracy_table,
+    "accuracy_cuda": accuracy_cuda_table,
     "defaults": defaults_table,
     "displays": displays_table,
 }

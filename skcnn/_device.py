@@ -128,8 +128,8 @@ def gpu_algorithms(device: torch.device, deterministic: bool) -> Iterator[None]:
 
     It is the current one meanwhile. On the CPU all algorithms repeat their bits.
 
-    cuDNN could try out its algorithms on the first steps, but on an H200 that took 12 s, three
-    times as long as the epochs after it, and found none faster than what cuDNN takes unasked.
+    cuDNN could try out its algorithms on the first steps. On an H200 that took longer than all
+    epochs after it, and these were no shorter than with what cuDNN takes unasked.
     """
     if device.type != "cuda":
         yield
