@@ -151,11 +151,9 @@ class Run:
     def end(self) -> None:
         """Leave the optimizer as it was, the progress bar complete, and recordings free."""
         self.rates.restore()
-        # They refer to the run, and the run to them, so that their memory would stay for long;
-        # and the last gradients lie in it.
+        # They refer to the run, and the run to them, so that their memory would stay for long.
         self._steps.clear()
         self.step = self._load_and_step
-        self.net.optimizer_.zero_grad()
         if self._bar is not None:
             self._bar.close()
 

@@ -71,8 +71,8 @@ fast: dict[str, Any] = {
     "batch_size": 128,
 }
 
-#: For a GPU, or a night on a CPU: the network of `fast` with 17 times the parameters, more epochs,
-#: and a part of another image in three of four.
+#: For a GPU, or many hours of a CPU: the network of `fast` with 17 times the parameters, more
+#: epochs, and a part of another image in three of four.
 accurate: dict[str, Any] = fast | {
     "filters": (128, 512, 1024),
     "augment": (Shift(1 / 8), CutMix(0.75)),
