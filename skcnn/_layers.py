@@ -72,30 +72,25 @@ class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
     what the first of them gets on a CPU.
     """
 
+    def __init__(self) -> None:
+        super().__init__(1)
+
     def forward(self, input: Tensor) -> Tensor:
-        maximum: Tensor
-        if input.device.type == "cpu":
-            maximum = super().forward(input)
-        else:
-            maximum = input.amax((2, 3), keepdim=True)
+        if input.device.type != "cpu":
+            return input.amax((2, 3), keepdim=True)
+        maximum: Tensor = super().forward(input)
         return maximum
 
 
-class AverageMaxPool2d(nn.Module):
+class AverageMaxPool2d(AdaptiveMaxPool2d):
     """A quarter of average plus maximum of each channel: (n, channels, 1, 1).
 
     Of features that small, the output layer makes small logits to begin with, and learns from them
     at a pace nearer to that of convolutions.
     """
 
-    def __init__(self, output_size: int = 1) -> None:
-        super().__init__()
-        self.average = nn.AdaptiveAvgPool2d(output_size)
-        self.max = AdaptiveMaxPool2d(output_size)
-
     def forward(self, input: Tensor) -> Tensor:
-        pooled: Tensor = (self.average(input) + self.max(input)) / 4
-        return pooled
+        return (input.mean((2, 3), keepdim=True) + super().forward(input)) / 4
 
 
 class MaxPool2d(nn.MaxPool2d):

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,9 @@ from skcnn._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout, ImageNet
 from skcnn._mirror import MirroredConv2d, MirrorMean
 from skcnn._whitening import stem_window
 
-GLOBAL_POOLS: dict[str, type[nn.Module]] = {
+GLOBAL_POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": AdaptiveMaxPool2d,
-    "average": nn.AdaptiveAvgPool2d,
+    "average": partial(nn.AdaptiveAvgPool2d, 1),
     "average_max": AverageMaxPool2d,
 }
 STEMS = ("whitening",)
@@ -169,7 +170,7 @@ def build_layers(
         layers[f"block{number}"] = block
 
     if head != "flatten":
-        layers["pool"] = GLOBAL_POOLS[head](1)
+        layers["pool"] = GLOBAL_POOLS[head]()
         sides = [1, 1]
     if symmetry == "mirror":
         layers["mirror_mean"] = MirrorMean()

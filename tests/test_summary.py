@@ -147,3 +147,10 @@ def test_dropout_is_not_drawn_for_it():
     before = torch.random.get_rng_state()
     summarize(net, (8, 6, 3))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("head", ["average", "max", "average_max"])
+def test_pooling_over_all_places_is_one_row(head):
+    summary = summarize(network(head=head), (8, 6, 3))
+    names = [layer.name for layer in summary.layers]
+    assert [name for name in names if name.startswith("pool")] == ["pool"]
