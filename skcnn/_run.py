@@ -39,9 +39,6 @@ class Run:
     rates : Rates
     scaler : torch.amp.GradScaler or None
         Scales the loss up where training computes in float16, whose small numbers are few.
-    step : callable
-        Takes one of the `inputs` of the batches and returns the loss of a step; another one for
-        each size of images, since what is recorded has one size.
     """
 
     def __init__(self, net: Any, epochs: int) -> None:
@@ -86,7 +83,15 @@ class Run:
         self.epoch += 1
         if batches.scale not in self._steps:
             self._steps[batches.scale] = self._prepared_step(batches)
-        self.step = self._steps[batches.scale]
+
+    @property
+    def step(self) -> Callable[..., Tensor]:
+        """Takes one of the `inputs` of the batches and returns the loss of a step.
+
+        It is another one for each size of images, since what is recorded has one size.
+        """
+        assert self.batches is not None
+        return self._steps[self.batches.scale]
 
     def _begin_first(self, batches: Batches) -> None:
         self.batches = batches
@@ -149,11 +154,11 @@ class Run:
             self._bar.set_postfix(figures)
 
     def end(self) -> None:
-        """Leave the optimizer as it was, the progress bar complete, and recordings free."""
+        """Leave the optimizer as it was, the progress bar complete, and no cycle behind."""
         self.rates.restore()
-        # They refer to the run, and the run to them, so that their memory would stay for long.
+        # Steps refer to the run, and the run to them: what a GPU recorded, and the images that lie
+        # there, would stay until the next collection of garbage.
         self._steps.clear()
-        self.step = self._load_and_step
         if self._bar is not None:
             self._bar.close()
 

@@ -1,5 +1,8 @@
 """How the steps of a fit are taken: one by one, or recorded where a GPU can replay them."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from _helpers import make_net
@@ -122,3 +125,15 @@ def test_steps_are_recorded_for_each_size_of_images(images):
 def test_the_number_of_steps_is_known_from_the_first_epoch(images):
     _, run = begun(images)
     assert run.rates.n_steps == 3 * 4
+
+
+def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):
+    net, run = begun(images)
+    run.end()
+    gone = weakref.ref(run), weakref.ref(run.batches)
+    gc.disable()
+    try:
+        del net, run
+        assert [reference() for reference in gone] == [None, None]
+    finally:
+        gc.enable()
