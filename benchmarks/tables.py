@@ -26,6 +26,7 @@ ACCURACY_JOBS = {
     "narrow": "narrow",
     "compact": "narrower, 110 epochs",
 }
+ACCURACY_HEAD = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
 GPU_JOBS = ("lesson", "default", "fast", "accurate")
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -76,6 +77,14 @@ def measured_on(result, *, threads=True):
         if name not in ("skcnn", "numpy")
     )
     return f"\nMeasured on: {result['machine']}{used if threads else ''}; {packages}."
+
+
+def all_measured_on(results):
+    """Say what several results were measured on, which has to be the same."""
+    lines = {measured_on(result, threads=False) for result in results}
+    if len(lines) > 1:
+        raise ValueError(f"One table, measured in several ways: {sorted(lines)}")
+    return lines.pop()
 
 
 TRAINING_RATIOS = {
@@ -167,9 +176,10 @@ def scaling_table():
 
 
 def accuracy_table():
-    rows, speed = [], load("speed_recipes_cpu")
+    rows, results, speed = [], [], load("speed_recipes_cpu")
     for name, shown in ACCURACY_JOBS.items():
         found = load(f"accuracy_{name}")
+        results.append(found)
         share = speed["figures"].get(f"an epoch, {found['job']} / the lesson's job, skorch")
         rows.append(
             [
@@ -180,20 +190,16 @@ def accuracy_table():
             ]
         )
     head = [*ACCURACY_HEAD, "seconds of fit", "threads", "of skorch's time"]
-    return table(head, rows) + "\n" + measured_on(found, threads=False)
+    return table(head, rows) + "\n" + all_measured_on(results)
 
 
 def accuracy_cuda_table():
-    rows = []
-    for name in GPU_JOBS:
-        found = load(f"accuracy_{name}_cuda")
+    rows, results = [], [load(f"accuracy_{name}_cuda") for name in GPU_JOBS]
+    for name, found in zip(GPU_JOBS, results):
         first, *later = (f"{seconds:.0f}" for seconds in found["fit_seconds"])
         rows.append([*accuracy_cells(name, found), first, ", ".join(later)])
     head = [*ACCURACY_HEAD, "seconds of the first fit", "of later ones"]
-    return table(head, rows) + "\n" + measured_on(found, threads=False)
-
-
-ACCURACY_HEAD = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
+    return table(head, rows) + "\n" + all_measured_on(results)
 
 
 def accuracy_cells(shown, found):
