@@ -55,6 +55,17 @@ def test_a_convolution_learns_half_of_its_filters():
     assert convolve.weight.grad.abs().min() > 0
 
 
+def test_filters_are_mirrored_in_the_precision_that_training_computes_in():
+    convolve = MirroredConv2d(4, 8, (3, 3))
+    every = convolve.all_filters(torch.bfloat16)
+    assert torch.equal(every, convolve.all_filters().bfloat16())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = convolve(torch.rand(1, 4, 5, 5))
+    assert maps.dtype == torch.bfloat16
+    maps.float().sum().backward()
+    assert convolve.weight.grad.dtype == torch.float32
+
+
 def test_channels_of_filters_are_paired_by_the_filters():
     made_by = torch.tensor([[[[1.0, 0]]], [[[0, 1.0]]], [[[2.0, 2]]]])
     convolve = MirroredConv2d(3, 2, (1, 1), from_image=True)
