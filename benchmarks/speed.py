@@ -1,10 +1,10 @@
 """How fast skcnn is, side by side with plain skorch, Keras and a loop by hand.
 
-    python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N]
+    python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
 
 MODE is one or several of
 
-    train    an epoch of the lesson's job; on a GPU all 30 epochs
+    train    an epoch of the lesson's job, or --epochs; on a GPU all 30 unless that is given
     predict  many images, and a single one
     fixed    what a fit, a clone and an import cost beyond their arithmetic
     memory   the most memory that a fit takes
