@@ -1,9 +1,6 @@
-"""What every estimator around an image network does: build it, train it, run images through."""
+"""What every estimator around an image network has: its parameters, its network and features."""
 
-import copy
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,28 +9,18 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from skorch.helper import predefined_split
 
-from skcnn._batches import ImageDataset, choose_batch_size, scaled_size
-from skcnn._device import find_device, find_precision, gpu_algorithms
-from skcnn._history import as_frame, whole_epochs
+from skcnn._history import as_frame
 from skcnn._images import ImageShape, as_shape, check_images
 from skcnn._layers import ImageNetwork
-from skcnn._memory import device_shared, is_shared, kept_memory, shortage_explained
+from skcnn._memory import device_shared, kept_memory, shortage_explained
 from skcnn._network import build_network, last_linear
-from skcnn._optimization import OPTIMIZERS, decays_weights
 from skcnn._parameters import as_tuple, check_each
-from skcnn._prediction import plan_batches, run_images
+from skcnn._prediction import run_images
 from skcnn._progress import CallbackSupportMixin
-from skcnn._random import draw_seed, seeded
-from skcnn._resuming import Resumption
 from skcnn._summary import NetworkSummary, summarize
-from skcnn._threads import compute_threads, single_thread
+from skcnn._threads import compute_threads
 from skcnn._training import ClassifierNet
-from skcnn._warning import warn
-from skcnn._whitening import whitening_filters
-from skcnn.augmentation import as_augmentation
-from skcnn.distributed import current_group
 
 _NETWORK_PARAMETERS = (
     "module",
@@ -53,9 +40,6 @@ _NETWORK_PARAMETERS = (
     "head",
     "init",
 )
-
-# Of a number in float32.
-_BYTES = 4
 
 
 class ImageEstimator(
@@ -180,205 +164,6 @@ class ImageEstimator(
             "filters": "auto" if isinstance(self.filters, str) else as_tuple(self.filters),
         }
 
-    def _train(
-        self,
-        training: ImageDataset,
-        validation: ImageDataset | None,
-        n_outputs: int,
-        *,
-        again: bool,
-        epochs: int,
-        schedule: str | None,
-        averaging: float,
-        callbacks: Sequence[Any],
-        fit_pooling: bool,
-    ) -> None:
-        """Train the net, a new one unless `again`, for some epochs."""
-        device = find_device(self.device)
-        train = partial(
-            self._train_on,
-            device,
-            draw_seed(self._random_state),
-            training,
-            validation,
-            n_outputs,
-            again=again,
-            epochs=epochs,
-            schedule=schedule,
-            averaging=averaging,
-            callbacks=callbacks,
-            fit_pooling=fit_pooling,
-        )
-        try:
-            try:
-                train(alone=False)
-            except MemoryError:
-                if not is_shared(device):
-                    raise
-                train(alone=True)
-        except Exception as error:
-            # A search goes on without this fit, and shows what was raised.
-            error.add_note(f"Training {self!r} failed.")
-            raise
-        self._note_epochs()
-
-    def _train_on(
-        self,
-        device: torch.device,
-        seed: int,
-        training: ImageDataset,
-        validation: ImageDataset | None,
-        n_outputs: int,
-        *,
-        alone: bool,
-        again: bool,
-        epochs: int,
-        schedule: str | None,
-        averaging: float,
-        callbacks: Sequence[Any],
-        fit_pooling: bool,
-    ) -> None:
-        """Train on a device, beside other workers of a search or `alone`."""
-        batch_size = (
-            choose_batch_size(len(training)) if self.batch_size == "auto" else self.batch_size
-        )
-        augment = [as_augmentation(change) for change in as_tuple(self.augment)]
-        with seeded(seed, device), gpu_algorithms(device, self.deterministic), kept_memory():
-            net = self.net_ if again else self._new_net(training, n_outputs, device, fit_pooling)
-            with single_thread():
-                summary = self._try_out(net.module_, n_outputs)
-                self._try_smallest(net.module_)
-            net.set_params(
-                plan=plan_batches(
-                    self.image_shape_, summary.multiply_adds, summary.n_values, device
-                ),
-                lr=self.lr,
-                max_epochs=epochs,
-                schedule=schedule,
-                augment=tuple(augment),
-                resizing=as_tuple(self.progressive_resizing),
-                averaging=averaging,
-                batch_size=batch_size,
-                seed=seed,
-                is_compiled=self.compile,
-                # What else a network of the user's does is not known.
-                is_recorded=self.module is None,
-                verbose=int(self.verbose),
-                progress=bool(self.verbose),
-                train_split=None if validation is None else predefined_split(validation),
-            )
-            with ExitStack() as stack:
-                group = current_group()
-                if group is None:
-                    needed = training_bytes(summary, training, batch_size)
-                    stack.enter_context(device_shared(device, needed, alone=alone))
-                    work = summary.multiply_adds * batch_size
-                    stack.enter_context(compute_threads(device, work))
-                else:
-                    # They compute at the same time. No two shall have the same dropout.
-                    group.check_alike(len(training), batch_size, epochs, training.y)
-                    torch.manual_seed(seed + group.rank)
-                stack.callback(_retire, net, epochs)
-                if again:
-                    stack.enter_context(_kept(net))
-                way_out = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
-                stack.enter_context(shortage_explained(device, way_out))
-                # What looks on may predict in mid-training.
-                self._multiply_adds, self._n_values = summary.multiply_adds, summary.n_values
-                net.callbacks = list(callbacks)
-                resumption = None
-                if not again:
-                    resumption = Resumption.find(self, epochs, training, validation, device)
-                if resumption is not None:
-                    net.max_epochs = resumption.resume(net)
-                    net.callbacks.append(resumption)
-                net.initialize_callbacks()
-                net.partial_fit(training, None)
-        self.net_ = net
-
-    def _try_out(self, network: ImageNetwork, n_outputs: int) -> NetworkSummary:
-        try:
-            summary = summarize(network, self.image_shape_)
-        except RuntimeError as error:
-            if self.module is None:
-                raise
-            raise ValueError(
-                "The network of module= cannot take an image of height, width and channels "
-                f"{self.image_shape_}: {error}"
-            ) from error
-        if summary.output_shape != (n_outputs,):
-            raise ValueError(
-                "The network of module= makes outputs of shape "
-                f"{('n', *summary.output_shape)}, expected the logits of {n_outputs} classes, "
-                f"{('n', n_outputs)}."
-            )
-        return summary
-
-    def _try_smallest(self, network: ImageNetwork) -> None:
-        height, width, channels = self.image_shape_
-        size = scaled_size((height, width), min(as_tuple(self.progressive_resizing), default=1.0))
-        if size == (height, width):
-            return
-        try:
-            summarize(network, (*size, channels))
-        except RuntimeError as error:
-            raise ValueError(
-                f"progressive_resizing={self.progressive_resizing!r} trains on images of "
-                f"{size[0]}x{size[1]} pixels, which the network cannot take ({error}). Scale them "
-                "down to no less than a larger share of their sides, or pool less."
-            ) from error
-
-    def _new_net(
-        self, training: ImageDataset, n_outputs: int, device: torch.device, fit_pooling: bool
-    ) -> ClassifierNet:
-        mean, scale = training.X.channel_statistics()
-        stem_filters = None
-        if self.stem == "whitening" and self.module is None:
-            mirrored = self.symmetry == "mirror"
-            stem_filters = whitening_filters(training.X, mean, scale, mirrored=mirrored)
-        network = {
-            "stem_filters": stem_filters,
-            "image_shape": self.image_shape_,
-            "n_classes": n_outputs,
-            "mean": mean,
-            "scale": scale,
-            "fit_pooling": fit_pooling,
-            **self._network_parameters(),
-        }
-        optimizer, settings = (
-            OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else (self.optimizer, {})
-        )
-        precision = find_precision(self.precision, device)
-        if self.optimizer == "muon" and precision == torch.bfloat16:
-            settings = {**settings, "dtype": precision}
-        if decays_weights(self.optimizer):
-            settings = {**settings, "weight_decay": self.weight_decay}
-        net = ClassifierNet(
-            build_network,
-            n_classes=n_outputs,
-            **{f"module__{name}": value for name, value in network.items()},
-            optimizer=optimizer,
-            **{f"optimizer__{name}": value for name, value in settings.items()},
-            criterion__reduction="none",
-            criterion__label_smoothing=self.label_smoothing,
-            lr=self.lr,
-            precision=precision,
-            device=str(device),
-        )
-        net.initialize()
-        return net
-
-    def _note_epochs(self) -> None:
-        history = self.net_.history
-        rows = whole_epochs(history)
-        if len(history) and "dur" not in history[-1]:
-            warn(
-                f"Training was interrupted in epoch {len(history)}; the network is as the last "
-                "batch left it."
-            )
-        self.n_iter_ = len(rows)
-        self.loss_curve_ = [row["train_loss"] for row in rows]
-
     def _outputs(self, X: Any, layer: torch.nn.Module | None = None) -> npt.NDArray[np.float32]:
         """Logits of images, or what goes into a layer."""
         images, _ = check_images(self, X, reset=False, data_format=self.data_format)
@@ -387,7 +172,7 @@ class ImageEstimator(
         work = self._multiply_adds * min(len(images), net.plan.batch_size)
         way_out = "Predict fewer images at a time, or free memory there"
         with (
-            device_shared(device, _BYTES * self._n_values * net.plan.batch_size),
+            device_shared(device, torch.float32.itemsize * self._n_values * net.plan.batch_size),
             compute_threads(device, work, training=False),
             kept_memory(),
             shortage_explained(device, way_out),
@@ -395,35 +180,3 @@ class ImageEstimator(
             # Features are those of the images as they are.
             flip = self.test_time_flip and layer is None
             return run_images(net.module_, images, device, net.plan, layer, flip=flip)
-
-
-def training_bytes(summary: NetworkSummary, training: ImageDataset, batch_size: int) -> int:
-    """Estimate how much memory of a device training takes, images included.
-
-    Of each value of the network there are its gradient and what the layers around it work with;
-    of each parameter its gradient and up to two averages of the optimizer.
-    """
-    values = 4 * summary.n_values * batch_size + 4 * summary.n_parameters
-    return _BYTES * values + len(training) * int(training.X[:1].nbytes)
-
-
-@contextmanager
-def _kept(net: ClassifierNet) -> Iterator[None]:
-    """Leave a net that was trained before as it was, should further training fail."""
-    n_epochs = len(net.history)
-    before = copy.deepcopy((net.module_.state_dict(), net.optimizer_.state_dict()))
-    try:
-        yield
-    except Exception:
-        net.module_.load_state_dict(before[0])
-        net.optimizer_.load_state_dict(before[1])
-        del net.history[n_epochs:]
-        raise
-
-
-def _retire(net: ClassifierNet, epochs: int) -> None:
-    """Make a net ready to predict, and let go of what only training needs."""
-    # The split would keep the validation images alive, and in every pickle.
-    net.set_params(train_split=None, generator_states=(), max_epochs=epochs)
-    net.module_.eval()
-    net.optimizer_.zero_grad()

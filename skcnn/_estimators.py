@@ -10,8 +10,8 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skcnn._base import ImageEstimator
 from skcnn._batches import ImageDataset
+from skcnn._fitting import TrainableEstimator, Training
 from skcnn._images import Images, check_images
 from skcnn._labels import (
     check_labels,
@@ -29,7 +29,7 @@ from skcnn._random import draw_seed, own_random_state
 from skcnn.distributed import agreed
 
 
-class ConvNetClassifier(ClassifierMixin, ImageEstimator):
+class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
     """A convolutional network that classifies images.
 
     Blocks of convolutions and pooling, a head, and an output layer with one unit a class,
@@ -407,19 +407,20 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             validation = _dataset(images, codes, weight, held_out)
 
         stopper = StopEarly(self.n_iter_no_change, self.tol)
+        # Last, so that the other callbacks see the epoch in which it stops.
+        callbacks = [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
         self._train(
-            _dataset(images, codes, weight, training_rows),
-            validation,
-            len(self.classes_),
-            again=again,
-            epochs=self.max_epochs,
-            schedule=self.lr_schedule,
-            averaging=self.weight_averaging,
-            # Last, so that the other callbacks see the epoch in which it stops.
-            callbacks=task.around(
-                [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
-            ),
-            fit_pooling=images.shape_inferred,
+            Training(
+                _dataset(images, codes, weight, training_rows),
+                n_outputs=len(self.classes_),
+                epochs=self.max_epochs,
+                again=again,
+                fit_pooling=images.shape_inferred,
+                validation=validation,
+                schedule=self.lr_schedule,
+                averaging=self.weight_averaging,
+                callbacks=task.around(callbacks),
+            )
         )
         if self.early_stopping:
             self.best_epoch_ = stopper.best_epoch_
@@ -463,16 +464,16 @@ class ConvNetClassifier(ClassifierMixin, ImageEstimator):
             )
         codes = encode(y, self.classes_)
         by_class = class_weights(self.class_weight, self.classes_, y)
+        weight = row_weights(sample_weight, by_class, codes, images.pixels)
         self._train(
-            _dataset(images, codes, row_weights(sample_weight, by_class, codes, images.pixels)),
-            None,
-            len(self.classes_),
-            again=again,
-            epochs=1,
-            schedule=None,
-            averaging=0.0,
-            callbacks=self.callbacks or (),
-            fit_pooling=images.shape_inferred,
+            Training(
+                _dataset(images, codes, weight),
+                n_outputs=len(self.classes_),
+                epochs=1,
+                again=again,
+                fit_pooling=images.shape_inferred,
+                callbacks=self.callbacks or (),
+            )
         )
         return self
 
