@@ -115,6 +115,10 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
         of a decay, and the steps of "sgd" for all else, both at the rate `lr`.
     lr : float, default=0.1
         The learning rate; with a schedule, the highest one.
+    bias_lr_factor : float, default=1.0
+        How many times `lr` the learning rate of biases and of normalisation layers is [15]_. With
+        some thousand batches and more, values of 4 to 16 learn sooner; with a few hundred of them
+        they do harm.
     lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
         Course of the learning rate over the batches of one call of `fit`: up for a fifth of
         them and down to zero [5]_, down along half a cosine [6]_, or constant.
@@ -234,6 +238,7 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
     .. [13] Cohen, Welling: Group equivariant convolutional networks. ICML 2016.
     .. [14] Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging weights leads to wider optima
        and better generalization. UAI 2018.
+    .. [15] Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU. 2024, arXiv:2404.00498.
 
     Examples
     --------
@@ -277,6 +282,7 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
         progressive_resizing: Sequence[float] | None = None,
         optimizer: str | type[torch.optim.Optimizer] = "muon",
         lr: float = 0.1,
+        bias_lr_factor: float = 1.0,
         lr_schedule: str | None = "onecycle",
         weight_decay: float = 5e-4,
         weight_averaging: float = 0.0,
@@ -321,6 +327,7 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
         self.progressive_resizing = progressive_resizing
         self.optimizer = optimizer
         self.lr = lr
+        self.bias_lr_factor = bias_lr_factor
         self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
         self.weight_averaging = weight_averaging

@@ -135,6 +135,7 @@ class TrainableEstimator(ImageEstimator):
         net.set_params(
             plan=plan_batches(self.image_shape_, summary.multiply_adds, summary.n_values, device),
             lr=self.lr,
+            bias_lr_factor=self.bias_lr_factor,
             max_epochs=training.epochs,
             schedule=training.schedule,
             augment=tuple(as_augmentation(change) for change in as_tuple(self.augment)),
@@ -149,6 +150,7 @@ class TrainableEstimator(ImageEstimator):
             progress=bool(self.verbose),
             train_split=None if validation is None else predefined_split(validation),
         )
+        net.set_rate(self.lr)
         net.callbacks = list(training.callbacks)
 
     def _resume(self, net: ClassifierNet, training: Training, device: torch.device) -> None:

@@ -56,6 +56,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "test_time_flip": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
     "lr": [Interval(Real, 0, None, closed="neither")],
+    "bias_lr_factor": [Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [StrOptions(set(SCHEDULES)), None],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "weight_averaging": [Interval(Real, 0, 1, closed="both")],

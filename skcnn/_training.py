@@ -30,6 +30,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         Returns the network, as in skorch.
     precision : torch.dtype, default=torch.float32
         What training, validation included, computes in. Predictions are made in float32.
+    bias_lr_factor : float, default=1.0
+        How many times `lr` the rate of biases and norms is, once `set_rate` was called.
     schedule : {"onecycle", "cosine"} or None, default=None
         Course of the learning rate over one call of fit.
     augment : sequence of callables, default=()
@@ -62,6 +64,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         module: Any,
         *,
         precision: torch.dtype = torch.float32,
+        bias_lr_factor: float = 1.0,
         schedule: str | None = None,
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
         n_classes: int = 0,
@@ -80,6 +83,7 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         **kwargs: Any,
     ) -> None:
         self.precision = precision
+        self.bias_lr_factor = bias_lr_factor
         self.schedule = schedule
         self.augment = augment
         self.n_classes = n_classes
@@ -148,6 +152,12 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         groups: list[dict[str, Any]] = [{"params": weights}]
         groups.append({"params": others, "weight_decay": 0.0})
         return ([group for group in groups if group["params"]],), kwargs
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of weights, and that of biases and norms to what belongs to it."""
+        for group in self.optimizer_.param_groups:
+            biases = all(p.ndim <= 1 for p in group["params"])
+            group["lr"] = rate * self.bias_lr_factor if biases else rate
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Train for some epochs, under a progress bar where one is wanted."""

@@ -314,6 +314,7 @@ BAD_PARAMETERS = [
     ("optimizer", nn.ReLU, ["ReLU", "torch.optim.Optimizer"]),
     ("lr", 0, ["0"]),
     ("lr", "fast", ["'fast'"]),
+    ("bias_lr_factor", 0, ["0"]),
     ("lr_schedule", "linear", ["'onecycle'", "'cosine'", "'linear'"]),
     ("weight_decay", -1, ["-1"]),
     ("weight_averaging", 25, ["[0.0, 1.0]", "25"]),

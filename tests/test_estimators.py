@@ -443,6 +443,16 @@ def test_warm_start_goes_on(data):
     assert clf.score(X_test, y_test) > 0.9
 
 
+def test_a_training_that_goes_on_takes_the_rates_of_now(data):
+    X, _, y, _ = data
+    clf = small_net(warm_start=True, max_epochs=1, lr=0.02, bias_lr_factor=2).fit(X, y)
+    rates = [group["lr"] for group in clf.net_.optimizer_.param_groups]
+    assert rates == pytest.approx([0.02, 0.04])
+    clf.set_params(lr=0.01, bias_lr_factor=8).fit(X, y)
+    rates = [group["lr"] for group in clf.net_.optimizer_.param_groups]
+    assert rates == pytest.approx([0.01, 0.08])
+
+
 def test_without_warm_start_each_fit_begins_afresh(data):
     X, _, y, _ = data
     clf = small_net(max_epochs=2).fit(X, y)

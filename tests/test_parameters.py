@@ -103,6 +103,7 @@ WRONG = {
     "test_time_flip": ["yes", None],
     "optimizer": ["lion", None, 3],
     "lr": [0, -1, "auto", None, np.nan],
+    "bias_lr_factor": [0, -1, None],
     "lr_schedule": ["step", 0.1],
     "weight_decay": [-1e-9, None],
     "weight_averaging": [-0.1, 1.1, None, "auto"],

@@ -116,6 +116,21 @@ def test_weights_decay_and_biases_and_norms_do_not():
         assert value == (0 if norm_or_bias else 0.01)
 
 
+@pytest.mark.parametrize("schedule", ["onecycle", None])
+def test_biases_and_norms_may_have_a_rate_of_their_own(schedule, images):
+    network = {"normalization": "batch", "filters": (4, 5)}
+    net = make_net(network=network, optimizer=Noting, schedule=schedule, bias_lr_factor=8)
+    net.set_rate(0.5)
+    train(net, images)
+    weights, biases = np.transpose(net.optimizer_.noted)
+    expected = [0.5 * rate_factor(schedule, step, 8) for step in range(8)]
+    np.testing.assert_allclose(weights, expected)
+    np.testing.assert_allclose(biases, 8 * weights)
+    groups = net.optimizer_.param_groups
+    assert [group["lr"] for group in groups] == [0.5, 4.0]
+    assert [{p.ndim > 1 for p in group["params"]} for group in groups] == [{True}, {False}]
+
+
 def test_parameters_that_are_not_trained_are_left_alone(images):
     net = make_net()
     frozen = net.module_.layers.block1[0].weight.requires_grad_(False)

@@ -40,10 +40,11 @@ def test_the_rates_are_those_of_the_steps(data):
             taken.append([group["lr"] for group in self.param_groups])
             return super().step(closure)
 
-    clf = small_net(optimizer=Noted)
+    clf = small_net(optimizer=Noted, bias_lr_factor=3)
     curve = learning_rate_curve(clf, *data, n_steps=15, lr_min=1e-3, lr_max=1e-2)
-    assert [rates[0] for rates in taken] == pytest.approx(curve.lr)
-    assert all(len(set(rates)) == 1 for rates in taken)
+    weights, biases = np.transpose(taken)
+    assert weights == pytest.approx(curve.lr)
+    assert biases == pytest.approx(3 * curve.lr)
 
 
 def test_the_sweep_ends_where_the_loss_goes_off(data):
