@@ -60,17 +60,17 @@ fast: dict[str, Any] = {
     "dropout": 0.0,
     "head": "average_max",
     "init": "dirac",
-    "augment": Shift(1 / 8),
+    "augment": Shift(1 / 16),
     "progressive_resizing": (0.625, 0.75, 1.0),
     "optimizer": "muon",
     "lr": 0.1,
-    "bias_lr_factor": 1.0,
+    "bias_lr_factor": 4.0,
     "lr_schedule": "onecycle",
     "weight_decay": 5e-4,
     "weight_averaging": 0.2,
     "label_smoothing": 0.2,
-    "max_epochs": 18,
-    "batch_size": 128,
+    "max_epochs": 20,
+    "batch_size": "auto",
 }
 
 #: For a GPU, or many hours of a CPU: the network of `fast` with 17 times the parameters, more
@@ -78,6 +78,7 @@ fast: dict[str, Any] = {
 accurate: dict[str, Any] = fast | {
     "filters": (128, 512, 1024),
     "augment": (Shift(1 / 8), CutMix(0.75)),
+    "bias_lr_factor": 1.0,
     "weight_averaging": 0.1,
     "max_epochs": 110,
 }
