@@ -10,16 +10,14 @@ written, and it is an error where a table is not what the results make it.
 import argparse
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 from reporting import load
 
 ROOT = Path(__file__).parents[1]
-FILES = [
-    *(ROOT / "README.md", ROOT / "benchmarks" / "README.md"),
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+FILES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # In the order of the table: the files of results, and what their rows are called.
 ACCURACY_JOBS = {
     "lesson": "lesson",
@@ -209,13 +207,13 @@ def headline():
     pace = load("speed_recipes_cpu")["figures"]["an epoch, fast / the lesson's job, skorch"]
     percents = [np.array(found["accuracies"]) * 100 for found in (fast, lesson)]
     new, old = (f"{values.mean():.1f}% ± {values.std(ddof=1):.1f}" for values in percents)
-    lines = [
-        f"Of {fast['n_test_images']:,} photographs of {fast['n_classes']} categories that it has",
-        f"not met, the lecture's network names {old} rightly. `recipes.fast` names {new}, trained",
-        f"in {fast['epochs'] * pace['median']:.2f} of the time that plain skorch takes for the",
-        f"lecture's job (mean and standard deviation over {len(percents[0])} seeds).",
-    ]
-    return "\n".join(lines) + "\n" + all_measured_on([fast, lesson])
+    text = (
+        f"Of {fast['n_test_images']:,} photographs of {fast['n_classes']} categories that it has "
+        f"not met, the lecture's network names {old} rightly. `recipes.fast` names {new}, trained "
+        f"in {fast['epochs'] * pace['median']:.2f} of the time that plain skorch takes for the "
+        f"lecture's job (mean and standard deviation over {len(percents[0])} seeds)."
+    )
+    return textwrap.fill(text, 99) + "\n" + all_measured_on([fast, lesson])
 
 
 def accuracy_cuda_table():
@@ -285,16 +283,19 @@ def ablation_rows(result):
 
 
 def defaults_table():
+    """A column for each kind of images, and a row for each setting."""
     result = load("defaults")
-    variants = list(next(iter(result["jobs"].values())))
-    rows = []
-    for job, found in result["jobs"].items():
-        means = {v: np.mean(found[v]["accuracies"]) for v in variants if v in found}
-        n_seeds = max(len(found[v]["accuracies"]) for v in means)
-        cells = [f"{means[v]:.3f}" if v in means else "" for v in variants]
-        n_images = next(iter(found.values()))["n_training_images"]
-        rows.append([f"{job} ({n_images:,})", str(n_seeds), *cells])
-    return table(["images (number)", "seeds", *variants], rows) + "\n" + measured_on(result)
+    jobs = result["jobs"].values()
+    variants = list(next(iter(jobs)))
+    n_images = [f"{found['default']['n_training_images']:,}" for found in jobs]
+    n_seeds = [max(len(fits["accuracies"]) for fits in found.values()) for found in jobs]
+    rows = [["training images", *n_images], ["seeds", *map(str, n_seeds)]]
+    for variant in variants:
+        means = [
+            np.mean(found[variant]["accuracies"]) if variant in found else 0 for found in jobs
+        ]
+        rows.append([variant, *(f"{mean:.3f}" if mean else "" for mean in means)])
+    return table(["images", *result["jobs"]], rows) + "\n" + measured_on(result)
 
 
 def displays_table():
