@@ -147,8 +147,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         """Group the parameters: weights decay, biases and the scales of norms do not."""
         _, kwargs = super().get_params_for_optimizer(prefix, iter(()))
         parameters = [p for _, p in named_parameters if p.requires_grad]
-        weights = [p for p in parameters if p.ndim > 1]
-        others = [p for p in parameters if p.ndim <= 1]
+        weights = [p for p in parameters if _is_weight(p)]
+        others = [p for p in parameters if not _is_weight(p)]
         groups: list[dict[str, Any]] = [{"params": weights}]
         groups.append({"params": others, "weight_decay": 0.0})
         return ([group for group in groups if group["params"]],), kwargs
@@ -156,8 +156,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of weights, and that of biases and norms to what belongs to it."""
         for group in self.optimizer_.param_groups:
-            biases = all(p.ndim <= 1 for p in group["params"])
-            group["lr"] = rate * self.bias_lr_factor if biases else rate
+            factor = 1.0 if _is_weight(group["params"][0]) else self.bias_lr_factor
+            group["lr"] = rate * factor
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Train for some epochs, under a progress bar where one is wanted."""
@@ -307,3 +307,8 @@ class ClassifierNet(skorch.NeuralNetClassifier):
         best = all(value < other if lower_is_better else value > other for other in before)
         self.history.record(name, value)
         self.history.record(f"{name}_best", best)
+
+
+def _is_weight(parameter: Tensor) -> bool:
+    """Whether a parameter is of filters or of a dense layer, rather than a bias or of a norm."""
+    return parameter.ndim > 1
