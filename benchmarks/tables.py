@@ -205,13 +205,15 @@ def headline():
     """What the recipe for minutes on a CPU makes of the lecture's job, in a sentence."""
     fast, lesson = load("accuracy_fast"), load("accuracy_lesson")
     pace = load("speed_recipes_cpu")["figures"]["an epoch, fast / the lesson's job, skorch"]
+    share = {name: fast["epochs"] * pace[name] for name in ("median", "min", "max")}
     percents = [np.array(found["accuracies"]) * 100 for found in (fast, lesson)]
     new, old = (f"{values.mean():.1f}% ± {values.std(ddof=1):.1f}" for values in percents)
     text = (
         f"Of {fast['n_test_images']:,} photographs of {fast['n_classes']} categories that it has "
         f"not met, the lecture's network names {old} rightly. `recipes.fast` names {new}, trained "
-        f"in {fast['epochs'] * pace['median']:.2f} of the time that plain skorch takes for the "
-        f"lecture's job (mean and standard deviation over {len(percents[0])} seeds)."
+        f"in {share['median']:.2f} of the time that plain skorch takes for the lecture's job "
+        f"(mean and standard deviation over {len(percents[0])} seeds; {share['min']:.2f} to "
+        f"{share['max']:.2f} of the time in {pace['n']} rounds)."
     )
     return textwrap.fill(text, 99) + "\n" + all_measured_on([fast, lesson])
 
@@ -291,10 +293,9 @@ def defaults_table():
     n_seeds = [max(len(fits["accuracies"]) for fits in found.values()) for found in jobs]
     rows = [["training images", *n_images], ["seeds", *map(str, n_seeds)]]
     for variant in variants:
-        means = [
-            np.mean(found[variant]["accuracies"]) if variant in found else 0 for found in jobs
-        ]
-        rows.append([variant, *(f"{mean:.3f}" if mean else "" for mean in means)])
+        found_here = [found.get(variant) for found in jobs]
+        cells = [f"{np.mean(fits['accuracies']):.3f}" if fits else "" for fits in found_here]
+        rows.append([variant, *cells])
     return table(["images", *result["jobs"]], rows) + "\n" + measured_on(result)
 
 

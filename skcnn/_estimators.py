@@ -117,7 +117,7 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
         The learning rate; with a schedule, the highest one.
     bias_lr_factor : float, default=1.0
         How many times `lr` the learning rate of biases and of normalisation layers is [15]_. 4
-        learns sooner; 16 still sooner in short trainings on many images, and does harm with few.
+        learns sooner; 16 hardly sooner than that, and does harm with few images.
     lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
         Course of the learning rate over the batches of one call of `fit`: up for a fifth of
         them and down to zero [5]_, down along half a cosine [6]_, or constant.
