@@ -42,7 +42,7 @@ lesson: dict[str, Any] = {
     "batch_size": 128,
 }
 
-#: For minutes on a CPU: photographs of about 32x32 pixels, 14x14 at least, a few hundred of each
+#: For minutes on a CPU: photographs of about 32x32 pixels, 12x12 at least, a few hundred of each
 #: class. Where a mirror image would be another thing, as of letters, `symmetry` has to be None.
 fast: dict[str, Any] = {
     "filters": (32, 112, 256),
@@ -61,7 +61,7 @@ fast: dict[str, Any] = {
     "head": "average_max",
     "init": "dirac",
     "augment": Shift(1 / 16),
-    "progressive_resizing": (0.625, 0.75, 1.0),
+    "progressive_resizing": (0.75, 1.0),
     "optimizer": "muon",
     "lr": 0.1,
     "bias_lr_factor": 4.0,
@@ -69,7 +69,7 @@ fast: dict[str, Any] = {
     "weight_decay": 5e-4,
     "weight_averaging": 0.2,
     "label_smoothing": 0.2,
-    "max_epochs": 20,
+    "max_epochs": 17,
     "batch_size": "auto",
 }
 
@@ -78,6 +78,7 @@ fast: dict[str, Any] = {
 accurate: dict[str, Any] = fast | {
     "filters": (128, 512, 1024),
     "augment": (Shift(1 / 8), CutMix(0.75)),
+    "progressive_resizing": (0.625, 0.75, 1.0),
     "bias_lr_factor": 1.0,
     "weight_averaging": 0.1,
     "max_epochs": 110,

@@ -70,6 +70,9 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     figures = [f["median"] if isinstance(f, dict) else f for f in result["figures"].values()]
     assert len(figures) >= 3
     assert np.isfinite(figures).all()
+    if mode == "recipes":
+        whole, part = (result["figures"][f"seconds, {name}"] for name in ("fast", "short"))
+        assert 2 < whole["median"] / part["median"] < 4
     assert result["versions"]["torch"] == torch.__version__
     assert str(tmp_path) in capsys.readouterr().out
 

@@ -55,7 +55,7 @@ def test_images_of_other_sizes_can_be_fitted(recipe):
     assert clf.fit(X, y).predict(X).shape == (20,)
 
 
-@pytest.mark.parametrize(("side", "fits"), [(14, True), (13, False)])
+@pytest.mark.parametrize(("side", "fits"), [(12, True), (11, False)])
 def test_the_least_size_of_images_is_what_it_is_said_to_be(side, fits):
     X = np.random.RandomState(0).randint(256, size=(20, side, side, 3)).astype(np.uint8)
     clf = ConvNetClassifier(**recipes.fast | {"max_epochs": 3, "batch_size": 20}, random_state=0)
