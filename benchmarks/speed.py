@@ -33,6 +33,7 @@ from reporting import describe_machine, spread, store, versions
 from sklearn.base import clone
 
 from skcnn import ConvNetClassifier
+from skcnn._run import scale_of
 from skcnn.datasets import fetch_cifar100
 
 
@@ -337,37 +338,34 @@ def scaling(X, y, options):
 
 def recipe_fits(X, y, options):
     """What whole fits take, out of some of their epochs, in turns with the lesson's by skorch."""
-    fits = {
+    clfs = {
         name: ConvNetClassifier(**JOBS[name], device=options.device, random_state=0)
-        for name in ("default", "fast")
+        for name in ("default", "fast", "short")
     }
-    histories = {name: [] for name in fits}
+    sizes = {name: clf.progressive_resizing or (1.0,) for name, clf in clfs.items()}
+    # Shifts, which `short` leaves out of `fast`, take next to no time.
+    fitted = {"default": "default", "fast": "fast", "short": "fast"}
+    epochs = {name: [] for name in fitted.values()}
 
     def begin(name):
-        n_epochs = 2 * n_sizes(fits[name])
-        shorter = clone(fits[name]).set_params(max_epochs=n_epochs).fit(X, y)
-        histories[name].append(shorter.history_["seconds"].to_numpy())
-
-    jobs = {name: partial(begin, name) for name in fits}
-    skorch = Skorch(lesson_data(X, y), options.device)
-    taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds)
-    figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
-    # Shifts, which `short` leaves out, take next to no time.
-    for name, job in {"default": "default", "fast": "fast", "short": "fast"}.items():
+        clf = clone(clfs[name]).set_params(max_epochs=2 * len(sizes[name])).fit(X, y)
         # Of each size the first epoch: the last of all does more than train.
-        an_epoch = np.array(histories[job][-options.rounds :])[:, ::2]
-        n_epochs = JOBS[name].get("max_epochs", fits[job].max_epochs)
-        bounds = np.arange(n_sizes(fits[job]) + 1) * n_epochs // n_sizes(fits[job])
-        whole = taken[job] + an_epoch @ (np.diff(bounds) - 2)
+        epochs[name].append(clf.history_["seconds"].to_numpy()[::2])
+
+    skorch = Skorch(lesson_data(X, y), options.device)
+    jobs = {name: partial(begin, name) for name in epochs}
+    taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds)
+    unit = LESSON["max_epochs"] * taken["skorch"]
+    figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
+    for name, beginning in fitted.items():
+        n_epochs = clfs[name].max_epochs
+        scales = [scale_of(epoch, n_epochs, sizes[name]) for epoch in range(n_epochs)]
+        missing = [scales.count(scale) - 2 for scale in sizes[name]]
+        # Without the round to warm up.
+        whole = taken[beginning] + np.array(epochs[beginning][1:]) @ missing
         figures[f"seconds, {name}"] = spread(whole)
-        unit = LESSON["max_epochs"] * taken["skorch"]
         figures[f"{name} / the lesson's job, skorch"] = spread(whole / unit)
     return {"figures": figures, "n_images": len(X)}
-
-
-def n_sizes(clf):
-    """How many sizes of images a network is trained on, one after the other."""
-    return len(clf.progressive_resizing or (1.0,))
 
 
 MODES = {
