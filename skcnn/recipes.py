@@ -74,7 +74,7 @@ fast: dict[str, Any] = {
 }
 
 #: For a GPU, or many hours of a CPU: the network of `fast` with 17 times the parameters, more
-#: epochs, and a part of another image in three of four.
+#: epochs, and a part of another image in three of four. Photographs of 14x14 pixels at least.
 accurate: dict[str, Any] = fast | {
     "filters": (128, 512, 1024),
     "augment": (Shift(1 / 8), CutMix(0.75)),
