@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import nn
 
-from skcnn._layers import AvgPool2d, MaxPool2d, Residual
+from skcnn._layers import AvgPool2d, Conv2d, MaxPool2d, Residual
 from skcnn._mirror import MirroredBatchNorm2d, MirroredConv2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -114,7 +114,7 @@ def _convolution(
     layers.append(
         MirroredConv2d(channels, filters, kernel_size, padding, bias, from_image=from_image)
         if mirrored
-        else nn.Conv2d(channels, filters, kernel_size, padding=padding, bias=bias)
+        else Conv2d(channels, filters, kernel_size, padding, bias)
     )
     if normalization is not None:
         layers.append(MirroredBatchNorm2d(filters) if mirrored else nn.BatchNorm2d(filters))
@@ -125,7 +125,7 @@ def _shortcut(channels: int, filters: int, *, mirrored: bool, from_image: bool) 
     """Nothing or, where the number of channels changes, a convolution of single pixels."""
     if mirrored and (from_image or channels != filters):
         return MirroredConv2d(channels, filters, (1, 1), bias=False, from_image=from_image)
-    return nn.Identity() if channels == filters else nn.Conv2d(channels, filters, 1, bias=False)
+    return nn.Identity() if channels == filters else Conv2d(channels, filters, (1, 1), bias=False)
 
 
 def _joined(

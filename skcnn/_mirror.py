@@ -8,8 +8,10 @@ mirrored, with the two halves changed over; a mean over the halves then is the s
 import torch
 from torch import Tensor, nn
 
+from skcnn._layers import Conv2d
 
-class MirroredConv2d(nn.Conv2d):
+
+class MirroredConv2d(Conv2d):
     """A convolution whose second half of filters are the mirror images of its first half.
 
     Only the first half has weights, and biases.
@@ -50,7 +52,7 @@ class MirroredConv2d(nn.Conv2d):
         *,
         from_image: bool = False,
     ) -> None:
-        super().__init__(in_channels, out_channels // 2, kernel_size, padding=padding, bias=bias)
+        super().__init__(in_channels, out_channels // 2, kernel_size, padding, bias)
         self.out_channels = out_channels
         self.from_image = from_image
         self.register_buffer("counterpart", torch.arange(in_channels) if from_image else None)

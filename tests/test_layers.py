@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcnn._layers import AverageMaxPool2d, Dropout, MaxPool2d
+from skcnn._layers import AverageMaxPool2d, Conv2d, Dropout, MaxPool2d
+from skcnn._mirror import MirroredConv2d
 
 
 @given(
@@ -104,3 +105,88 @@ def test_pooling_over_all_places_takes_average_and_maximum():
     images = torch.rand(4, 3, 5, 6)
     expected = (images.mean((2, 3)) + images.amax((2, 3))) / 4
     torch.testing.assert_close(AverageMaxPool2d()(images).flatten(1), expected)
+
+
+def loss_and_gradients(convolve, images, filters, bias):
+    leaves = [tensor.detach().requires_grad_() for tensor in (images, filters, bias)]
+    out = convolve(*leaves)
+    loss = (out.float() * torch.arange(out.numel()).view(out.shape).cos()).sum()
+    return out, torch.autograd.grad(loss, leaves)
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 4)] * 2, *[st.integers(1, 6)] * 2),
+    n_filters=st.integers(1, 5),
+    kernel=st.tuples(*[st.integers(0, 2)] * 2),
+    layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
+    padded=st.booleans(),
+)
+def test_gradients_of_filters_are_those_of_torch(shape, n_filters, kernel, layout, padded):
+    # Odd kernels, which keep the size of the images where they are padded.
+    kernel_size = tuple(2 * half + 1 for half in kernel)
+    padding = kernel if padded else (0, 0)
+    if not padded:
+        shape = (*shape[:2], *[side + size for side, size in zip(shape[2:], kernel_size)])
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(shape, generator=generator, dtype=torch.float64).to(memory_format=layout)
+    layer = Conv2d(shape[1], n_filters, kernel_size, padding).double()
+    filters = torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+    filters = filters.to(memory_format=layout)
+    bias = torch.randn(n_filters, generator=generator, dtype=torch.float64)
+    out, gradients = loss_and_gradients(layer._conv_forward, images, filters, bias)
+    expected, others = loss_and_gradients(
+        lambda *args: torch.nn.functional.conv2d(*args, padding=padding), images, filters, bias
+    )
+    assert torch.equal(out, expected)
+    for gradient, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+def grad_fn_names(out):
+    names, waiting = set(), [out.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        names.add(function.name())
+        waiting += [parent for parent, _ in function.next_functions if parent is not None]
+    return names
+
+
+def takes_the_other_way(out):
+    waiting = [out.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        if function.name() == "_SmallConvolutionBackward":
+            return True
+        waiting += [parent for parent, _ in function.next_functions if parent is not None]
+    return False
+
+
+@pytest.mark.parametrize("kind", [Conv2d, MirroredConv2d])
+def test_only_small_images_in_training_take_the_other_way(kind):
+    layer = kind(4, 6, (3, 3), (1, 1))
+    small = torch.rand(5, 4, 5, 5, requires_grad=True)
+    assert takes_the_other_way(layer(small))
+    assert not takes_the_other_way(layer(torch.rand(5, 4, 5, 6)))
+    assert not takes_the_other_way(layer.requires_grad_(False)(small))
+
+
+@pytest.mark.parametrize("kind", [Conv2d, MirroredConv2d])
+@pytest.mark.parametrize(("precision", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_the_other_way_has_the_precision_of_torchs(kind, precision, error, monkeypatch):
+    torch.manual_seed(0)
+    layer = kind(8, 6, (3, 3), (1, 1))
+    images = torch.randn(64, 8, 4, 4)
+
+    def gradients():
+        with torch.autocast("cpu", precision, enabled=precision is not torch.float32):
+            out = layer(images)
+        assert out.dtype is precision
+        return torch.autograd.grad(out.float().square().sum(), list(layer.parameters()))
+
+    ours = gradients()
+    monkeypatch.setattr("skcnn._layers._FEW_PIXELS", 0)
+    for gradient, torchs in zip(ours, gradients(), strict=True):
+        assert gradient.dtype is torch.float32
+        # Sums of a thousand products, in another order.
+        tolerance = error * float(torchs.abs().max())
+        torch.testing.assert_close(gradient, torchs, rtol=0, atol=tolerance)
