@@ -26,7 +26,8 @@ from skcnn.datasets import fetch_cifar100
 ON_A_CPU = recipes.accurate | {"augment": (Shift(1 / 8), CutMix(0.5))}
 JOBS = {
     "default": {},
-    "short": recipes.fast | {"augment": None, "bias_lr_factor": 16.0, "max_epochs": 6},
+    "short": recipes.fast
+    | {"pool_after": "first", "augment": None, "bias_lr_factor": 16.0, "max_epochs": 8},
     "narrow": ON_A_CPU | {"filters": (64, 256, 512), "max_epochs": 48},
     "compact": ON_A_CPU | {"filters": (32, 112, 272), "max_epochs": 110},
     **{name: getattr(recipes, name) for name in recipes.__all__},

@@ -343,9 +343,7 @@ def recipe_fits(X, y, options):
         for name in ("default", "fast", "short")
     }
     sizes = {name: clf.progressive_resizing or (1.0,) for name, clf in clfs.items()}
-    # Shifts, which `short` leaves out of `fast`, take next to no time.
-    fitted = {"default": "default", "fast": "fast", "short": "fast"}
-    epochs = {name: [] for name in fitted.values()}
+    epochs = {name: [] for name in clfs}
 
     def begin(name):
         clf = clone(clfs[name]).set_params(max_epochs=2 * len(sizes[name])).fit(X, y)
@@ -357,12 +355,12 @@ def recipe_fits(X, y, options):
     taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds)
     unit = LESSON["max_epochs"] * taken["skorch"]
     figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
-    for name, beginning in fitted.items():
+    for name in clfs:
         n_epochs = clfs[name].max_epochs
         scales = [scale_of(epoch, n_epochs, sizes[name]) for epoch in range(n_epochs)]
         missing = [scales.count(scale) - 2 for scale in sizes[name]]
         # Without the round to warm up.
-        whole = taken[beginning] + np.array(epochs[beginning][1:]) @ missing
+        whole = taken[name] + np.array(epochs[name][1:]) @ missing
         figures[f"seconds, {name}"] = spread(whole)
         figures[f"{name} / the lesson's job, skorch"] = spread(whole / unit)
     return {"figures": figures, "n_images": len(X)}
