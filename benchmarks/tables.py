@@ -93,7 +93,7 @@ def all_measured_on(results):
     if len(names) == 1:
         return next(iter(names))
     return "\n".join(
-        line.replace("Measured on:", f"Measured on, {', '.join(rows)}:")
+        line.replace("Measured on:", f"For {', '.join(rows)}, measured on:")
         for line, rows in names.items()
     )
 
