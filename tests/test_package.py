@@ -80,7 +80,7 @@ ALLOWED = {
     "_labels": set(),
     "_layers": set(),
     "_memory": {"_workers"},
-    "_mirror": set(),
+    "_mirror": {"_layers"},
     "_muon": set(),
     "_progress": set(),
     "_random": set(),
