@@ -142,15 +142,6 @@ def test_gradients_of_filters_are_those_of_torch(shape, n_filters, kernel, layou
         torch.testing.assert_close(gradient, other)
 
 
-def grad_fn_names(out):
-    names, waiting = set(), [out.grad_fn]
-    while waiting:
-        function = waiting.pop()
-        names.add(function.name())
-        waiting += [parent for parent, _ in function.next_functions if parent is not None]
-    return names
-
-
 def takes_the_other_way(out):
     waiting = [out.grad_fn]
     while waiting:
