@@ -73,21 +73,27 @@ def build_block(
         for number in range(n_convs)
     ]
     activate = ACTIVATIONS[activation]
+    if mirrored and activation == "relu":
+        # Normalisation returns views here; what changes them in place is copied on the way back.
+        activate = nn.ReLU
     # The mirror image of an image would lose other pixels than the image itself.
     pooling: list[nn.Module] = []
     if pool is not None and max(windows) > 1:
         pooling = [POOLS[pool](windows, covering=mirrored)]
     if pool_after == "first" and (n_convs > 1 or not residual):
         first, *others = convolutions
-        # Fewer values to normalise and to activate, and fewer places for the other convolutions.
-        n_before = len(first) - (normalization is not None)
-        block = [*first[:n_before], *pooling, *first[n_before:], activate()]
+        # Fewer places for the other convolutions.
+        block = [*_pooled(first, pooling), activate()]
         if others:
             block += [*_joined(others, activate, nn.Identity() if residual else None), activate()]
         return nn.Sequential(*block)
-    shortcut = None
+    shortcut: nn.Module | None = None
     if residual:
         shortcut = _shortcut(channels, filters, mirrored=mirrored, from_image=is_first)
+        if pooling and n_convs > 1:
+            convolutions[-1] = _pooled(convolutions[-1], pooling)
+            shortcut = nn.Sequential(AvgPool2d(windows, covering=mirrored), shortcut)
+            pooling = []
     block = _joined(convolutions, activate, shortcut)
     if pool == "max" and activation in _RISING:
         # Both orders come to the same, and this one has fewer values to activate.
@@ -119,6 +125,12 @@ def _convolution(
     if normalization is not None:
         layers.append(MirroredBatchNorm2d(filters) if mirrored else nn.BatchNorm2d(filters))
     return layers
+
+
+def _pooled(convolution: list[nn.Module], pooling: list[nn.Module]) -> list[nn.Module]:
+    """A convolution pooled before it is normalised: fewer values for that, and to activate."""
+    n_before = len(convolution) - isinstance(convolution[-1], nn.BatchNorm2d)
+    return [*convolution[:n_before], *pooling, *convolution[n_before:]]
 
 
 def _shortcut(channels: int, filters: int, *, mirrored: bool, from_image: bool) -> nn.Module:

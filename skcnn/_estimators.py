@@ -57,7 +57,8 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
         Side of the pooling windows in pixels, and the distance between them.
     pool_after : {"first", "last"}, default="last"
         After which of its convolutions a block pools. After the first, the others have less to
-        do. A shortcut then leads past the others, if there are any.
+        do. A shortcut then leads past the others, if there are any. Beside several convolutions
+        of which the last is followed by the pooling, it takes the mean of the windows [16]_.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
         Applied after each convolution and each dense layer.
     normalization : {"batch"}, None, or a sequence of these, default="batch"
@@ -238,6 +239,8 @@ class ConvNetClassifier(ClassifierMixin, TrainableEstimator):
     .. [14] Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging weights leads to wider optima
        and better generalization. UAI 2018.
     .. [15] Jordan: 94% on CIFAR-10 in 3.29 seconds on a single GPU. 2024, arXiv:2404.00498.
+    .. [16] He, Zhang, Zhang, Zhang, Xie, Li: Bag of tricks for image classification with
+       convolutional neural networks. CVPR 2019.
 
     Examples
     --------

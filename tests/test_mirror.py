@@ -10,6 +10,7 @@ from torch import nn
 from skcnn import ConvNetClassifier, recipes
 from skcnn._layers import AvgPool2d, MaxPool2d
 from skcnn._mirror import MirroredBatchNorm2d, MirroredConv2d, MirrorMean
+from skcnn._network import build_layers
 from skcnn.datasets import make_organisms
 from skcnn.inspection import filters
 
@@ -137,6 +138,17 @@ def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
     # Once trained, float32 has its say in the last digits.
     np.testing.assert_allclose(clf.predict_proba(X[:, :, ::-1]), probability, atol=1e-4)
     np.testing.assert_allclose(clf.transform(X[:, :, ::-1]), clf.transform(X), atol=1e-3)
+
+
+def test_no_view_that_normalisation_returns_is_changed_in_place():
+    network = build_layers(
+        *((8, 8, 3), 4),
+        **{"filters": (4, 6), "convs_per_block": 2, "normalization": "batch", "residual": True},
+        symmetry="mirror",
+    )
+    activations = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    assert len(activations) == 4
+    assert not any(layer.inplace for layer in activations)
 
 
 def test_as_many_filters_have_half_of_the_parameters():

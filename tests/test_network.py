@@ -113,6 +113,27 @@ def test_the_shortcut_leads_past_what_comes_after_the_pooling(convs, expected):
         assert isinstance(residual.shortcut, nn.Identity)
 
 
+def test_a_shortcut_past_the_pooling_takes_the_mean():
+    layers = build_layers(
+        (8, 8, 3),
+        5,
+        filters=(4,),
+        convs_per_block=2,
+        normalization="batch",
+        residual=True,
+        activation="silu",
+    )
+    assert [type(layer).__name__ for layer in layers.block1] == ["Residual", "SiLU"]
+    residual = layers.block1[0]
+    inside = [type(layer).__name__ for layer in residual.convolutions]
+    assert inside == ["Conv2d", "BatchNorm2d", "SiLU", "Conv2d", "MaxPool2d", "BatchNorm2d"]
+    pooling, convolution = residual.shortcut
+    images = torch.rand(2, 3, 8, 8)
+    means = images.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    torch.testing.assert_close(pooling(images), means)
+    assert convolution.kernel_size == (1, 1)
+
+
 def test_convolutions_may_begin_as_the_identity():
     layers = build_layers((8, 8, 3), 5, filters=(3, 5, 4), init="dirac", pool=None)
     images = torch.rand(2, 3, 8, 8)

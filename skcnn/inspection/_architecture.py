@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
+from skcnn.inspection._arrays import in_shortcut
+
 # Inches: the drawing, a row, what a character takes, the gap between columns, and the longest bar.
 _DRAWING, _ROW, _CHARACTER, _GAP, _BAR = 2.4, 0.4, 0.073, 0.25, 0.9
 # Of a plate: how wide and how thick at most, and how far its upper side leans.
@@ -35,8 +37,8 @@ class ArchitectureDisplay:
     image's side and as thick as the logarithm of its channels. Beside it stand the layer's name,
     as `summary` and the other displays know it, with its type and those of the layers behind it
     that leave the shape as it is, its output shape (height × width × channels), and its trainable
-    parameters, also as a bar. Brackets at the left are shortcuts of residual blocks; a
-    convolution within a shortcut stands below those that it leads past.
+    parameters, also as a bar. Brackets at the left are shortcuts of residual blocks; what
+    lies within a shortcut stands below the convolutions that it leads past.
 
     Make one with `from_estimator`.
 
@@ -213,22 +215,20 @@ def _rows_of(layers: Sequence[Any]) -> list[_Row]:
             rows.append(row)
         else:
             # What follows a block acts on the sum, not on its shortcut alone.
-            place = -2 if _is_shortcut(rows[-1]) else -1
+            place = len(rows) - 1
+            while place and in_shortcut(rows[place].name) and not in_shortcut(layer.name):
+                place -= 1
             row = rows[place]
             n_parameters = row.n_parameters + layer.n_parameters
             rows[place] = row._replace(types=[*row.types, layer.type], n_parameters=n_parameters)
     return rows
 
 
-def _is_shortcut(row: _Row) -> bool:
-    return row.name.endswith(".shortcut")
-
-
 def _cells(row: _Row) -> tuple[str, ...]:
     first, *others = row.types
     # More than two behind one layer would be longer than what matters.
     more = [*others[:2], "…"] if len(others) > 3 else others
-    types = " + ".join([first, *more]) + (" beside it" if _is_shortcut(row) else "")
+    types = " + ".join([first, *more]) + (" beside it" if in_shortcut(row.name) else "")
     shape = " × ".join(map(str, row.shape))
     return row.name, types, shape, f"{row.n_parameters:,}" if row.n_parameters else ""
 

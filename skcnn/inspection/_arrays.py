@@ -55,7 +55,7 @@ def find_layer(estimator: Any, layer: str | int) -> tuple[str, nn.Module]:
     names = [
         name
         for name, part in parts.items()
-        if isinstance(part, nn.Conv2d) and name.rpartition(".")[2] != "shortcut"
+        if isinstance(part, nn.Conv2d) and not in_shortcut(name)
     ]
     if not -len(names) <= layer < len(names):
         raise ValueError(
@@ -63,6 +63,17 @@ def find_layer(estimator: Any, layer: str | int) -> tuple[str, nn.Module]:
             f"number from {-len(names)} to {len(names) - 1}, or the name of a layer."
         )
     return names[layer], parts[names[layer]]
+
+
+def in_shortcut(name: str) -> bool:
+    """Whether a layer lies beside the convolutions of a block.
+
+    Examples
+    --------
+    >>> in_shortcut("block1.0.shortcut.1"), in_shortcut("block1.0.convolutions.0")
+    (True, False)
+    """
+    return "shortcut" in name.split(".")
 
 
 def filters(estimator: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
@@ -308,7 +319,8 @@ def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
 def _last_before_pooling(estimator: Any) -> str:
     """Name of the last layer whose maps are as large as those of the last convolution."""
     layers = estimator.summary().layers
-    kinds = [layer.type in CONVOLUTIONS for layer in layers]
+    # A shortcut may have fewer pixels than the convolutions that it leads past.
+    kinds = [layer.type in CONVOLUTIONS and not in_shortcut(layer.name) for layer in layers]
     if not any(kinds):
         raise ValueError(
             "The network has no convolution, so that there is nothing to look through: Grad-CAM "

@@ -16,6 +16,7 @@ from skcnn.inspection._arrays import (
     find_layer,
     grad_cam,
     images_read,
+    in_shortcut,
 )
 
 _KINDS = {
@@ -365,6 +366,6 @@ def _convolutions_and_pooling(estimator: Any) -> list[str]:
     layers = [
         layer.name
         for layer in estimator.summary().layers
-        if layer.type in _KINDS and not layer.name.endswith("shortcut")
+        if layer.type in _KINDS and not in_shortcut(layer.name)
     ]
     return layers if len(layers) <= 8 else [*layers[:7], layers[-1]]

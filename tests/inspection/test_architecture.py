@@ -54,6 +54,16 @@ def test_shortcuts_are_brackets_beside_what_they_lead_past():
     assert inside == passed
 
 
+def test_what_follows_a_block_is_not_added_to_its_shortcut():
+    clf = ConvNetClassifier((4, 8), convs_per_block=2, activation="elu")
+    rows = [row[:2] for row in columns(ArchitectureDisplay.from_estimator(clf, (8, 8, 3), 3))]
+    assert rows[3:6] == [
+        ["block1.0.convolutions.4", "MaxPool2d + BatchNorm2d + ELU"],
+        ["block1.0.shortcut.0", "AvgPool2d beside it"],
+        ["block1.0.shortcut.1", "Conv2d beside it"],
+    ]
+
+
 def test_a_fitted_network_and_one_of_the_users_own(fitted, organisms):
     X, y = organisms
     display = ArchitectureDisplay.from_estimator(fitted)

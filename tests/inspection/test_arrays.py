@@ -27,7 +27,7 @@ def test_a_convolution_can_be_named_by_its_number(fitted):
     convolutions = [
         layer
         for layer in fitted.summary().layers
-        if layer.type == "Conv2d" and not layer.name.endswith("shortcut")
+        if layer.type == "Conv2d" and "shortcut" not in layer.name
     ]
     for number, layer in enumerate(convolutions):
         by_name = filters(fitted, layer.name)
@@ -158,6 +158,17 @@ def test_a_stem_that_nothing_was_learnt_before_has_no_gradient(organisms):
     with pytest.raises(ValueError, match="comes before everything that was trained"):
         grad_cam(clf, X[:2], layer=0)
     assert grad_cam(clf, X[:2]).shape == (2, 24, 24)
+
+
+def test_shortcuts_that_are_pooled_are_not_looked_through(organisms):
+    X, y = organisms
+    recipe = recipes.fast | {"filters": (8, 12), "stem": None, "max_epochs": 1}
+    clf = ConvNetClassifier(**recipe, random_state=0).fit(X[:60], y[:60])
+    last = "block2.0.convolutions.6"
+    # Of 12x12 pixels, of which pooling leaves 6x6 on both ways.
+    assert feature_maps(clf, X[:2], -1).shape[1:3] == (12, 12)
+    np.testing.assert_array_equal(filters(clf, -1), filters(clf, last))
+    np.testing.assert_array_equal(grad_cam(clf, X[:2]), grad_cam(clf, X[:2], layer=last))
 
 
 def test_a_network_without_convolutions_has_nothing_to_look_through(organisms):
