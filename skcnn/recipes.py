@@ -45,7 +45,7 @@ lesson: dict[str, Any] = {
 #: For minutes on a CPU: photographs of about 32x32 pixels, 12x12 at least, a few hundred of each
 #: class. Where a mirror image would be another thing, as of letters, `symmetry` has to be None.
 fast: dict[str, Any] = {
-    "filters": (32, 112, 256),
+    "filters": (32, 128, 256),
     "convs_per_block": 3,
     "kernel_size": 3,
     "stem": "whitening",
@@ -69,11 +69,11 @@ fast: dict[str, Any] = {
     "weight_decay": 5e-4,
     "weight_averaging": 0.2,
     "label_smoothing": 0.2,
-    "max_epochs": 14,
+    "max_epochs": 13,
     "batch_size": "auto",
 }
 
-#: For a GPU, or many hours of a CPU: a network like that of `fast` with 17 times the parameters
+#: For a GPU, or many hours of a CPU: a network like that of `fast` with 15 times the parameters
 #: and earlier pooling, more epochs, and a part of another image in three of four. Photographs of
 #: 14x14 pixels at least.
 accurate: dict[str, Any] = fast | {
