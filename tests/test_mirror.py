@@ -142,8 +142,12 @@ def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
 
 def test_no_view_that_normalisation_returns_is_changed_in_place():
     network = build_layers(
-        *((8, 8, 3), 4),
-        **{"filters": (4, 6), "convs_per_block": 2, "normalization": "batch", "residual": True},
+        (8, 8, 3),
+        4,
+        filters=(4, 6),
+        convs_per_block=2,
+        normalization="batch",
+        residual=True,
         symmetry="mirror",
     )
     activations = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
