@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from reporting import describe_machine, load, store, versions
+from reporting import conditions, load, store
 from sklearn.model_selection import train_test_split
 
 from skcnn import ConvNetClassifier, recipes
@@ -99,15 +98,11 @@ def main():
             "accuracies": accuracies,
             "fit_seconds": seconds,
             "n_parameters": network.summary().n_parameters,
-        }
+        } | conditions(network)
         result |= {
             "epochs": options.epochs,
             "n_training_images": len(X),
             "n_validation_images": len(X_val),
-            "machine": describe_machine(network.device_),
-            "precision": str(network.net_.precision),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
         }
         store(name, result)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reporting import describe_machine, store, versions
+from reporting import conditions, store
 
 from skcnn import ConvNetClassifier, recipes
 from skcnn.augmentation import CutMix, Shift
@@ -80,12 +80,7 @@ def main() -> None:
             "accuracies": accuracies,
             "fit_seconds": seconds,
             "epochs": network.n_iter_,
-            "device": str(network.device_),
-            "precision": str(network.net_.precision),
-            "threads": torch.get_num_threads(),
-            "machine": describe_machine(network.device_),
-            "versions": versions(),
-        }
+        } | conditions(network)
         store(name, result)
     print(
         f"| {options.job} | {result['n_parameters']:,} | {np.mean(accuracies):.3f} | "

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from reporting import describe_machine, load, store, versions
+from reporting import conditions, load, store
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -112,13 +111,7 @@ def main():
                 "fit_seconds": seconds,
                 "n_training_images": len(X),
                 "n_held_out": len(X_held_out),
-            }
-            result |= {
-                "machine": describe_machine(network.device_),
-                "precision": str(network.net_.precision),
-                "threads": torch.get_num_threads(),
-                "versions": versions(),
-            }
+            } | conditions(network)
             store("defaults", result)
 
 

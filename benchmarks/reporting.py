@@ -35,6 +35,17 @@ def versions(*more):
     return found
 
 
+def conditions(network):
+    """What a fitted network was trained on, and in which precision."""
+    return {
+        "device": str(network.device_),
+        "precision": str(network.net_.precision),
+        "threads": torch.get_num_threads(),
+        "machine": describe_machine(network.device_),
+        "versions": versions(),
+    }
+
+
 def spread(values):
     """The median of some figures with the least and the greatest of them."""
     values = np.asarray(values, dtype=float)

@@ -85,13 +85,18 @@ def measured_on(result, *, threads=True):
     return f"\nMeasured on: {result['machine']}{used if threads else ''}; {packages}."
 
 
-def all_measured_on(results):
+def all_measured_on(results, *, threads=False):
     """Say what several results were measured on, and which of them on what where it differs."""
     names = {}
     for name, result in results.items():
-        names.setdefault(measured_on(result, threads=False), []).append(name)
+        names.setdefault(measured_on(result, threads=threads), []).append(name)
     if len(names) == 1:
         return next(iter(names))
+    # What most were measured on comes last, without a list of their names.
+    most = max(names, key=lambda line: len(names[line]))
+    if 2 * len(names[most]) > len(results):
+        del names[most]
+        names[most] = ["all others"]
     return "\n".join(
         line.replace("Measured on:", f"For {', '.join(rows)}, measured on:")
         for line, rows in names.items()
@@ -263,7 +268,8 @@ def ablation_table():
     for epochs in (6, 20):
         result = load(f"ablation_{epochs}_epochs")
         if result is not None:
-            tables.append(table(*ablation_rows(result)) + "\n" + measured_on(result))
+            where = all_measured_on(result["variants"], threads=True)
+            tables.append(table(*ablation_rows(result)) + "\n" + where)
     return "\n\n".join(tables)
 
 
@@ -304,7 +310,21 @@ def defaults_table():
         found_here = [found.get(variant) for found in jobs]
         cells = [f"{np.mean(fits['accuracies']):.3f}" if fits else "" for fits in found_here]
         rows.append([variant, *cells])
-    return table(["images", *result["jobs"]], rows) + "\n" + measured_on(result)
+    head = ["images", *result["jobs"]]
+    return table(head, rows) + "\n" + all_measured_on(fits_by_row(result), threads=True)
+
+
+def fits_by_row(result):
+    """One of a variant's fits by its name, or each by that of its images where machines differ."""
+    named = {}
+    for job, found in result["jobs"].items():
+        for variant, fits in found.items():
+            named.setdefault(variant, {})[f"{variant}, {job}"] = fits
+    rows = {}
+    for variant, fits in named.items():
+        machines = {measured_on(fit) for fit in fits.values()}
+        rows |= fits if len(machines) > 1 else {variant: next(iter(fits.values()))}
+    return rows
 
 
 def displays_table():

@@ -41,6 +41,37 @@ def test_the_tables_are_what_the_stored_results_make_them():
     assert run.returncode == 0, run.stderr
 
 
+def test_a_table_tells_which_rows_are_from_which_machine(benchmarks):
+    import tables
+
+    here, there = (
+        {"machine": machine, "threads": 1, "versions": {"torch": "2.13.0+cpu"}}
+        for machine in ("A", "B")
+    )
+    of_one = {"first": here, "second": here}
+    assert tables.all_measured_on(of_one) == "\nMeasured on: A; torch 2.13.0."
+    assert tables.all_measured_on(of_one | {"third": there}, threads=True).splitlines()[1::2] == [
+        "For third, measured on: B, one thread; torch 2.13.0.",
+        "For all others, measured on: A, one thread; torch 2.13.0.",
+    ]
+    assert tables.all_measured_on({"first": here, "second": there}).splitlines()[1::2] == [
+        "For first, measured on: A; torch 2.13.0.",
+        "For second, measured on: B; torch 2.13.0.",
+    ]
+
+
+def test_a_row_of_several_machines_is_told_apart_by_its_images(benchmarks):
+    import tables
+
+    here, there = ({"machine": machine, "threads": 1, "versions": {}} for machine in ("A", "B"))
+    jobs = {"digits": {"default": here, "SGD": here}, "leaves": {"default": there, "SGD": here}}
+    assert tables.fits_by_row({"jobs": jobs}) == {
+        "default, digits": here,
+        "default, leaves": there,
+        "SGD": here,
+    }
+
+
 def test_the_contestants_train_the_same_network(benchmarks):
     from contestants import ByHand, Skcnn, Skorch
 
