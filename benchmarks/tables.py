@@ -25,7 +25,7 @@ ACCURACY_JOBS = {
     "fast": "fast",
     "short": "short",
     "narrow": "narrow",
-    "compact": "longer",
+    "compact": "compact",
 }
 ACCURACY_HEAD = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
 GPU_JOBS = {
