@@ -204,7 +204,7 @@ def accuracy_table():
                 f"{share['median']:.2f}" if share else "",
             ]
         )
-    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "of skorch's time"]
+    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
