@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from doctest import DocTestParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +72,19 @@ def test_a_row_of_several_machines_is_told_apart_by_its_images(benchmarks):
         "default, leaves": there,
         "SGD": here,
     }
+
+
+@pytest.mark.parametrize("job", ["narrow", "short", "compact"])
+def test_the_page_about_recipes_has_the_settings_that_were_measured(job, benchmarks):
+    page = BENCHMARKS.parent / "docs" / "recipes.md"
+    shown: dict[str, Any] = {}
+    for example in DocTestParser().get_examples(page.read_text(encoding="utf-8")):
+        exec(example.source, shown)
+    measured = benchmarks["accuracy"].JOBS[job]
+    # Two augmentations of the same settings are two objects.
+    augment = [repr(settings["augment"]) for settings in (shown[job], measured)]
+    assert augment[0] == augment[1]
+    assert shown[job] | {"augment": None} == measured | {"augment": None}
 
 
 def test_the_contestants_train_the_same_network(benchmarks):
