@@ -214,7 +214,8 @@ class TrainableEstimator(ImageEstimator):
             OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else (self.optimizer, {})
         )
         precision = find_precision(self.precision, device)
-        if self.optimizer == "muon" and precision == torch.bfloat16:
+        if self.optimizer == "muon" and precision == torch.bfloat16 and device.type != "cpu":
+            # A CPU is no faster with matrices as small as its own.
             settings = {**settings, "dtype": precision}
         if decays_weights(self.optimizer):
             settings = {**settings, "weight_decay": self.weight_decay}

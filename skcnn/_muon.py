@@ -10,6 +10,8 @@ from torch.optim.sgd import sgd
 # Of a polynomial that takes all singular values towards 1, the small ones fastest.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _TINY = 1e-7
+# Each multiplies rounding errors of small products, which would pass for singular values at last.
+_ITERATIONS_AT_ONCE = 3
 
 
 class Muon(torch.optim.Optimizer):
@@ -86,13 +88,10 @@ class Muon(torch.optim.Optimizer):
         momentum, buffer = group["momentum"], self.state[p]["momentum_buffer"]
         buffer.lerp_(p.grad, 1 - momentum)
         ahead = p.grad.lerp(buffer, momentum)
-        # The memory of filters is channels last: seen like that, a matrix without a copy.
-        last = ahead.movedim(1, -1)
-        matrix = last.reshape(len(p), -1)
-        step = orthogonalize(matrix, group["n_iterations"], group["dtype"])
-        step = step * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+        matrix = orthogonalize(ahead.flatten(1), group["n_iterations"], group["dtype"])
+        step = matrix * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
         p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
-        p.sub_(step.view(last.shape).movedim(-1, 1))
+        p.sub_(step.view(p.shape))
 
     def _step_others(self, others: list[Tensor], group: dict[str, Any]) -> None:
         sgd(
@@ -112,6 +111,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tensor:
     """Take the singular values of a matrix near to 1, by Newton-Schulz iterations.
 
+    Three of them are computed at once, out of the products of its rows with each other.
+
     Parameters
     ----------
     matrix : torch.Tensor of shape (n, m)
@@ -125,6 +126,11 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
     -------
     matrix : torch.Tensor of shape (n, m), float32
 
+    References
+    ----------
+    Zhang, Amsel, Chen, Dao: Gram Newton-Schulz. 2026,
+    https://dao-lab.ai/blog/2026/gram-newton-schulz.
+
     Examples
     --------
     >>> import torch
@@ -133,12 +139,30 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
     >>> bool(((singular > 0.5) & (singular < 1.3)).all())
     True
     """
-    a, b, c = _COEFFICIENTS
-    x = matrix / (matrix.norm() + _TINY)
-    x = (x if len(x) <= x.shape[1] else x.T).to(dtype)
-    for _ in range(n_iterations):
-        square = x @ x.T
-        polynomial = torch.addmm(square, square, square, beta=b, alpha=c)
-        x = torch.addmm(x, polynomial, x, beta=a)
+    x = matrix.to(dtype)
+    x = x / (x.norm() + _TINY)
+    x = x if len(x) <= x.shape[1] else x.T
+    for done in range(0, n_iterations, _ITERATIONS_AT_ONCE):
+        x = _iterate(x, min(n_iterations - done, _ITERATIONS_AT_ONCE))
     result: Tensor = x if len(matrix) <= matrix.shape[1] else x.T
     return result.float()
+
+
+def _iterate(x: Tensor, n_iterations: int) -> Tensor:
+    # Each iteration multiplies x by a polynomial of its products with itself, a small matrix
+    # where filters are few and long. What the next one needs, and all of them together, comes
+    # out of such small matrices alone.
+    products = x @ x.T
+    factor = whole = _polynomial(products)
+    for _ in range(n_iterations - 1):
+        products = factor @ products @ factor
+        factor = _polynomial(products)
+        whole = factor @ whole
+    return whole @ x
+
+
+def _polynomial(products: Tensor) -> Tensor:
+    a, b, c = _COEFFICIENTS
+    result = torch.addmm(products, products, products, beta=b, alpha=c)
+    result.diagonal().add_(a)
+    return result

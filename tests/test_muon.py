@@ -28,6 +28,18 @@ def test_singular_values_come_near_to_one(n, m, scale, seed):
     assert torch.linalg.matrix_norm(result - nearest, 2) < 0.4
 
 
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12), st.integers(0, 100))
+def test_several_iterations_at_once_are_those_one_by_one(n, m, n_iterations, seed):
+    torch.manual_seed(seed)
+    x = torch.randn(n, m)
+    result = orthogonalize(x, n_iterations, torch.float32)
+    x = x / x.norm()
+    for _ in range(n_iterations):
+        square = x @ x.T
+        x = 3.4445 * x - 4.775 * square @ x + 2.0315 * square @ square @ x
+    assert torch.linalg.matrix_norm(result - x, 2) < 0.02
+
+
 def test_nothing_becomes_nothing():
     assert torch.equal(orthogonalize(torch.zeros(3, 4), 3, torch.float32), torch.zeros(3, 4))
 
