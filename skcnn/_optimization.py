@@ -143,6 +143,9 @@ class StopEarly(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights if they are the best so far; stop after too many misses."""
+        if "valid_loss" not in net.history[-1]:
+            # Somebody trains the net itself on, where nothing is held out.
+            return
         loss = net.history[-1, "valid_loss"]
         if loss < self.lowest_:
             self.lowest_, self.best_epoch_ = loss, len(net.history)

@@ -344,6 +344,15 @@ def test_the_lowest_validation_loss_is_restored_even_if_it_fell_by_less_than_tol
     assert log_loss(y_val, clf.predict_proba(X_val)) == pytest.approx(losses.min(), rel=1e-4)
 
 
+def test_a_net_that_has_stopped_early_can_be_trained_on_by_itself(data):
+    X, _, y, _ = data
+    clf = small_net(early_stopping=True, max_epochs=2).fit(X, y)
+    before = clf.predict_proba(X)
+    clf.net_.partial_fit(X, clf.classes_.searchsorted(y), epochs=3)
+    assert len(clf.net_.history) == 5
+    assert not np.allclose(clf.predict_proba(X), before)
+
+
 def test_a_refit_without_early_stopping_has_no_best_epoch(data):
     X, _, y, _ = data
     clf = small_net(early_stopping=True, max_epochs=1).fit(X, y)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skorch.history import History
 
 from skcnn import ConvNetClassifier
 from skcnn._optimization import (
@@ -82,18 +83,7 @@ class Net:
 
     def __init__(self):
         self.module_ = torch.nn.Linear(1, 1)
-        self.losses = []
-
-    @property
-    def history(self):
-        return self
-
-    def __getitem__(self, key):
-        assert key == (-1, "valid_loss")
-        return self.losses[-1]
-
-    def __len__(self):
-        return len(self.losses)
+        self.history = History()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +102,8 @@ def test_stopping_waits_for_patience_and_restores_the_lowest(losses, patience, t
     stopper.on_train_begin(net)
     stopped = None
     for epoch, loss in enumerate(losses, start=1):
-        net.losses.append(loss)
+        net.history.new_epoch()
+        net.history.record("valid_loss", loss)
         torch.nn.init.constant_(net.module_.weight, epoch)
         try:
             stopper.on_epoch_end(net)
