@@ -36,6 +36,7 @@ def main() -> None:
     some = np.random.default_rng(SEED).choice(len(X), size=12, replace=False)
     save(PredictionsDisplay.from_estimator(clf, X[some], y[some], n_columns=6), "predictions")
     surest = clf.predict_proba(X).max(axis=1).argmax()
+    # The first convolution of a block, and its pooling.
     layers = [f"block{block}.0.convolutions.{layer}" for block in (1, 2) for layer in (0, 7)]
     save(FeatureMapsDisplay.from_estimator(clf, X[surest], layers), "feature_maps")
 

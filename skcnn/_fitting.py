@@ -215,7 +215,7 @@ class TrainableEstimator(ImageEstimator):
         )
         precision = find_precision(self.precision, device)
         if self.optimizer == "muon" and precision == torch.bfloat16 and device.type != "cpu":
-            # A CPU is no faster with matrices as small as its own.
+            # On a CPU float32 is the faster one for matrices as small as those of filters.
             settings = {**settings, "dtype": precision}
         if decays_weights(self.optimizer):
             settings = {**settings, "weight_decay": self.weight_decay}

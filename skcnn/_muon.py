@@ -139,9 +139,8 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
     >>> bool(((singular > 0.5) & (singular < 1.3)).all())
     True
     """
-    x = matrix.to(dtype)
-    x = x / (x.norm() + _TINY)
-    x = x if len(x) <= x.shape[1] else x.T
+    x = matrix / (matrix.norm() + _TINY)
+    x = (x if len(x) <= x.shape[1] else x.T).to(dtype)
     for done in range(0, n_iterations, _ITERATIONS_AT_ONCE):
         x = _iterate(x, min(n_iterations - done, _ITERATIONS_AT_ONCE))
     result: Tensor = x if len(matrix) <= matrix.shape[1] else x.T
