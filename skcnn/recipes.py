@@ -69,7 +69,7 @@ fast: dict[str, Any] = {
     "weight_decay": 5e-4,
     "weight_averaging": 0.2,
     "label_smoothing": 0.2,
-    "max_epochs": 13,
+    "max_epochs": 12,
     "batch_size": "auto",
 }
 
