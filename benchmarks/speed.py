@@ -1,6 +1,7 @@
 """How fast skcnn is, side by side with plain skorch, Keras and a loop by hand.
 
     python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
+                               [--machine NAME]
 
 MODE is one or several of
 
@@ -13,7 +14,7 @@ MODE is one or several of
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
-Prints its figures, and stores them in results/.
+Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def main():
     arguments.add_argument("--device", default="cpu", help="cpu or cuda")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--epochs", type=int, help="of each contestant of `train`")
+    arguments.add_argument("--machine", help="store the results beside those of another machine")
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
@@ -64,7 +66,8 @@ def main():
         }
         for name, figure in result["figures"].items():
             show(name, figure)
-        store(f"speed_{mode}_{options.device}", result)
+        kept_as = [mode, options.device, *([options.machine] if options.machine else [])]
+        store(f"speed_{'_'.join(kept_as)}", result)
 
 
 def read_images(options):

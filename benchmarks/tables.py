@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 import textwrap
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,18 @@ TRAINING_RATIOS = {
 }
 
 
+def side_by_side(results, names, digits=2):
+    """Rows of the same figures of several results, those of each in two further cells."""
+    found = [figures(result, names, digits) for result in results]
+    return [[rows[0][0], *chain(*(row[1:] for row in rows))] for rows in zip(*found, strict=True)]
+
+
 def train_table():
-    result = load("speed_train_cpu")
+    results = {
+        "the columns without AMX": load("speed_train_cpu"),
+        "those with it": load("speed_train_cpu_amx"),
+    }
+    found = results.values()
     seconds = {
         f"seconds, {name}": name
         for name in ("skcnn", "skcnn, float32", "loop by hand", "skorch", "Keras")
@@ -123,18 +134,18 @@ def train_table():
         "matrix product in bfloat16, GFLOP/s": "what a product of large matrices computes",
     }
     ratio = {"steps / matrix product": "share of it that steps of training reach"}
-    head = ["seconds an epoch", "median", "rounds"]
+    head = ["median", "rounds", "with AMX", "rounds"]
     return "\n".join(
         [
-            table(["time of an epoch", "ratio", "rounds"], figures(result, TRAINING_RATIOS)),
+            table(["time of an epoch", "ratio", *head[1:]], side_by_side(found, TRAINING_RATIOS)),
             "",
-            table(head, figures(result, seconds, 1)),
+            table(["seconds an epoch", *head], side_by_side(found, seconds, 1)),
             "",
             table(
-                ["arithmetic, GFLOP/s", "median", "rounds"],
-                [*figures(result, rate, 0), *figures(result, ratio)],
+                ["arithmetic, GFLOP/s", *head],
+                [*side_by_side(found, rate, 0), *side_by_side(found, ratio)],
             ),
-            measured_on(result),
+            all_measured_on(results, threads=True),
         ]
     )
 
@@ -148,15 +159,16 @@ def train_cuda_table():
 
 def predict_table():
     result = load("speed_predict_cpu")
-    names = {
-        "predict_proba / by hand": "`predict_proba` of 30,500 images against its bare network",
-        "images/s, predict_proba": "images a second",
+    share = {
+        "predict_proba / by hand": "`predict_proba` of 30,500 images against its bare network"
+    }
+    rate = {"images/s, predict_proba": "images a second"}
+    single = {
         "one image, ms, predict_proba": "one image, ms",
         "one image, ms above the bare network": "one image, ms above its bare network",
     }
-    return table(["prediction", "median", "rounds"], figures(result, names)) + (
-        "\n" + measured_on(result)
-    )
+    rows = [*figures(result, share), *figures(result, rate, 0), *figures(result, single)]
+    return table(["prediction", "median", "rounds"], rows) + "\n" + measured_on(result)
 
 
 def fixed_table():
