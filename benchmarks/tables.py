@@ -28,7 +28,7 @@ ACCURACY_JOBS = {
     "narrow": "narrow",
     "compact": "compact",
 }
-ACCURACY_HEAD = ["job", "parameters", "test accuracy", "standard deviation", "seeds"]
+ACCURACY_HEAD = ["job", "parameters", "test accuracy", "SD", "seeds"]
 GPU_JOBS = {
     "lesson": "lesson",
     "default": "default",
@@ -204,19 +204,20 @@ def scaling_table():
 
 
 def accuracy_table():
-    rows, results, speed = [], {}, load("speed_recipes_cpu")
+    rows, results = [], {}
+    speeds = [load("speed_recipes_cpu"), load("speed_recipes_cpu_without_amx")]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
-        share = speed["figures"].get(f"{name} / the lesson's job, skorch")
+        shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
         rows.append(
             [
                 *accuracy_cells(shown, found),
                 f"{np.median(found['fit_seconds']):.0f}",
                 str(found["threads"]),
-                f"{share['median']:.2f}" if share else "",
+                *(f"{share['median']:.2f}" if share else "" for share in shares),
             ]
         )
-    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time"]
+    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
