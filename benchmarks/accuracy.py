@@ -4,7 +4,7 @@
                                       [--epochs N] [--precision float32]
 
 JOB is "default", ConvNetClassifier() without any parameter, the name of one of skcnn.recipes,
-"short", the recipe `fast` cut to a third of its time, "narrow", the recipe `accurate` with fewer
+"short", the recipe `fast` in about a third of its time, "narrow", the recipe `accurate` with fewer
 filters and epochs for a CPU, or "compact", a deeper network of less than a million parameters and
 more epochs. All training images are fitted, and the test images scored once. Prints a table row,
 and writes results/accuracy_JOB.json, anew after each seed. With --epochs or --precision, or on a

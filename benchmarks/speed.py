@@ -66,8 +66,7 @@ def main():
         }
         for name, figure in result["figures"].items():
             show(name, figure)
-        kept_as = [mode, options.device, *([options.machine] if options.machine else [])]
-        store(f"speed_{'_'.join(kept_as)}", result)
+        store("_".join(filter(None, ["speed", mode, options.device, options.machine])), result)
 
 
 def read_images(options):
