@@ -19,8 +19,9 @@ import numpy as np
 from reporting import describe_machine, store, versions
 
 from skcnn import ConvNetClassifier
+from skcnn._compute._process_group import current_group
 from skcnn.datasets import fetch_cifar100, make_organisms
-from skcnn.distributed import current_group, data_parallel
+from skcnn.parallel import data_parallel
 
 NETWORKS = {
     "SGD, no normalisation": {"optimizer": "sgd", "normalization": None, "lr": 0.03},

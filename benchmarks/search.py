@@ -275,7 +275,7 @@ def dask(options):
     import joblib
     from distributed import Client, LocalCluster
 
-    from skcnn.cluster import broadcast_data
+    from skcnn.parallel import replicate_scattered_data
 
     X, y = read_images(options)
     start = time.perf_counter()
@@ -286,7 +286,7 @@ def dask(options):
         LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        broadcast_data(client)
+        replicate_scattered_data(client)
         pids = client.run(os.getpid)
         killer = threading.Timer(seconds / 4, os.kill, [next(iter(pids.values())), signal.SIGKILL])
         killer.start()

@@ -34,7 +34,7 @@ from reporting import describe_machine, spread, store, versions
 from sklearn.base import clone
 
 from skcnn import ConvNetClassifier
-from skcnn._run import scale_of
+from skcnn._engine._loop import scale_of
 from skcnn.datasets import fetch_cifar100
 
 

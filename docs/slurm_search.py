@@ -14,8 +14,8 @@ from distributed import Client
 from sklearn.model_selection import GridSearchCV
 
 from skcnn import ConvNetClassifier
-from skcnn.cluster import broadcast_data
 from skcnn.datasets import fetch_cifar100
+from skcnn.parallel import replicate_scattered_data
 
 
 def make_cluster(queue):
@@ -57,7 +57,7 @@ def search(client):
     # All fits are handed out at once, for workers that come later to find some.
     found = GridSearchCV(ConvNetClassifier(random_state=0), grid, cv=3, pre_dispatch="all")
     client.wait_for_workers(1)
-    broadcast_data(client)
+    replicate_scattered_data(client)
     with joblib.parallel_config("dask"):
         found.fit(X, y)
     print(found.best_params_, found.best_score_)

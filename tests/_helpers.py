@@ -6,10 +6,10 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
 from skcnn import ConvNetClassifier
-from skcnn._batches import ImageDataset
-from skcnn._network import build_network
-from skcnn._prediction import Plan, run_images
-from skcnn._training import ClassifierNet
+from skcnn._data._dataset import ImageDataset
+from skcnn._engine._net import ClassifierNet
+from skcnn._engine._predict import PredictionBatching, run_images
+from skcnn.networks._conv_blocks import build_network
 
 
 def stripes(n=120, n_classes=3, size=8, channels=3, seed=0, noise=40):
@@ -71,7 +71,7 @@ def make_net(seed=0, network=None, **options):
         "lr": 0.1,
         "batch_size": 16,
         "max_epochs": 2,
-        "plan": Plan(25),
+        "plan": PredictionBatching(25),
         "device": "cpu",
         **options,
     }
@@ -105,5 +105,5 @@ def logits_of(net, images):
 
 def outputs_of(net, images, layer=None, **plan):
     """What predictions are made from, by a plan of one's own where one is given."""
-    plan = Plan(**plan) if plan else net.plan
+    plan = PredictionBatching(**plan) if plan else net.plan
     return run_images(net.module_, images, torch.device(net.device), plan, layer)

@@ -16,7 +16,8 @@ import torch
 from _helpers import small_net, stripes
 from skorch.callbacks import Callback, LRScheduler
 
-from skcnn.distributed import current_group, data_parallel
+from skcnn._compute._process_group import current_group
+from skcnn.parallel import data_parallel
 
 # Not a multiple of the batch size, nor is what is left one of two processes.
 X, Y = stripes(151, noise=70)

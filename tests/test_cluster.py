@@ -16,8 +16,8 @@ from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from skcnn._workers import worker_kind
-from skcnn.cluster import broadcast_data
+from skcnn._compute._slots import worker_kind
+from skcnn.parallel import replicate_scattered_data
 
 
 class Slow(Callback):
@@ -61,7 +61,7 @@ def client():
         n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
     )
     with cluster, distributed.Client(cluster) as client:
-        yield broadcast_data(client)
+        yield replicate_scattered_data(client)
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_search_on_dask_survives_a_worker(client, data, local):
 @pytest.mark.parametrize("client", [None, object(), "scheduler:8786"], ids=repr)
 def test_what_is_no_client_is_refused(client):
     with pytest.raises(TypeError, match=r"is no synchronous Dask client.*skcnn\[dask\]"):
-        broadcast_data(client)
+        replicate_scattered_data(client)
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ import pytest
 import torch
 from _helpers import small_net, stripes
 
-from skcnn.distributed import Group, agreed, current_group, data_parallel
+from skcnn._compute._process_group import ProcessGroup, broadcast_from_rank_zero, current_group
+from skcnn.parallel import data_parallel
 
 
 def run(n_processes, folder):
@@ -121,7 +122,7 @@ def test_a_script_that_is_started_as_usual_does_what_it_always_does():
         assert current_group() is None
         inside = small_net(max_epochs=2).fit(X, y)
     assert inside.loss_curve_ == small_net(max_epochs=2).fit(X, y).loss_curve_
-    assert agreed("something") == "something"
+    assert broadcast_from_rank_zero("something") == "something"
 
 
 @pytest.mark.parametrize("n", [4, 7, 16, 17])
@@ -131,9 +132,9 @@ def test_shares_make_up_the_mean_over_all_rows(n, weighted):
     weight = [torch.rand(n)] if weighted else []
     means, seen = [], []
     for rank in range(2):
-        group = object.__new__(Group)
+        group = object.__new__(ProcessGroup)
         group.rank, group.size = rank, 2
-        part, numbers, *w = group.share(values, labels, *weight)
+        part, numbers, *w = group.shard(values, labels, *weight)
         means.append((part * w[0] if w else part).mean())
         seen += numbers.tolist()
     assert seen == list(range(n))

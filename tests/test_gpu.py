@@ -11,7 +11,9 @@ from _helpers import stripes
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier, _batches, _graphs
+from skcnn import ConvNetClassifier
+from skcnn._data import _loader
+from skcnn._engine import _cuda_graphs
 from skcnn.augmentation import Shift
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -43,14 +45,14 @@ def network(**parameters):
 def n_recordings(monkeypatch):
     """How often steps were recorded."""
     made = []
-    original = _graphs.Graphed._record
+    original = _cuda_graphs.CUDAGraphRunner._record
 
     def record(self, *inputs):
         done = original(self, *inputs)
         made.append(done)
         return done
 
-    monkeypatch.setattr(_graphs.Graphed, "_record", record)
+    monkeypatch.setattr(_cuda_graphs.CUDAGraphRunner, "_record", record)
     return made
 
 
@@ -198,7 +200,7 @@ def test_half_precision_learns():
 
 def test_images_that_do_not_fit_are_staged(monkeypatch):
     resident = network(precision="float32", deterministic=True).fit(X, Y)
-    monkeypatch.setattr(_batches, "free_bytes", lambda device: 0)
+    monkeypatch.setattr(_loader, "free_bytes", lambda device: 0)
     staged = network(precision="float32", deterministic=True).fit(X, Y)
     np.testing.assert_allclose(staged.loss_curve_, resident.loss_curve_, rtol=1e-3)
 

@@ -15,89 +15,16 @@ import skcnn
 PACKAGE = Path(skcnn.__file__).parent
 ROOT = Path(__file__).parents[1]
 
-# Who may import whom within skcnn: downwards only. Inside a subpackage everything goes, and
-# __init__ gathers the names of all.
-ALLOWED = {
-    "_estimators": {
-        "_batches",
-        "_fitting",
-        "_images",
-        "_labels",
-        "_optimization",
-        "_parameters",
-        "_progress",
-        "_random",
-        "distributed",
-    },
-    "_fitting": {
-        "_base",
-        "_batches",
-        "_device",
-        "_history",
-        "_layers",
-        "_memory",
-        "_network",
-        "_optimization",
-        "_parameters",
-        "_prediction",
-        "_random",
-        "_resuming",
-        "_summary",
-        "_threads",
-        "_training",
-        "_warning",
-        "_whitening",
-        "augmentation",
-        "distributed",
-    },
-    "_base": {
-        "_history",
-        "_images",
-        "_layers",
-        "_memory",
-        "_network",
-        "_parameters",
-        "_prediction",
-        "_progress",
-        "_summary",
-        "_threads",
-        "_training",
-    },
-    "_parameters": {"_blocks", "_device", "_network", "_optimization", "augmentation"},
-    "_training": {"_batches", "_prediction", "_run", "distributed"},
-    "_run": {"_averaging", "_batches", "_graphs", "_optimization", "augmentation", "distributed"},
-    "_prediction": {"_batches", "_memory"},
-    "_resuming": {"_batches", "_warning", "augmentation", "distributed"},
-    "_batches": {"_memory", "augmentation", "distributed"},
-    "_network": {"_blocks", "_layers", "_mirror", "_whitening"},
-    "_blocks": {"_layers", "_mirror"},
-    "_optimization": {"_muon"},
-    "_device": {"_workers"},
-    "_averaging": set(),
-    "_graphs": set(),
-    "_history": set(),
-    "_images": set(),
-    "_labels": set(),
-    "_layers": set(),
-    "_memory": {"_workers"},
-    "_mirror": {"_layers"},
-    "_muon": set(),
-    "_progress": set(),
-    "_random": set(),
-    "_search": set(),
-    "_summary": set(),
-    "_threads": {"_workers"},
-    "_warning": set(),
-    "_whitening": set(),
-    "_workers": set(),
-    "augmentation": set(),
-    "cluster": set(),
-    "distributed": set(),
-    "inspection": {"_labels", "_mirror"},
-    "recipes": {"augmentation"},
-    "datasets": set(),
-}
+# Imports point downwards: a room may import from the rooms above it in this list, and from itself.
+FLOORS = [
+    {"_utils"},
+    {"_compute", "_targets", "augmentation", "datasets"},
+    {"_data", "networks"},
+    {"_engine", "inspection", "recipes", "parallel"},
+    {"_estimators"},
+]
 FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}
+LEVELS = {room: level for level, floor in enumerate(FLOORS) for room in floor}
 
 
 def _imported(path):
@@ -113,33 +40,35 @@ def _imported(path):
             yield from (f"{base}.{alias.name}" if inner else base for alias in node.names)
 
 
-@pytest.mark.parametrize(
-    "path", [pytest.param(p, id=str(p.relative_to(PACKAGE))) for p in PACKAGE.rglob("*.py")]
-)
+FILES = [pytest.param(p, id=str(p.relative_to(PACKAGE))) for p in sorted(PACKAGE.rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", FILES)
 def test_imports_point_downwards(path):
-    module = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    if module == "__init__":
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if room == "__init__":
         return
-    assert module in ALLOWED, (
-        f"skcnn.{module} has no row in ALLOWED of {Path(__file__).name}. Add one with the "
-        "modules of skcnn that it may import; they must not import it back."
-    )
+    assert room in LEVELS, f"skcnn.{room} is on no floor of FLOORS in {Path(__file__).name}."
     for name in _imported(path):
         library, _, inner = name.partition(".")
         if library == "skcnn":
-            used = inner.partition(".")[0] or "the package itself"
-            assert used in ALLOWED[module] | {module}, f"skcnn.{module} may not import {used}"
-        assert library not in FORBIDDEN_LIBRARIES.get(module, ()), (
-            f"skcnn.{module} may not import {library}"
+            used = inner.partition(".")[0]
+            below = LEVELS.get(used, len(FLOORS)) < LEVELS[room]
+            assert used == room or below, f"skcnn.{room} may not import skcnn.{used or '__init__'}"
+        assert library not in FORBIDDEN_LIBRARIES.get(room, ()), (
+            f"skcnn.{room} may not import {library}"
         )
 
 
-def test_the_table_of_imports_has_no_cycle_and_no_unknown_module():
-    settled = set()
-    while left := ALLOWED.keys() - settled:
-        next_up = {module for module in left if ALLOWED[module] <= settled}
-        assert next_up, f"cyclic or unknown: { {m: ALLOWED[m] - settled for m in left} }"
-        settled |= next_up
+@pytest.mark.parametrize("path", FILES)
+def test_private_names_of_other_libraries_are_in_utils_alone(path):
+    if path.name == "_utils.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            parts = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            private = [part for part in parts if part.startswith("_") and part != "__version__"]
+            assert parts[0] == "skcnn" or not private, f"{path.name} imports {private}"
 
 
 def test_version_is_that_of_the_metadata():

@@ -5,7 +5,7 @@ default strength, ``Cutout()``. All are drawn for every image on its own, and ac
 images only.
 """
 
-from skcnn.augmentation._base import Augmentation, Mixing
+from skcnn.augmentation._base import Augmentation, MixingAugmentation
 from skcnn.augmentation._mixing import CutMix, MixUp
 from skcnn.augmentation._names import AUGMENTATIONS, as_augmentation
 from skcnn.augmentation._single import Color, Cutout, Flip, Shift
@@ -18,7 +18,7 @@ __all__ = [
     "Cutout",
     "Flip",
     "MixUp",
-    "Mixing",
+    "MixingAugmentation",
     "Shift",
     "as_augmentation",
 ]

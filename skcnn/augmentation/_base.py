@@ -31,7 +31,7 @@ class Augmentation:
         raise NotImplementedError
 
 
-class Mixing(Augmentation):
+class MixingAugmentation(Augmentation):
     """Base of changes that mix each image with another one of its batch, and so their labels."""
 
     def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,7 +57,7 @@ class Mixing(Augmentation):
         return self.mix(images, generator)[0]
 
 
-def check_share(change: Any, name: str, *, open_above: bool = False) -> None:
+def check_fraction(change: Any, name: str, *, open_above: bool = False) -> None:
     value = getattr(change, name)
     if not 0 <= value <= 1 or (open_above and value == 1):
         expected = "[0, 1)" if open_above else "[0, 1]"
@@ -72,7 +72,7 @@ def check_positive(change: Any, name: str) -> None:
         )
 
 
-def as_type(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+def cast_saturating(pixels: Tensor, dtype: torch.dtype) -> Tensor:
     """Round and limit pixels to what their type holds."""
     if dtype.is_floating_point:
         return pixels.to(dtype)

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from skcnn.augmentation._base import Mixing, as_type, check_positive, check_share
-from skcnn.augmentation._drawing import beta, permutation, rectangles, uniform
+from skcnn.augmentation._base import (
+    MixingAugmentation,
+    cast_saturating,
+    check_fraction,
+    check_positive,
+)
+from skcnn.augmentation._sampling import beta, permutation, rectangles, uniform
 
 
 @dataclass(frozen=True)
-class MixUp(Mixing):
+class MixUp(MixingAugmentation):
     """Blend each image with another one, and their labels in the same proportions.
 
     Parameters
@@ -48,11 +53,11 @@ class MixUp(Mixing):
         share = beta(self.alpha, images, generator)
         own = share[:, None, None, None]
         mixture = own * images.float() + (1 - own) * images[partner].float()
-        return as_type(mixture, images.dtype), partner, share
+        return cast_saturating(mixture, images.dtype), partner, share
 
 
 @dataclass(frozen=True)
-class CutMix(Mixing):
+class CutMix(MixingAugmentation):
     """Put a rectangle of another image into each one, and mix their labels by area.
 
     Parameters
@@ -85,7 +90,7 @@ class CutMix(Mixing):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        check_share(self, "probability")
+        check_fraction(self, "probability")
         check_positive(self, "alpha")
 
     def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:

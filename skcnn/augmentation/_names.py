@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from skcnn.augmentation._base import Augmentation, as_type
+from skcnn.augmentation._base import Augmentation, cast_saturating
 from skcnn.augmentation._mixing import CutMix, MixUp
 from skcnn.augmentation._single import Color, Cutout, Flip, Shift
 
@@ -45,7 +45,7 @@ class ModuleAugmentation:
                 f"The module {type(self.module).__name__} in augment= returned {got} for images "
                 f"of shape {tuple(pixels.shape)}. Expected a tensor of the same shape."
             )
-        return as_type(changed.float().permute(0, 2, 3, 1) * largest, images.dtype)
+        return cast_saturating(changed.float().permute(0, 2, 3, 1) * largest, images.dtype)
 
 
 def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:

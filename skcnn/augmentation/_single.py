@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from skcnn.augmentation._base import Augmentation, as_type, check_share
-from skcnn.augmentation._drawing import rectangles, uniform
+from skcnn.augmentation._base import Augmentation, cast_saturating, check_fraction
+from skcnn.augmentation._sampling import rectangles, uniform
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Flip(Augmentation):
     vertical: bool = False
 
     def __post_init__(self) -> None:
-        check_share(self, "probability")
+        check_fraction(self, "probability")
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Mirror some of the images."""
@@ -87,7 +87,7 @@ class Shift(Augmentation):
     fraction: float = 0.125
 
     def __post_init__(self) -> None:
-        check_share(self, "fraction", open_above=True)
+        check_fraction(self, "fraction", open_above=True)
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Move the images."""
@@ -138,7 +138,7 @@ class Cutout(Augmentation):
     fraction: float = 0.25
 
     def __post_init__(self) -> None:
-        check_share(self, "fraction")
+        check_fraction(self, "fraction")
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Cover a square of each image."""
@@ -146,7 +146,7 @@ class Cutout(Augmentation):
         side = torch.full((n,), self.fraction * min(height, width), device=images.device)
         covered = rectangles(images, side, side, generator)
         mean = images.float().mean((1, 2), keepdim=True)
-        return torch.where(covered, as_type(mean, images.dtype), images)
+        return torch.where(covered, cast_saturating(mean, images.dtype), images)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Color(Augmentation):
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation"):
-            check_share(self, name)
+            check_fraction(self, name)
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Change the colours of the images."""
@@ -201,7 +201,7 @@ class Color(Augmentation):
         if images.shape[3] == 3:
             grey = pixels.mean(3, keepdim=True)
             pixels = grey + (pixels - grey) * factor(self.saturation)
-        return as_type(pixels, images.dtype)
+        return cast_saturating(pixels, images.dtype)
 
 
 def _is_row(images: Tensor) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 
+from skcnn._utils import StrOptions, validate_parameter_constraints
 from skcnn.datasets._categories import COARSE_NAMES, COARSE_OF_FINE, FINE_NAMES, chosen_labels
 from skcnn.datasets._download import find_cifar100
 from skcnn.datasets._records import SIDE, Records, check_label_names, copy_images, open_records

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from skcnn._utils import Interval, validate_parameter_constraints
 from skcnn.datasets._drawing import (
     Floats,
     Indices,
@@ -127,12 +127,12 @@ def make_organisms(
     chunk = max(1, CHUNK_PIXELS // image_size**2)
     for start in range(0, n_samples, chunk):
         rows = slice(start, start + chunk)
-        scenes = _imagine(y[rows], float(difficulty), rng)
-        X[rows] = _picture(scenes, image_size, rng)
+        scenes = _sample_scenes(y[rows], float(difficulty), rng)
+        X[rows] = _render(scenes, image_size, rng)
     return X, y
 
 
-class Things(NamedTuple):
+class Distractor(NamedTuple):
     """One thing in each of n images that is not the organism."""
 
     depth: tuple[Floats, ...]  # arguments of its brush, after the grid
@@ -147,12 +147,12 @@ class Scenes(NamedTuple):
     knots: Floats  # (n, 5, 5) texture of the background
     light: Floats  # (n, 2) direction and strength
     bodies: Bodies
-    debris: list[Things]  # blobs behind the body
-    strands: list[Things]  # the last of them crosses in front of the body
+    debris: list[Distractor]  # blobs behind the body
+    strands: list[Distractor]  # the last of them crosses in front of the body
     noise: float
 
 
-def _imagine(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Scenes:
+def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Scenes:
     """Draw what is random about n images; `difficulty` widens the ranges."""
     n = len(kind)
 
@@ -187,18 +187,18 @@ def _imagine(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Sc
         organ=colors(organ_light, saturation[:, 3], hue[:, 1] + between(-1, 1)),
     )
 
-    def thing(*depth: Floats) -> Things:
+    def thing(*depth: Floats) -> Distractor:
         light = np.clip(ground_light + between(-0.4, 0.4), 0.05, 0.95)
         color = colors(light, between(0.2, 0.9), between(-np.pi, np.pi))
         present = between(0, 1) < 0.3 + 0.7 * difficulty
         opacity = np.minimum(difficulty * between(0.5, 1.5), 1) * present
-        return Things(depth, color, opacity)
+        return Distractor(depth, color, opacity)
 
-    def blob() -> Things:
+    def blob() -> Distractor:
         radii = np.stack([between(0.08, 0.4), between(0.08, 0.2)], axis=1)
         return thing(between(-1, 1, 2), radii, between(-np.pi, np.pi))
 
-    def strand() -> Things:
+    def strand() -> Distractor:
         return thing(
             between(-0.9, 0.9), between(-np.pi, np.pi), between(-0.5, 0.5), between(0.02, 0.07)
         )
@@ -219,13 +219,13 @@ def _towards_gray(lightness: Floats) -> Floats:
     return np.where(lightness > 0.5, -1, 1).astype(np.float32)
 
 
-def _picture(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArray[np.uint8]:
+def _render(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArray[np.uint8]:
     """Paint scenes from back to front: uint8 images (n, size, size, 3)."""
     grid = pixel_grid(size)
     near, far = (color[:, None, None, :] for color in scenes.ground)
     canvas = near + smooth_noise(scenes.knots, size)[..., None] * (far - near)
 
-    def add(thing: Things, depth: Floats, softness: float) -> None:
+    def add(thing: Distractor, depth: Floats, softness: float) -> None:
         cover = coverage(depth, size, softness)
         paint(canvas, cover * per_image(thing.opacity), thing.color)
 

@@ -1,9 +1,9 @@
 """Looking into training and networks: functions for the figures, displays that draw them."""
 
 from skcnn.inspection._architecture import ArchitectureDisplay
-from skcnn.inspection._arrays import feature_maps, filters, grad_cam
 from skcnn.inspection._confusion import ConfusionDisplay
 from skcnn.inspection._embedding import EmbeddingDisplay
+from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
 from skcnn.inspection._history import HistoryDisplay
 from skcnn.inspection._images import ChannelsDisplay, ImageGridDisplay
 from skcnn.inspection._learning_rate import LearningRateDisplay, learning_rate_curve

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from skcnn.inspection._arrays import in_shortcut
+from skcnn.inspection._feature_maps import in_shortcut
 
 # Inches: the drawing, a row, what a character takes, the gap between columns, and the longest bar.
 _DRAWING, _ROW, _CHARACTER, _GAP, _BAR = 2.4, 0.4, 0.073, 0.25, 0.9

@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import images_read
-from skcnn.inspection._placing import without_overlap, write_apart
+from skcnn.inspection._feature_maps import read_images
+from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
 
 # Okabe and Ito's colours and two more; the markers tell classes apart without them.
 _COLOURS = (
@@ -139,7 +139,7 @@ class EmbeddingDisplay:
         display = cls(
             embedding=embedding,
             labels=y,
-            images=images_read(estimator, X),
+            images=read_images(estimator, X),
             axis_names=(names[0], names[1]),
         )
         return display.plot(ax=ax, **kwargs)
@@ -186,7 +186,7 @@ class EmbeddingDisplay:
             self._show_images(ax, colours, max_images)
         if not few:
             middles = [np.median(self.embedding[codes == c], axis=0) for c in range(len(names))]
-            write_apart(ax, names, np.array(middles))
+            annotate_without_overlap(ax, names, np.array(middles))
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
@@ -197,7 +197,7 @@ class EmbeddingDisplay:
         side = _THUMBNAIL * ax.figure.dpi
         places = ax.transData.transform(self.embedding)
         limits = _drawing.limits_of(self.images)
-        for pick in without_overlap(places, 1.25 * side)[:n]:
+        for pick in select_non_overlapping(places, 1.25 * side)[:n]:
             image = _drawing.as_shown(self.images[pick], limits)
             image = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
             # In points, whatever the resolution of the figure.

@@ -233,7 +233,7 @@ class _Sweep(Callback):
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the rate of the next step."""
         if training:
-            net.set_rate(float(self.rates[len(self.losses)]))
+            net.set_lr(float(self.rates[len(self.losses)]))
 
     def on_batch_end(
         self, net: Any, training: bool = False, loss: Any = None, **kwargs: Any

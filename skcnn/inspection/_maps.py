@@ -9,14 +9,14 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import (
+from skcnn.inspection._feature_maps import (
     CONVOLUTIONS,
     feature_maps,
     filters,
     find_layer,
     grad_cam,
-    images_read,
     in_shortcut,
+    read_images,
 )
 
 _KINDS = {
@@ -194,7 +194,7 @@ class FeatureMapsDisplay:
         display : FeatureMapsDisplay
         """
         X = np.asarray(image)[None]
-        pixels = images_read(estimator, X)
+        pixels = read_images(estimator, X)
         if layers is None:
             layers = _convolutions_and_pooling(estimator)
         maps = {}
@@ -326,7 +326,7 @@ class GradCAMDisplay:
         X = X[:max_images]
         maps = grad_cam(estimator, X, target, layer=layer)
         labels = estimator.predict(X) if target is None else np.broadcast_to(target, len(maps))
-        images = images_read(estimator, X)
+        images = read_images(estimator, X)
         return cls(images=images, maps=maps, labels=labels).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, *, alpha: float = 0.55) -> Self:

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 
-def without_overlap(places: npt.NDArray[Any], distance: float) -> list[int]:
+def select_non_overlapping(places: npt.NDArray[Any], distance: float) -> list[int]:
     """Choose points, first come first served, none of which is in another one's square.
 
     Examples
     --------
-    >>> without_overlap(np.array([[0, 0], [1, 1], [0, 9], [2, 9]]), 2)
+    >>> select_non_overlapping(np.array([[0, 0], [1, 1], [0, 9], [2, 9]]), 2)
     [0, 2, 3]
     """
     chosen: list[int] = []
@@ -22,7 +22,7 @@ def without_overlap(places: npt.NDArray[Any], distance: float) -> list[int]:
     return chosen
 
 
-def write_apart(ax: Any, names: Any, places: npt.NDArray[Any]) -> None:
+def annotate_without_overlap(ax: Any, names: Any, places: npt.NDArray[Any]) -> None:
     """Write names at places, moved as far as needed for none to lie on another."""
     from matplotlib.patheffects import withStroke
 

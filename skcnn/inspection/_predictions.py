@@ -5,11 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._utils import safe_indexing
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import images_read, numbers_of
+from skcnn.inspection._feature_maps import class_indices, read_images
 
 
 class PredictionsDisplay:
@@ -102,7 +102,7 @@ class PredictionsDisplay:
         check_consistent_length(X, y)
         X, y = X[:max_images], None if y is None else np.asarray(y)[:max_images]
         return cls.from_predictions(
-            images_read(estimator, X),
+            read_images(estimator, X),
             estimator.predict_proba(X),
             y,
             classes=estimator.classes_,
@@ -254,7 +254,7 @@ class TopLossesDisplay(PredictionsDisplay):
         probability, y = estimator.predict_proba(X), np.asarray(y)
         worst = _worst(_actual_probability(y, probability, estimator.classes_))[:max_images]
         return cls.from_predictions(
-            images_read(estimator, _safe_indexing(X, worst)),
+            read_images(estimator, safe_indexing(X, worst)),
             probability[worst],
             y[worst],
             classes=estimator.classes_,
@@ -316,7 +316,9 @@ def _actual_probability(
     y: Any, probability: npt.NDArray[np.float64], classes: Any
 ) -> npt.NDArray[np.float64]:
     check_consistent_length(y, probability)
-    shares: npt.NDArray[np.float64] = probability[np.arange(len(y)), numbers_of(y, classes, "y")]
+    shares: npt.NDArray[np.float64] = probability[
+        np.arange(len(y)), class_indices(y, classes, "y")
+    ]
     return shares
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
-from skcnn.inspection._arrays import images_read, numbers_of
+from skcnn.inspection._feature_maps import class_indices, read_images
 
 # Inches: of the picture above the bars, of each bar, of the least that all bars take.
 _PICTURE, _BAR, _LEAST = 1.8, 0.17, 1.2
@@ -67,7 +67,7 @@ class ProbabilitiesDisplay:
         self.classes = np.asarray(classes)
         self.actual = None if actual is None else np.asarray(actual)
         if actual is not None:
-            self._actual_places = numbers_of(actual, classes, "actual")
+            self._actual_places = class_indices(actual, classes, "actual")
 
     @classmethod
     def from_estimator(
@@ -95,7 +95,7 @@ class ProbabilitiesDisplay:
         check_consistent_length(X, y)
         X = X[:max_images]
         return cls(
-            images=images_read(estimator, X),
+            images=read_images(estimator, X),
             probability=estimator.predict_proba(X),
             classes=estimator.classes_,
             actual=None if y is None else np.asarray(y)[:max_images],

@@ -1,0 +1,1 @@
+"""What X is: images in every form, and batches of them."""

@@ -1,0 +1,302 @@
+"""The contract for X: every form images may come in, and every error about them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_array, check_X_y, validate_data
+
+ImageShape = tuple[int, int, int]
+
+# How many channels a colour or grey image has. Anything else in the last place, with one of
+# these in the second, is a channels-first array whose owner forgot to say so.
+_USUAL_CHANNELS = (1, 3, 4)
+
+# Statistics of this many images are as good as those of all of them, and bound what is read
+# of a memory map before training begins.
+_MAX_STATISTICS_ROWS = 10_000
+_STATISTICS_CHUNK_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that are gathered row by row from whatever holds them.
+
+    Nothing is converted ahead of use: a memory map stays on disk and uint8 stays uint8.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (n_images, height, width, channels)
+        The images, of any real dtype; often a view of an array of another shape.
+    shape_inferred : bool
+        Whether nobody said that these are images of that shape.
+    rows : ndarray of int, or None
+        The rows of `pixels` that count; None where all do.
+    """
+
+    pixels: npt.NDArray[Any]
+    shape_inferred: bool = False
+    rows: npt.NDArray[np.intp] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels if self.rows is None else self.rows)
+
+    @property
+    def shape(self) -> ImageShape:
+        """The shape of one image."""
+        _, height, width, channels = self.pixels.shape
+        return height, width, channels
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "Images":
+        """Return some of the images, without a copy of their pixels."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
+        """Gather images as a contiguous uint8 or float32 array (n, height, width, channels)."""
+        pixels = self.pixels[rows if self.rows is None else self.rows[rows]]
+        dtype = np.uint8 if pixels.dtype in (np.uint8, np.bool_) else np.float32
+        return np.ascontiguousarray(pixels, dtype=dtype)
+
+    def channel_statistics(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel, over about 10,000 images.
+
+        Of more images than that, runs at even distances are taken. A constant channel gets the
+        standard deviation 1, so that dividing by it changes nothing.
+        """
+        height, width, channels = self.shape
+        shift: npt.NDArray[np.float64] = np.zeros(0)
+        totals = np.zeros((2, height * width * channels))
+        n_images = 0
+        for start in self._statistics_chunks():
+            rows = slice(start, start + _STATISTICS_CHUNK_ROWS)
+            images = self[rows].astype(np.float64)
+            n_images += len(images)
+            if not shift.size:
+                # Sums of squares around a value near the mean do not cancel each other out.
+                shift = images[0].reshape(-1, channels).mean(axis=0)
+            values = images.reshape(len(images), -1)
+            values -= np.tile(shift, height * width)
+            # Pixel by pixel first: adding long rows is many times faster than short ones.
+            totals += values.sum(axis=0), np.einsum("ij,ij->j", values, values)
+        n_values = n_images * height * width
+        offset, square = totals.reshape(2, -1, channels).sum(axis=1) / n_values
+        deviation = np.sqrt(np.maximum(square - offset**2, 0))
+        deviation[deviation <= 1e-7 * np.abs(shift)] = 1
+        return (shift + offset).tolist(), deviation.tolist()
+
+    def _statistics_chunks(self) -> list[int]:
+        """Where runs of images begin: runs, since a disk reads those many times faster."""
+        n_chunks = -(-min(len(self), _MAX_STATISTICS_ROWS) // _STATISTICS_CHUNK_ROWS)
+        if len(self) <= _MAX_STATISTICS_ROWS:
+            return [number * _STATISTICS_CHUNK_ROWS for number in range(n_chunks)]
+        last = len(self) - _STATISTICS_CHUNK_ROWS
+        return [round(place) for place in np.linspace(0, last, n_chunks)]
+
+
+def check_images(
+    estimator: Any,
+    X: Any,
+    y: Any = "no_validation",
+    *,
+    reset: bool,
+    image_shape: Sequence[int] | None = None,
+    data_format: str = "auto",
+    name: str = "X",
+) -> tuple[Images, npt.NDArray[Any] | None]:
+    """Read X, in any of its forms, as images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_` are
+        set or compared.
+    X : array-like, tensor or DataFrame
+        Images (n, height, width, channels), grey images (n, height, width) or flattened
+        images (n, n_pixels).
+    y : array-like of shape (n,), default="no_validation"
+        Labels, checked to fit X; the default leaves them out.
+    reset : bool
+        Whether this is the X that decides what later ones must look like.
+    image_shape : sequence of (height, width) or (height, width, channels), default=None
+        The shape of one image where X is flattened, and a check on it otherwise.
+    data_format : {"auto", "channels_last", "channels_first"}, default="auto"
+        Where the channels lie.
+    name : str, default="X"
+        What messages call the images.
+
+    Returns
+    -------
+    images : Images
+    y : ndarray of shape (n,) or None
+
+    Raises
+    ------
+    ValueError
+        Where X cannot be read as images, or not as those of the fitted shape.
+    """
+    expected = None if image_shape is None else as_shape(image_shape)
+    if not reset:
+        expected = estimator.image_shape_
+    X = _as_array(X, name)
+    if getattr(X, "ndim", 2) < 3:
+        X, labels = _check_flat(estimator, X, y, reset=reset, name=name)
+        shape = expected or infer_shape(X.shape[1])
+        if X.shape[1] != np.prod(shape):
+            raise ValueError(
+                f"{name} has {X.shape[1]} features, but image_shape={tuple(image_shape or ())} "
+                f"needs {np.prod(shape)}. Set image_shape to the (height, width, channels) "
+                f"that {name} was flattened from."
+            )
+        return Images(_unflatten(X, shape, data_format), expected is None), labels
+
+    X = _channels_last(X, data_format, name)
+    if expected is not None and X.shape[1:] != expected:
+        raise ValueError(_shape_error(estimator, X, name, expected, fitted=not reset))
+    if _has_target(y):
+        X, labels = check_X_y(X, y, allow_nd=True, estimator=estimator)
+    else:
+        labels = None
+        if X.dtype.kind not in "biu" or not len(X):
+            X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
+    _check_range(X, name)
+    if reset:
+        # What validate_data, which takes no images, would do.
+        estimator.n_features_in_ = int(np.prod(X.shape[1:]))
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    return Images(X), labels
+
+
+def infer_shape(n_features: int) -> ImageShape:
+    """Shape of a flattened image that nobody has told: square grey, square RGB or one row.
+
+    Examples
+    --------
+    >>> infer_shape(64), infer_shape(3072), infer_shape(20)
+    ((8, 8, 1), (32, 32, 3), (1, 20, 1))
+    """
+    for channels in (1, 3):
+        side = int(np.sqrt(n_features // channels) + 0.5)
+        if side * side * channels == n_features:
+            return side, side, channels
+    return 1, n_features, 1
+
+
+def as_shape(image_shape: Sequence[int]) -> ImageShape:
+    shape = tuple(image_shape)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
+    if len(shape) != 3 or not whole or min(shape) < 1:
+        raise ValueError(
+            f"image_shape must be (height, width) or (height, width, channels) in positive "
+            f"whole numbers, got {image_shape!r}."
+        )
+    height, width, channels = (int(n) for n in shape)
+    return height, width, channels
+
+
+def _as_array(X: Any, name: str) -> Any:
+    """Turn tensors and sequences into arrays; leave what scikit-learn checks itself."""
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu()
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
+        shapes = {tuple(np.shape(x)) for x in X}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"{name} is a list of images of different shapes, among them "
+                f"{' and '.join(str(s) for s in sorted(shapes)[:2])}. Expected one shape: "
+                "resize or crop the images first."
+            )
+        return np.stack([_as_array(x, name) for x in X])
+    if isinstance(_first_value(X), str | bytes | os.PathLike):
+        raise ValueError(
+            f"{name} holds text, not pixels. Expected an array of images; read image files "
+            "first, for example with PIL.Image.open and numpy.asarray."
+        )
+    return X
+
+
+def _first_value(X: Any) -> Any:
+    """Return a value that tells what kind of values there are; None for arrays of numbers."""
+    if hasattr(X, "iloc"):
+        return X.iloc[(0,) * X.ndim] if X.size else None
+    if isinstance(X, np.ndarray):
+        return X.flat[0] if X.size and X.dtype.kind in "OUS" else None
+    return X[0] if isinstance(X, list | tuple) and len(X) else None
+
+
+def _channels_last(X: npt.NDArray[Any], data_format: str, name: str) -> npt.NDArray[Any]:
+    """View an array of images as (n, height, width, channels)."""
+    if X.ndim > 4 or 0 in X.shape[1:]:
+        raise ValueError(
+            f"{name} has {X.ndim} dimensions, shape {X.shape}, with {np.prod(X.shape[1:])} "
+            "feature(s) an image. Expected images of shape (n, height, width, channels), (n, "
+            "height, width) or flattened (n, n_pixels), of at least one pixel."
+        )
+    if X.ndim == 3:
+        return X[..., np.newaxis]
+    if data_format == "channels_first":
+        return np.moveaxis(X, 1, -1)
+    _, first, middle, last = X.shape
+    looks_first = first in _USUAL_CHANNELS and last not in (*_USUAL_CHANNELS, 2)
+    if data_format == "auto" and looks_first and max(first, middle) > 1:
+        raise ValueError(
+            f"{name} of shape {X.shape} looks like images with their channels first. Set "
+            'data_format="channels_first" if they are, or data_format="channels_last" if '
+            f"they really are {first} pixels high with {last} channels."
+        )
+    return X
+
+
+def _unflatten(X: npt.NDArray[Any], shape: ImageShape, data_format: str) -> npt.NDArray[Any]:
+    if data_format == "channels_first":
+        height, width, channels = shape
+        return np.moveaxis(X.reshape(-1, channels, height, width), 1, -1)
+    return X.reshape(-1, *shape)
+
+
+def _check_flat(
+    estimator: Any, X: Any, y: Any, *, reset: bool, name: str
+) -> tuple[npt.NDArray[Any], Any]:
+    if not reset and not hasattr(estimator, "feature_names_in_") and hasattr(X, "to_numpy"):
+        # Where pixels had no names before, those of a DataFrame are nothing to warn about.
+        X = X.to_numpy()
+    checked = validate_data(estimator, X, y, reset=reset)
+    X, labels = checked if _has_target(y) else (checked, None)
+    _check_range(X, name)
+    return X, labels
+
+
+def _shape_error(
+    estimator: Any, X: npt.NDArray[Any], name: str, expected: ImageShape, *, fitted: bool
+) -> str:
+    shape = X.shape[1:]
+    got = f"{name} holds images of height {shape[0]}, width {shape[1]}, channels {shape[2]}"
+    want = f"height {expected[0]}, width {expected[1]}, channels {expected[2]}"
+    if not fitted:
+        return f"{got}, but image_shape asks for {want}. Resize the images or drop image_shape."
+    hint = "Resize the images to that shape."
+    if X.shape == (*expected, 1):
+        hint = f"For a single image pass {name}[None]."
+    elif shape == (expected[2], expected[0], expected[1]):
+        hint = 'If the channels come first, set data_format="channels_first".'
+    return f"{got}, but {type(estimator).__name__} was fitted on images of {want}. {hint}"
+
+
+def _has_target(y: Any) -> bool:
+    return not (isinstance(y, str) and y == "no_validation")
+
+
+def _check_range(X: npt.NDArray[Any], name: str) -> None:
+    limit = np.finfo(np.float32).max
+    if X.dtype.kind == "f" and X.dtype.itemsize > 4 and max(X.max(), -X.min()) > limit:
+        raise ValueError(
+            f"{name} contains a value too large for float32, which the network computes in. "
+            "Scale the pixels down."
+        )

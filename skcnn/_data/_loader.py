@@ -1,0 +1,267 @@
+"""Whole batches of images and labels, gathered at once rather than row by row."""
+
+import mmap
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import Subset
+
+from skcnn._compute._device_memory import free_bytes
+from skcnn._compute._process_group import ProcessGroup
+from skcnn._data._resize import resize
+from skcnn._targets._mixing import mix_targets
+from skcnn.augmentation import MixingAugmentation
+
+_AUTO_SIZES = (128, 64, 32)
+_AUTO_BATCHES = 60
+# The share of a device's free memory that a data set may take there, and how much of it is
+# copied at once.
+_RESIDENT_SHARE = 0.5
+_COPIED_BYTES = 2**26
+# Smaller files stay in the memory that the system reads disks through.
+_LARGE_FILE = 2**30
+_READ_AHEAD = 2
+
+Inputs = tuple[Tensor, ...]
+Rows = npt.NDArray[np.intp]
+Item = TypeVar("Item")
+
+
+def choose_batch_size(n_images: int) -> int:
+    """Take the largest of 32, 64, 128 that makes 60 batches an epoch, and 32 where none does.
+
+    Examples
+    --------
+    >>> choose_batch_size(30_500), choose_batch_size(5_000), choose_batch_size(200)
+    (128, 64, 32)
+    """
+    fitting = (size for size in _AUTO_SIZES if n_images >= _AUTO_BATCHES * size)
+    return next(fitting, _AUTO_SIZES[-1])
+
+
+class Batches:
+    """Iterate over a data set in whole batches on a device.
+
+    On a device other than the CPU the data set is copied there once, if it fits; a batch is then
+    a gather that the device does by itself. Otherwise, and where images lie on a disk, the next
+    batches are read while the device computes.
+
+    Parameters
+    ----------
+    dataset : skorch Dataset or a Subset of one
+    batch_size : int
+    device : torch.device
+        Where the batches are wanted.
+    generator : torch.Generator, default=None
+        Draws the order of the rows and their augmentation; without one they come in order,
+        complete and unchanged.
+    augment : sequence of callables, default=()
+        Applied to each batch in turn, see `skcnn.augmentation`.
+    n_classes : int, default=0
+        How many there are, for labels that are mixed.
+    resident : bool, default=True
+        Whether the data set may be copied to the device, for it to be gone through many times.
+    group : ProcessGroup, default=None
+        Processes that each batch is shared among, once it is complete and augmented.
+
+    Attributes
+    ----------
+    augment_rng : torch.Generator or None
+        What the augmentation draws from, on the device where that has generators.
+    scale : float
+        Share of its sides that each image is reduced to, after all else.
+
+    Notes
+    -----
+    A last training batch of a single image, in each process, is left out: batch normalisation
+    cannot take it, and the next epoch draws another order.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        *,
+        device: torch.device,
+        generator: Generator | None = None,
+        augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
+        n_classes: int = 0,
+        resident: bool = True,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        rows: Rows | None = None
+        while isinstance(dataset, Subset):
+            indices = np.asarray(dataset.indices)
+            rows = indices if rows is None else indices[rows]
+            dataset = dataset.dataset
+        self.batch_size = batch_size
+        self.generator = generator
+        self.augment = augment
+        self.n_classes = n_classes
+        self.group = group
+        self.scale = 1.0
+        self.n_images = len(dataset) if rows is None else len(rows)
+        self._source = _source(_IndexedRows(dataset, rows, self.n_images), device, resident)
+        self.augment_rng = generator
+        if generator is not None and device.type != "cpu":
+            self.augment_rng = Generator(device).manual_seed(generator.initial_seed())
+
+    @property
+    def rngs(self) -> list[Generator]:
+        """What order and augmentation draw from: one for both on the CPU."""
+        drawn = [
+            self.generator,
+            self.augment_rng if self.augment_rng is not self.generator else None,
+        ]
+        return [generator for generator in drawn if generator is not None]
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.n_images, self.batch_size)
+        fewest = 2 if self.group is None else self.group.min_batch_size()
+        dropped = self.generator is not None and 0 < rest < fewest and full > 0
+        return full + (rest > 0) - dropped
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Iterate over images and labels, as skorch does."""
+        for inputs in self.inputs():
+            images, labels, *weight = self.load(*inputs)
+            yield images, weighted(labels, *weight)
+
+    def inputs(self) -> Iterator[Inputs]:
+        """Iterate over what `load` makes batches of."""
+        if self.generator is None:
+            order = torch.arange(self.n_images)
+        else:
+            order = torch.randperm(self.n_images, generator=self.generator)
+        return self._source.inputs(torch.split(order, self.batch_size)[: len(self)])
+
+    def load(self, *inputs: Tensor) -> Inputs:
+        """Make images, labels and, where there are any, weights out of one of `inputs`.
+
+        The images are augmented where they are for training. All of it happens on the device,
+        and nothing waits for it.
+        """
+        images, *others = self._source.load(*inputs)
+        if self.augment_rng is not None:
+            for change in self.augment:
+                if isinstance(change, MixingAugmentation):
+                    images, partner, share = change.mix(images, self.augment_rng)
+                    others = [*mix_targets(self.n_classes, partner, share, *others)]
+                else:
+                    images = change(images, self.augment_rng)
+        if self.group is not None:
+            images, *others = self.group.shard(images, *others)
+        return resize(images, self.scale), *others
+
+
+def weighted(labels: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Let weights ride along on labels, since skorch's callbacks know batches of two only."""
+    if weight is not None:
+        labels.sample_weight = weight  # type: ignore[attr-defined]
+    return labels
+
+
+class _IndexedRows:
+    """Some rows of a data set, or all of them, gathered in the memory of the CPU."""
+
+    def __init__(self, dataset: Any, rows: Rows | None, n_rows: int) -> None:
+        self.dataset = dataset
+        self.rows = rows
+        self.n_rows = n_rows
+
+    def gather(self, numbers: Rows) -> Inputs:
+        rows = numbers if self.rows is None else self.rows[numbers]
+        images = torch.from_numpy(np.ascontiguousarray(self.dataset.X[rows]))
+        y = self.dataset.y
+        # skorch unpacks a batch into X and y, whatever y is: without labels, zeros as its own
+        # data set has them.
+        labels = torch.zeros(len(rows)) if y is None else torch.from_numpy(np.asarray(y)[rows])
+        weight = getattr(self.dataset, "sample_weight", None)
+        if weight is None:
+            return images, labels
+        return images, labels, torch.from_numpy(weight[rows])
+
+    def is_memory_mapped(self) -> bool:
+        """Whether each batch may mean a wait for the disk."""
+        array = getattr(self.dataset.X, "pixels", self.dataset.X)
+        while array is not None and not isinstance(array, mmap.mmap):
+            array = getattr(array, "base", None)
+        return array is not None and len(array) > _LARGE_FILE
+
+
+def _source(
+    rows: _IndexedRows, device: torch.device, resident: bool
+) -> "_HostBatches | _DeviceBatches":
+    if resident and device.type != "cpu":
+        free = free_bytes(device)
+        needed = rows.n_rows * sum(tensor.nbytes for tensor in rows.gather(np.arange(1)))
+        if free is None or needed <= _RESIDENT_SHARE * free:
+            return _DeviceBatches(rows, device)
+    return _HostBatches(rows, device)
+
+
+class _HostBatches:
+    """Gathers each batch on the CPU and sends it to the device, ahead of use where that helps."""
+
+    def __init__(self, rows: _IndexedRows, device: torch.device) -> None:
+        self.rows = rows
+        self.device = device
+        self.ahead = device.type != "cpu" or rows.is_memory_mapped()
+
+    def inputs(self, batches: Sequence[Tensor]) -> Iterator[Inputs]:
+        jobs = [partial(self._gather, batch.numpy()) for batch in batches]
+        gathered = _prefetch(jobs) if self.ahead and len(jobs) > 1 else (job() for job in jobs)
+        for batch in gathered:
+            yield tuple(tensor.to(self.device, non_blocking=True) for tensor in batch)
+
+    def load(self, *inputs: Tensor) -> Inputs:
+        return inputs
+
+    def _gather(self, numbers: Rows) -> Inputs:
+        gathered = self.rows.gather(numbers)
+        if self.device.type != "cuda":
+            return gathered
+        # Only from pinned memory does a copy run beside everything else.
+        return tuple(tensor.pin_memory() for tensor in gathered)
+
+
+class _DeviceBatches:
+    """Holds all the rows on the device; a batch is named by its numbers."""
+
+    def __init__(self, rows: _IndexedRows, device: torch.device) -> None:
+        self.device = device
+        sample = rows.gather(np.arange(1))
+        self.tensors = tuple(
+            torch.empty((rows.n_rows, *tensor.shape[1:]), dtype=tensor.dtype, device=device)
+            for tensor in sample
+        )
+        n_at_once = max(1, _COPIED_BYTES // sample[0].nbytes)
+        for numbers in torch.split(torch.arange(rows.n_rows), n_at_once):
+            for tensor, part in zip(self.tensors, rows.gather(numbers.numpy())):
+                tensor[numbers[0] : numbers[-1] + 1] = part
+
+    def inputs(self, batches: Sequence[Tensor]) -> Iterator[Inputs]:
+        order = torch.cat([*batches]).to(self.device)
+        return ((rows,) for rows in torch.split(order, len(batches[0])))
+
+    def load(self, *inputs: Tensor) -> Inputs:
+        return tuple(tensor.index_select(0, *inputs) for tensor in self.tensors)
+
+
+def _prefetch(jobs: Sequence[Callable[[], Item]]) -> Iterator[Item]:
+    """Yield what jobs return, while a thread already does the next ones."""
+    with ThreadPoolExecutor(1) as pool:
+        pending: deque[Any] = deque()
+        for job in jobs:
+            pending.append(pool.submit(job))
+            if len(pending) > _READ_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

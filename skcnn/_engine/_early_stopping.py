@@ -1,0 +1,51 @@
+"""Early stopping: when to end the training, and which weights to restore."""
+
+import copy
+import math
+from typing import Any
+
+from skorch.callbacks import Callback
+
+
+class StopEarly(Callback):
+    """Stop when the validation loss no longer falls, and restore the weights of its lowest.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs to wait for an improvement.
+    tol : float
+        By how much the loss must fall below that of the last improvement to be one.
+    """
+
+    def __init__(self, patience: int, tol: float) -> None:
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Forget what was before."""
+        self.misses_, self.best_epoch_ = 0, 0
+        self.reference_ = self.lowest_ = math.inf
+        self.weights_: Any = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Keep the weights if they are the best so far; stop after too many misses."""
+        if "valid_loss" not in net.history[-1]:
+            # Somebody trains the net itself on, where nothing is held out.
+            return
+        loss = net.history[-1, "valid_loss"]
+        if loss < self.lowest_:
+            self.lowest_, self.best_epoch_ = loss, len(net.history)
+            self.weights_ = copy.deepcopy(net.module_.state_dict())
+        self.misses_ += 1
+        if loss < self.reference_ - self.tol:
+            self.reference_, self.misses_ = loss, 0
+        if self.misses_ == self.patience:
+            # This is how skorch's loop is told to end.
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Restore the best weights."""
+        if self.weights_ is not None:
+            net.module_.load_state_dict(self.weights_)
+            self.weights_ = None

@@ -1,0 +1,62 @@
+"""Weights of images and of classes in the loss."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.class_weight import compute_class_weight
+
+from skcnn._utils import check_sample_weight
+
+Labels = npt.NDArray[Any]
+
+
+def class_weights(class_weight: Any, classes: Labels, y: Labels) -> npt.NDArray[np.float64] | None:
+    """Return the weight of each class, of shape (n_classes,); None where all count the same."""
+    if class_weight is None:
+        return None
+    weights: npt.NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
+    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"class_weight={class_weight!r} holds a weight that is negative or not finite, or "
+            "only zeros. Expected finite weights from 0, one of them positive."
+        )
+    return weights
+
+
+def combine_weights(
+    sample_weight: Any,
+    by_class: npt.NDArray[np.float64] | None,
+    codes: npt.NDArray[np.int64],
+    X: Any,
+) -> npt.NDArray[np.float64] | None:
+    """Multiply the weights of rows and of their classes; None where all count the same.
+
+    Raises
+    ------
+    ValueError
+        Where a weight is negative or not finite, or no row is left with a positive one.
+    """
+    weight: npt.NDArray[np.float64] | None = None
+    if sample_weight is not None:
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if by_class is not None:
+        weight = by_class[codes] if weight is None else weight * by_class[codes]
+    if weight is not None and not weight.any():
+        raise ValueError(
+            "sample_weight, times class_weight where one is given, is zero for every image. "
+            "Expected at least one positive weight."
+        )
+    return weight
+
+
+def normalize_weights(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Scale weights to a mean of 1, so that they leave the learning rate as it is."""
+    if not weight.any():
+        raise ValueError(
+            "After images were held out for validation, sample_weight is zero for all that are "
+            "left, or for all that are held out. Expected positive weights on both sides: weight "
+            "more images, or pass X_val and y_val."
+        )
+    scaled: npt.NDArray[np.float32] = (weight / weight.mean()).astype(np.float32)
+    return scaled

@@ -1,0 +1,49 @@
+"""Small things that every room uses, and all private names of other libraries."""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# Private in scikit-learn, and used by its own estimators as they are here.
+from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Interval",
+    "StrOptions",
+    "as_tuple",
+    "check_sample_weight",
+    "safe_indexing",
+    "validate_parameter_constraints",
+    "warn",
+]
+
+_BETWEEN = ("skcnn.", "sklearn.callback.")
+
+
+def warn(message: str) -> None:
+    """Give a UserWarning at the line that called into the package, by whatever way."""
+    frame = inspect.currentframe()
+    level = 1
+    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return the values of a sequence, or a scalar as a sequence of one.
+
+    Examples
+    --------
+    >>> as_tuple(3), as_tuple([3, 4]), as_tuple(None)
+    ((3,), (3, 4), ())
+    """
+    if value is None:
+        return ()
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)

@@ -1,0 +1,1 @@
+"""Network specifications and layers."""

@@ -1,0 +1,157 @@
+"""One block of a network: convolutions, what normalises and activates them, and pooling."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from skcnn.networks._layers import AvgPool2d, Conv2d, MaxPool2d, Residual
+from skcnn.networks._mirror import MirroredBatchNorm2d, MirroredConv2d
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+POOLS: dict[str, type[MaxPool2d | AvgPool2d]] = {"max": MaxPool2d, "average": AvgPool2d}
+NORMALIZATIONS = ("batch",)
+SYMMETRIES = ("mirror",)
+POOL_AFTER = ("first", "last")
+# They never fall: the activation of the largest value is the largest activation.
+_MONOTONIC = {"relu", "leaky_relu", "elu", "tanh"}
+
+
+def build_block(
+    channels: int,
+    filters: int,
+    *,
+    n_convs: int,
+    kernel_size: tuple[int, int],
+    activation: str,
+    normalization: str | None,
+    residual: bool,
+    symmetry: str | None,
+    is_first: bool,
+    pool: str | None,
+    windows: tuple[int, int],
+    pool_after: str,
+) -> nn.Sequential:
+    """Build a block of a network.
+
+    Parameters
+    ----------
+    channels : int
+        Of the images that come in.
+    filters : int
+        Of each convolution, and so the channels of the images that leave.
+    n_convs : int
+        How many convolutions there are.
+    kernel_size, windows : tuple of (height, width)
+        Of the convolutions and of the pooling.
+    is_first : bool
+        Whether no block stands in front of this one.
+    activation, normalization, residual, symmetry, pool, pool_after
+        As in `ConvNetClassifier`, for this block.
+
+    Returns
+    -------
+    block : torch.nn.Sequential
+    """
+    mirrored = symmetry == "mirror"
+    convolutions = [
+        _convolution(
+            filters if number else channels,
+            filters,
+            kernel_size,
+            normalization,
+            mirrored=mirrored,
+            unpaired_input=is_first and number == 0,
+        )
+        for number in range(n_convs)
+    ]
+    activate = ACTIVATIONS[activation]
+    if mirrored and activation == "relu":
+        # Normalisation returns views here; what changes them in place is copied on the way back.
+        activate = nn.ReLU
+    # The mirror image of an image would lose other pixels than the image itself.
+    pooling: list[nn.Module] = []
+    if pool is not None and max(windows) > 1:
+        pooling = [POOLS[pool](windows, cover_input=mirrored)]
+    if pool_after == "first" and (n_convs > 1 or not residual):
+        first, *others = convolutions
+        # Fewer places for the other convolutions.
+        block = [*_pool_before_norm(first, pooling), activate()]
+        if others:
+            block += [
+                *_conv_stack(others, activate, nn.Identity() if residual else None),
+                activate(),
+            ]
+        return nn.Sequential(*block)
+    shortcut: nn.Module | None = None
+    if residual:
+        shortcut = _shortcut(channels, filters, mirrored=mirrored, unpaired_input=is_first)
+        if pooling and n_convs > 1:
+            convolutions[-1] = _pool_before_norm(convolutions[-1], pooling)
+            shortcut = nn.Sequential(AvgPool2d(windows, cover_input=mirrored), shortcut)
+            pooling = []
+    block = _conv_stack(convolutions, activate, shortcut)
+    if pool == "max" and activation in _MONOTONIC:
+        # Both orders come to the same, and this one has fewer values to activate.
+        return nn.Sequential(*block, *pooling, activate())
+    return nn.Sequential(*block, activate(), *pooling)
+
+
+def _convolution(
+    channels: int,
+    filters: int,
+    kernel_size: tuple[int, int],
+    normalization: str | None,
+    *,
+    mirrored: bool,
+    unpaired_input: bool,
+) -> list[nn.Module]:
+    """A convolution that keeps the size of images, and what normalises it."""
+    # An even kernel has no middle: the odd pixel of padding goes to the right and below.
+    (top, bottom), (left, right) = [((side - 1) // 2, side // 2) for side in kernel_size]
+    even = (top, left) != (bottom, right)
+    layers: list[nn.Module] = [nn.ZeroPad2d((left, right, top, bottom))] if even else []
+    padding = (0, 0) if even else (top, left)
+    bias = normalization is None
+    layers.append(
+        MirroredConv2d(
+            channels, filters, kernel_size, padding, bias, unpaired_input=unpaired_input
+        )
+        if mirrored
+        else Conv2d(channels, filters, kernel_size, padding, bias)
+    )
+    if normalization is not None:
+        layers.append(MirroredBatchNorm2d(filters) if mirrored else nn.BatchNorm2d(filters))
+    return layers
+
+
+def _pool_before_norm(convolution: list[nn.Module], pooling: list[nn.Module]) -> list[nn.Module]:
+    """A convolution pooled before it is normalised: fewer values for that, and to activate."""
+    n_before = len(convolution) - isinstance(convolution[-1], nn.BatchNorm2d)
+    return [*convolution[:n_before], *pooling, *convolution[n_before:]]
+
+
+def _shortcut(channels: int, filters: int, *, mirrored: bool, unpaired_input: bool) -> nn.Module:
+    """Nothing or, where the number of channels changes, a convolution of single pixels."""
+    if mirrored and (unpaired_input or channels != filters):
+        return MirroredConv2d(channels, filters, (1, 1), bias=False, unpaired_input=unpaired_input)
+    return nn.Identity() if channels == filters else Conv2d(channels, filters, (1, 1), bias=False)
+
+
+def _conv_stack(
+    convolutions: list[list[nn.Module]],
+    activate: Callable[[], nn.Module],
+    shortcut: nn.Module | None,
+) -> list[nn.Module]:
+    """Convolutions with activations between them, beside a shortcut where there is one."""
+    layers: list[nn.Module] = []
+    for number, convolution in enumerate(convolutions):
+        layers += [activate(), *convolution] if number else convolution
+    return layers if shortcut is None else [Residual(nn.Sequential(*layers), shortcut)]

@@ -1,0 +1,126 @@
+"""Layers to which an image and its mirror image are one: half of all channels mirrors the other.
+
+Each convolution makes the first half of its channels with filters of its own, and the second half
+with their mirror images. What a mirror image makes of such layers is what the image itself does,
+mirrored, with the two halves changed over; a mean over the halves then is the same for both.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from skcnn.networks._layers import Conv2d
+
+
+class MirroredConv2d(Conv2d):
+    """A convolution whose second half of filters are the mirror images of its first half.
+
+    Only the first half has weights, and biases.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, padding, bias
+        As in `torch.nn.Conv2d`; an even number of `out_channels`.
+    unpaired_input : bool, default=False
+        Whether the channels that come in are those of an image, or of filters without order
+        which `pair_channels` looks at, rather than two halves.
+
+    References
+    ----------
+    Cohen, Welling: ProcessGroup equivariant convolutional networks. ICML 2016.
+
+    Examples
+    --------
+    >>> import torch
+    >>> convolve = MirroredConv2d(3, 8, (3, 3), padding=(1, 1), unpaired_input=True)
+    >>> images = torch.rand(1, 3, 6, 6)
+    >>> first, second = convolve(images).chunk(2, dim=1)
+    >>> torch.allclose(convolve(images.flip(3)).chunk(2, dim=1)[1], first.flip(3), atol=1e-6)
+    True
+    """
+
+    # Where they come from an image: number of the channel that shows of a mirror image what each
+    # one shows of the image.
+    mirror_index: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, int],
+        padding: tuple[int, int] = (0, 0),
+        bias: bool = True,
+        *,
+        unpaired_input: bool = False,
+    ) -> None:
+        super().__init__(in_channels, out_channels // 2, kernel_size, padding, bias)
+        self.out_channels = out_channels
+        self.unpaired_input = unpaired_input
+        self.register_buffer("mirror_index", torch.arange(in_channels) if unpaired_input else None)
+
+    def pair_channels(self, filters: Tensor) -> None:
+        """Find out which of the filters that made the channels coming in mirror each other.
+
+        Parameters
+        ----------
+        filters : torch.Tensor of shape (in_channels, channels, height, width)
+        """
+        distances = torch.cdist(filters.flip(3).flatten(1), filters.flatten(1))
+        assert self.mirror_index is not None
+        self.mirror_index.copy_(distances.argmin(1))
+
+    def all_filters(self, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the filters and their mirror images: (out_channels, in_channels, ...)."""
+        weight = self.weight.to(dtype or self.weight.dtype)
+        if self.mirror_index is None:
+            first, second = weight.chunk(2, dim=1)
+            exchanged = torch.cat([second, first], dim=1)
+        else:
+            exchanged = weight.index_select(1, self.mirror_index)
+        return torch.cat([weight, exchanged.flip(3)])
+
+    def forward(self, input: Tensor) -> Tensor:
+        kind = input.device.type
+        # Torch would convert them all the same, but only when they are twice as many.
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        filters = self.all_filters(dtype)
+        bias = None if self.bias is None else self.bias.repeat(2)
+        out: Tensor = self._conv_forward(input, filters, bias)
+        return out
+
+
+class MirroredBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that treats a channel and its mirrored one alike.
+
+    Examples
+    --------
+    >>> import torch
+    >>> MirroredBatchNorm2d(8)(torch.rand(5, 8, 6, 6)).shape
+    torch.Size([5, 8, 6, 6])
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__(num_features // 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        n, channels, height, width = input.shape
+        # In channels-last memory the halves lie beside each other, as if images were twice as
+        # wide: nothing is copied.
+        wide = input.permute(0, 2, 3, 1).reshape(n, height, 2 * width, channels // 2)
+        normalized: Tensor = super().forward(wide.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return normalized.reshape(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+class MirrorMean(nn.Module):
+    """The mean of channels and their mirrored ones: the same for an image and its mirror image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> MirrorMean()(torch.rand(5, 8, 6, 6)).shape
+    torch.Size([5, 4, 6, 6])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        first, second = input.chunk(2, dim=1)
+        mean: Tensor = (first + second.flip(3)) / 2
+        return mean

@@ -1,0 +1,140 @@
+"""How the steps of a fit are taken: one by one, or recorded where a GPU can replay them."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from _helpers import make_net
+from skorch.callbacks import Callback
+
+from skcnn._data._dataset import ImageDataset
+from skcnn._data._loader import Batches
+from skcnn._engine import _loop
+from skcnn._engine._cuda_graphs import CUDAGraphRunner
+from skcnn._engine._loop import TrainingLoop, scale_of
+from skcnn.augmentation import Flip
+
+CPU = torch.device("cpu")
+
+
+class Batchwise(Callback):
+    def on_batch_end(self, net, **kwargs):
+        pass
+
+
+class Epochwise(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        pass
+
+
+@pytest.fixture
+def recordable(monkeypatch):
+    """Everything is as if the CPU were a GPU that can record work."""
+    monkeypatch.setattr(_loop, "make_capturable", lambda optimizer, device: True)
+
+
+def begun(images, augment=(), **options):
+    net = make_net(augment=augment, **options)
+    run = TrainingLoop(net, epochs=3)
+    generator = torch.Generator().manual_seed(0)
+    data = ImageDataset(images, torch.arange(60).numpy() % 3)
+    run.begin(Batches(data, 16, device=CPU, generator=generator, augment=augment))
+    return net, run
+
+
+@pytest.mark.usefixtures("recordable")
+@pytest.mark.parametrize(
+    ("options", "recorded"),
+    [
+        ({"use_cuda_graphs": True}, True),
+        ({"use_cuda_graphs": True, "callbacks": [("epochs", Epochwise())]}, True),
+        ({"use_cuda_graphs": True, "augment": (Flip(),)}, True),
+        ({"use_cuda_graphs": False}, False),
+        ({"use_cuda_graphs": True, "callbacks": [("batches", Batchwise())]}, False),
+        ({"use_cuda_graphs": True, "precision": torch.float16}, False),
+    ],
+    ids=["plain", "epochs", "flip", "module", "batches", "half"],
+)
+def test_steps_are_recorded_where_nothing_else_happens_in_them(options, recorded, images):
+    net, run = begun(images, **options)
+    assert run.recorded == recorded
+    assert isinstance(run.step, CUDAGraphRunner) == recorded
+    # What changes from step to step is a number on the device, or it would be recorded as well.
+    rates = [group["lr"] for group in net.optimizer_.param_groups]
+    assert all(isinstance(rate, torch.Tensor) == recorded for rate in rates)
+    run.end()
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1]
+
+
+@pytest.mark.usefixtures("recordable")
+def test_what_augmentations_draw_from_is_recorded_with_them(images):
+    _, run = begun(images, augment=(Flip(),), use_cuda_graphs=True)
+    assert run.step.generators == [run.batches.augment_rng]
+
+
+@pytest.mark.usefixtures("recordable")
+def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
+    called = []
+
+    def change(batch, generator):
+        called.append(len(batch))
+        return batch
+
+    monkeypatch.setattr(CUDAGraphRunner, "__call__", lambda self, *inputs: self.function(*inputs))
+    net, run = begun(images, augment=(Flip(), change), use_cuda_graphs=True)
+    assert not isinstance(run.step, CUDAGraphRunner)
+    net._run = run
+    net.module_.train()
+    for inputs in run.batches.inputs():
+        run.rates.advance()
+        assert run.step(*inputs).isfinite()
+    assert called == [16, 16, 16, 12]
+
+
+def test_nothing_is_recorded_on_a_cpu(images):
+    _, run = begun(images, use_cuda_graphs=True)
+    assert not run.recorded
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "scales", "expected"),
+    [
+        (3, (), [1, 1, 1]),
+        (4, (0.5, 1), [0.5, 0.5, 1, 1]),
+        (5, (0.5, 0.75, 1), [0.5, 0.75, 0.75, 1, 1]),
+        (2, (0.5, 0.75, 1), [0.75, 1]),
+        (1, (0.5, 1), [1]),
+    ],
+)
+def test_epochs_are_spread_over_the_sizes(n_epochs, scales, expected):
+    assert [scale_of(epoch, n_epochs, scales) for epoch in range(n_epochs)] == expected
+
+
+@pytest.mark.usefixtures("recordable")
+def test_steps_are_recorded_for_each_size_of_images(images):
+    _, run = begun(images, use_cuda_graphs=True, resizing=(0.5, 0.5, 1))
+    steps = [run.step]
+    for _ in range(2):
+        run.begin(run.batches)
+        steps.append(run.step)
+    assert steps[0] is steps[1]
+    assert steps[1] is not steps[2]
+    assert run.batches.scale == 1
+
+
+def test_the_number_of_steps_is_known_from_the_first_epoch(images):
+    _, run = begun(images)
+    assert run.rates.n_steps == 3 * 4
+
+
+def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):
+    net, run = begun(images)
+    run.end()
+    gone = weakref.ref(run), weakref.ref(run.batches)
+    gc.disable()
+    try:
+        del net, run
+        assert [reference() for reference in gone] == [None, None]
+    finally:
+        gc.enable()

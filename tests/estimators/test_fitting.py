@@ -1,0 +1,339 @@
+"""Training an estimator's network: seeds, interruptions, failures, what is left afterwards."""
+
+import copy
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from skcnn import ConvNetClassifier
+from skcnn._estimators import _base, _fitting
+
+
+def classifier(**options):
+    options = {
+        "filters": (4,),
+        "dropout": 0.2,
+        "augment": ("flip", "shift"),
+        "max_epochs": 2,
+        "batch_size": 16,
+        "device": "cpu",
+        "precision": "float32",
+    } | options
+    return ConvNetClassifier(**options)
+
+
+def weights(clf):
+    return torch.cat([value.flatten().double() for value in clf.module_.state_dict().values()])
+
+
+@pytest.fixture
+def global_states():
+    """Whether the random states of numpy and torch are the same at the end as at the start."""
+    np.random.seed(1234)
+    torch.manual_seed(1234)
+    state, torch_state = np.random.get_state(), torch.random.get_rng_state()
+    yield
+    now = np.random.get_state()
+    assert state[2:] == now[2:]
+    np.testing.assert_array_equal(state[1], now[1])
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+
+
+@pytest.mark.parametrize(
+    "random_state", [None, 0, np.random.RandomState(3)], ids=["none", "number", "rng"]
+)
+@pytest.mark.usefixtures("global_states")
+def test_the_global_random_states_are_left_alone(random_state, images, labels):
+    clf = classifier(random_state=random_state, early_stopping=True, validation_fraction=0.3)
+    clf.summary((8, 8, 3), 3)
+    clf.fit(images, labels)
+    clf.partial_fit(images, labels)
+    clf.set_params(warm_start=True).fit(images, labels)
+    clf.predict(images)
+    clf.predict_proba(images)
+    clf.transform(images)
+    clf.summary()
+
+
+@pytest.mark.usefixtures("global_states")
+def test_the_global_random_states_are_left_alone_by_failures(images, labels):
+    with pytest.raises(ValueError, match="epoch"):
+        classifier(lr=1e30, max_epochs=5, random_state=0).fit(images, labels)
+
+
+def test_the_global_random_states_decide_nothing(images, labels):
+    def fitted(seed):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return weights(classifier(random_state=0).fit(images, labels))
+
+    assert torch.equal(fitted(1), fitted(2))
+
+
+def test_without_a_seed_each_fit_is_another(images, labels):
+    state = np.random.get_state()
+    first = classifier().fit(images, labels)
+    np.random.set_state(state)
+    again = classifier().fit(images, labels)
+    assert not torch.equal(weights(first), weights(again))
+
+
+def test_the_same_seed_gives_the_same_network_bit_for_bit(images, labels):
+    def fitted(random_state):
+        return weights(classifier(random_state=random_state).fit(images, labels))
+
+    assert torch.equal(fitted(7), fitted(7))
+    assert torch.equal(fitted(7), fitted(np.random.RandomState(7)))
+    assert not torch.equal(fitted(7), fitted(8))
+
+
+@pytest.mark.parametrize("part", ["weights", "order", "augment", "dropout", "split"])
+def test_the_seed_decides_every_part(part, images, labels):
+    options = {
+        # An unaltered network, all images in a single step, nothing else drawn.
+        "weights": {"lr": 1e-30, "augment": None, "dropout": 0.0},
+        "order": {"augment": None, "dropout": 0.0},
+        "augment": {"augment": "flip", "dropout": 0.0},
+        "dropout": {"augment": None, "dropout": 0.5},
+        "split": {"early_stopping": True, "validation_fraction": 0.3},
+    }[part]
+    first, again, other = (
+        weights(classifier(random_state=seed, **options).fit(images, labels)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_random_state_of_ones_own_is_moved_on_as_scikit_learn_does(images, labels):
+    rng = np.random.RandomState(0)
+    first = weights(classifier(random_state=rng).fit(images, labels))
+    assert not torch.equal(weights(classifier(random_state=rng).fit(images, labels)), first)
+
+
+class Stop(Callback):
+    """Interrupts training in the middle of an epoch, as a user at the keyboard does."""
+
+    def __init__(self, epoch, batch=2):
+        self.epoch = epoch
+        self.batch = batch
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen = 0
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.seen = 0
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        self.seen += 1
+        if len(net.history) == self.epoch and self.seen == self.batch:
+            raise KeyboardInterrupt
+
+
+COLUMNS = ["train_loss", "valid_loss", "valid_accuracy", "lr", "seconds"]
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_interruption_warns_and_keeps_whole_epochs(epoch, images, labels):
+    clf = classifier(max_epochs=5, callbacks=[Stop(epoch)], random_state=0)
+    with pytest.warns(UserWarning, match=f"Training was interrupted in epoch {epoch}") as caught:
+        clf.fit(images, labels)
+    # It points here rather than into the package.
+    assert caught[0].filename == __file__
+    assert clf.n_iter_ == len(clf.history_) == len(clf.loss_curve_) == epoch - 1
+    assert clf.history_.index.tolist() == list(range(1, epoch))
+    assert list(clf.history_) == COLUMNS
+    assert np.isfinite(clf.history_["train_loss"].to_numpy(float)).all()
+    assert clf.predict(images).shape == (60,)
+
+
+def test_an_interrupted_network_is_as_its_last_batch_left_it(images, labels):
+    short = classifier(max_epochs=3, callbacks=[Stop(2)], random_state=0)
+    with pytest.warns(UserWarning, match="interrupted"):
+        short.fit(images, labels)
+    whole = classifier(max_epochs=1, random_state=0).fit(images, labels)
+    longer = classifier(max_epochs=3, random_state=0).fit(images, labels)
+    assert not torch.equal(weights(short), weights(whole))
+    assert not torch.equal(weights(short), weights(longer))
+
+
+def test_a_call_that_goes_through_after_an_interruption_does_not_warn(images, labels):
+    clf = classifier(max_epochs=3, callbacks=[Stop(2)], random_state=0)
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(images, labels)
+    clf.set_params(callbacks=None)
+    clf.partial_fit(images, labels)
+    assert clf.n_iter_ == 2
+    clf.set_params(warm_start=True, max_epochs=2).fit(images, labels)
+    assert clf.n_iter_ == 4
+    assert clf.history_.index.is_unique
+
+
+def test_history_has_a_row_an_epoch(images, labels):
+    clf = classifier(max_epochs=3, random_state=0).fit(images, labels)
+    assert list(clf.history_) == COLUMNS
+    assert clf.history_.index.name == "epoch"
+    assert clf.history_.index.tolist() == [1, 2, 3]
+    assert clf.history_[["valid_loss", "valid_accuracy"]].isna().all(axis=None)
+    assert (clf.history_["seconds"] > 0).all()
+    assert clf.loss_curve_ == clf.history_["train_loss"].tolist()
+
+
+def test_figures_of_callbacks_follow_in_the_history(images, labels):
+    class Noting(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("answer", 42)
+
+    clf = classifier(callbacks=[Noting()]).fit(images, labels)
+    assert list(clf.history_) == [*COLUMNS, "answer"]
+    assert clf.history_["answer"].tolist() == [42, 42]
+
+
+def test_a_failed_fit_that_goes_on_leaves_the_network_usable(images, labels):
+    clf = classifier(random_state=0, warm_start=True).fit(images, labels)
+    before = clf.predict_proba(images)
+    clf.set_params(lr=1e30, max_epochs=5)
+    with pytest.raises(ValueError, match="loss became"):
+        clf.fit(images, labels)
+    assert np.isfinite(clf.predict_proba(images)).all()
+    np.testing.assert_array_equal(clf.predict_proba(images), before)
+
+
+def test_validation_images_are_not_kept(images, labels):
+    clf = classifier(random_state=0).fit(images, labels, X_val=images, y_val=labels)
+    assert clf.net_.train_split is None
+
+
+def test_the_network_is_ready_to_predict(images, labels):
+    clf = classifier(random_state=0).fit(images, labels)
+    assert not any(module.training for module in clf.module_.modules())
+    with torch.inference_mode():
+        logits = clf.module_(torch.tensor(images)).numpy()
+    np.testing.assert_allclose(clf.decision_function(images), logits, rtol=1e-4, atol=1e-5)
+
+
+def test_the_statistics_of_the_training_images_are_in_the_network(images, labels):
+    clf = classifier(random_state=0).fit(images, labels)
+    np.testing.assert_allclose(clf.module_.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(clf.module_.scale, images.std(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_images_held_out_do_not_enter_the_statistics(images, labels):
+    clf = classifier(random_state=0, early_stopping=True, validation_fraction=0.5)
+    clf.fit(images, labels)
+    assert not np.allclose(clf.module_.mean, images.mean(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_fitting_leaves_the_parameters_as_they_are(images, labels):
+    clf = classifier(filters=np.array([4, 5]), random_state=0)
+    before = copy.deepcopy(clf.get_params())
+    clf.fit(images, labels)
+    assert repr(clf.get_params()) == repr(before)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (
+            lambda image_shape: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5)),
+            r"outputs of shape \('n', 5\), expected .* 3 classes",
+        ),
+        (lambda n_channels: torch.nn.Conv2d(n_channels, 3, 1), r"shape \('n', 3, 8, 8\)"),
+    ],
+    ids=["features", "maps"],
+)
+def test_a_module_whose_outputs_are_no_logits_is_refused(module, message, images, labels):
+    with pytest.raises(ValueError, match=message):
+        classifier(module=module).fit(images, labels)
+
+
+def test_a_module_may_leave_its_sizes_open(images, labels):
+    def module(n_classes):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(n_classes))
+
+    clf = classifier(module=module, random_state=0).fit(images, labels)
+    assert clf.predict(images).shape == (60,)
+
+
+# ---------------------------------------------------------------- beside other workers
+
+
+@pytest.fixture
+def claims(monkeypatch):
+    """What a worker on a GPU would claim, while it computes on the CPU."""
+    claims = []
+
+    @contextmanager
+    def shared(device, needed, *, alone=False):
+        claims.append((needed, alone))
+        yield
+
+    monkeypatch.setattr(_fitting, "is_device_shared", lambda device: True)
+    for module in (_base, _fitting):
+        monkeypatch.setattr(module, "reserve_device_memory", shared)
+    return claims
+
+
+class ShortOnce(Callback):
+    """Runs out of memory in the second epoch, the first time that there is one."""
+
+    n_left = 1
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2 and ShortOnce.n_left:
+            ShortOnce.n_left -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "warm start"])
+def test_a_worker_short_of_memory_trains_once_more_alone(
+    again, claims, images, labels, monkeypatch
+):
+    def fit(**options):
+        clf = classifier(random_state=0, warm_start=again, **options).fit(images, labels)
+        return clf.fit(images, labels) if again else clf
+
+    expected = fit()
+    claims.clear()
+    monkeypatch.setattr(ShortOnce, "n_left", 1)
+    found = fit(callbacks=[ShortOnce()])
+    assert ShortOnce.n_left == 0
+    assert [alone for _, alone in claims][:2] == [False, True]
+    assert torch.equal(weights(found), weights(expected))
+    assert found.history_["train_loss"].tolist() == expected.history_["train_loss"].tolist()
+
+
+def test_whoever_is_short_of_memory_when_alone_gets_the_error(claims, images, labels, monkeypatch):
+    monkeypatch.setattr(ShortOnce, "n_left", 2)
+    with pytest.raises(MemoryError, match=r"too little memory.*batch_size=16"):
+        classifier(callbacks=[ShortOnce()]).fit(images, labels)
+    assert [alone for _, alone in claims] == [False, True]
+
+
+def test_without_other_workers_a_shortage_is_final(images, labels, monkeypatch):
+    monkeypatch.setattr(ShortOnce, "n_left", 1)
+    with pytest.raises(MemoryError, match="too little memory"):
+        classifier(callbacks=[ShortOnce()]).fit(images, labels)
+
+
+def test_larger_work_claims_more(claims, images, labels):
+    classifier().fit(images, labels).predict(images)
+    classifier(filters=(8,), batch_size=32).fit(images, labels)
+    (training, _), (predicting, _), (larger, _) = claims
+    assert predicting > 0
+    # The images themselves, and at least the values of a batch.
+    assert images.nbytes + 4 * 16 * 8 * 8 * 4 < training
+    assert 3 * (training - images.nbytes) < larger - images.nbytes
+
+
+def test_each_size_of_images_that_is_recorded_claims_its_memory(claims, images, labels):
+    small = {"filters": (8,), "head": "average", "batch_size": 64}
+    for scales in (None, (1.0,), (0.5, 1.0), (0.5, 0.5, 1.0)):
+        classifier(**small, progressive_resizing=scales).fit(images, labels)
+    whole, once, twice, repeated = (needed for needed, _ in claims)
+    assert whole == once
+    # A quarter of the values of whole images, which are most of what there is.
+    assert 1.15 < twice / whole < 1.25
+    assert repeated == twice
