@@ -2,13 +2,14 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
 
 from skcnn.networks._conv_blocks import build_network
-from skcnn.networks._layers import ImageNetwork
+from skcnn.networks._layers import ImageNetwork, Residual
 from skcnn.networks._summary import summarize
 
 
@@ -41,7 +42,7 @@ def test_the_table_names_each_layer():
         "activation1  ReLU         7                      0",
         "output       Linear       5                     40",
         "--------------------------------------------------",
-        "683 parameters, 0.0 million multiply-adds an image",
+        "683 parameters, 0.0 million multiply-adds (MACs) per image",
     ]
 
 
@@ -105,10 +106,106 @@ def test_the_output_shape_is_that_of_whatever_comes_out():
     assert summarize(of_module(nn.Conv2d(3, 2, 1), (4, 5, 3)), (4, 5, 3)).output_shape == (2, 4, 5)
 
 
-def test_it_is_a_string_that_shows_itself():
+def test_summary_shows_itself_as_text_and_as_a_table():
     summary = summarize(network(), (8, 6, 3))
     assert repr(summary) == str(summary)
-    assert summary.count("\n") == len(summary.splitlines()) - 1
+    html = summary._repr_html_()
+    assert html.count("<tr>") == 2 + len(summary.layers)
+    for text in (*summary.layers[0][:2], "8 x 6 x 4", f"{summary.n_parameters:,} parameters"):
+        assert text in html
+
+
+def test_summary_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        summarize(network(), (8, 6, 3)).n_parameters = 0
+
+
+def roles(summary):
+    return {layer.name: layer.role for layer in summary.layers}
+
+
+def test_roles_are_those_of_the_modules():
+    options = {"dense_units": 7, "dropout": 0.5, "symmetry": "mirror"}
+    assert roles(summarize(network(**options), (8, 6, 3))) == {
+        "block1.0": "convolution",
+        "block1.1": "normalization",
+        "block1.2": "pooling",
+        "block1.3": "activation",
+        "block2.0": "convolution",
+        "block2.1": "normalization",
+        "block2.2": "pooling",
+        "block2.3": "activation",
+        "mirror_mean": "",
+        "flatten": "",
+        "dropout": "",
+        "dense1": "dense",
+        "activation1": "activation",
+        "output": "output",
+    }
+
+
+def test_roles_and_blocks_of_residual_blocks():
+    convs = {"convs_per_block": 2, "residual": True}
+    layers = summarize(network(**convs), (8, 6, 3)).layers
+    shortcuts = {layer.name for layer in layers if layer.role == "shortcut"}
+    assert shortcuts == {f"block{b}.0.shortcut.{n}" for b in (1, 2) for n in (0, 1)}
+    inside = {layer.name for layer in layers if layer.block == "block2.0"}
+    assert inside == {f"block2.0.convolutions.{n}" for n in range(6)}
+    assert {layer.block for layer in layers} == {"", "block1.0", "block2.0"}
+
+
+def test_roles_in_blocks_within_blocks():
+    inner = Residual(nn.Sequential(nn.Conv2d(2, 2, 1)), nn.Conv2d(2, 2, 1))
+    aside = Residual(nn.Conv2d(2, 2, 1), nn.Identity())
+    module = nn.Sequential(Residual(nn.Sequential(inner, nn.ReLU()), aside))
+    layers = summarize(of_module(module, (4, 4, 2)), (4, 4, 2)).layers
+    assert [(layer.name, layer.role, layer.block) for layer in layers] == [
+        ("0.convolutions.0.convolutions.0", "convolution", "0.convolutions.0"),
+        ("0.convolutions.0.shortcut", "shortcut", ""),
+        ("0.convolutions.1", "activation", "0"),
+        ("0.shortcut.convolutions", "shortcut", ""),
+    ]
+
+
+class Attentive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(2, 1, batch_first=True)
+
+    def forward(self, images):
+        tokens = images.flatten(2).transpose(1, 2)
+        return self.attention(tokens, tokens, tokens)[0].mean(1)
+
+
+def test_attention_is_one_layer():
+    summary = summarize(of_module(Attentive(), (4, 4, 2)), (4, 4, 2))
+    assert roles(summary) == {"attention": "attention"}
+    assert summary.layers[0].n_parameters == summary.n_parameters
+
+
+@pytest.mark.parametrize("place", ["layers", "body"])
+def test_names_leave_out_the_part_that_holds_all_layers(place):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            setattr(self, place, nn.Sequential(nn.Flatten(), nn.Linear(48, 5)))
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, images):
+            return self.head(getattr(self, place)(images))
+
+    assert roles(summarize(Network(), (4, 4, 3))) == {"0": "", "1": "dense", "head": "output"}
+
+
+def test_other_threads_may_run_the_network():
+    net = network().eval()
+    expected = summarize(net, (8, 6, 3))
+    images = torch.zeros(2, 8, 6, 3)
+    with ThreadPoolExecutor(8) as pool:
+        others = [pool.submit(net, images) for _ in range(100)]
+        found = [pool.submit(summarize, net, (8, 6, 3)) for _ in range(100)]
+        assert all(future.result() == expected for future in found)
+        assert all(future.result().shape == (2, 5) for future in others)
 
 
 @pytest.mark.parametrize(
