@@ -1,4 +1,4 @@
-"""Looking into training and networks: functions for the figures, displays that draw them."""
+"""Inspection of training and networks: functions that return arrays, displays that draw them."""
 
 from skcnn.inspection._architecture import ArchitectureDisplay
 from skcnn.inspection._confusion import ConfusionDisplay

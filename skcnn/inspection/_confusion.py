@@ -1,47 +1,55 @@
-"""Which categories a network takes for each other."""
+"""Confusion matrix in clustered order."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from sklearn.utils.validation import check_consistent_length
 
-# Up to so many classes, the cells have room for their values.
-_WITH_VALUES = 12
-# Inches: a row of the matrix, one with values in it, the least height of all rows, and what names
-# and scale take beside them.
-_ROW, _ROW_WITH_VALUES, _LEAST, _BESIDE = 0.155, 0.42, 3.0, 2.2
+from skcnn.inspection._display import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# With more classes, the cells are too small for their values.
+_MAX_CLASSES_WITH_VALUES = 12
+# Sizes in inches.
+_ROW_HEIGHT = 0.155
+_ROW_HEIGHT_WITH_VALUES = 0.42
+_MIN_MATRIX_HEIGHT = 3.0
+_LABELS_AND_COLORBAR_WIDTH = 2.4
 
 
-class ConfusionDisplay:
-    """A confusion matrix whose classes stand beside those that they are taken for.
+class ConfusionDisplay(Display):
+    """Confusion matrix in which classes that are confused with each other are neighbors.
 
-    Each row shows which shares of the images of a class were given which label. Classes are
-    ordered by hierarchical clustering (average linkage, with neighbours as alike as they can be),
-    so that groups of classes that are hard to tell apart become blocks.
+    Each row shows, for the images of one class, the share of each predicted label. Classes are
+    ordered by hierarchical clustering (average linkage with optimal leaf ordering), so that
+    groups of classes that are hard to tell apart become blocks.
 
     Make one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     confusion_matrix : ndarray of shape (n_classes, n_classes)
-        Numbers of images, the actual class in rows, the predicted one in columns.
+        Numbers of images, with actual classes as rows and predicted classes as columns.
     display_labels : array-like of shape (n_classes,)
         The classes.
 
     Attributes
     ----------
     pairs : pandas.DataFrame
-        One row for each kind of mistake, the most frequent first: the `actual` class, the
-        `predicted` one, the `count` of images and their `share` of the actual class.
+        One row per pair of confused classes, the most frequent first: the `actual` class, the
+        `predicted` class, the `count` of images and their `share` of the actual class.
     order : ndarray of shape (n_classes,)
-        The classes by their numbers, as they are drawn.
+        Indices of the classes in the order in which they are drawn.
     display_ : sklearn.metrics.ConfusionMatrixDisplay
-        What it is drawn with.
+        Display of scikit-learn that draws the matrix.
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
 
@@ -60,7 +68,7 @@ class ConfusionDisplay:
     1    dog       cat      1    0.5
     """
 
-    def __init__(self, *, confusion_matrix: npt.NDArray[Any], display_labels: Any) -> None:
+    def __init__(self, *, confusion_matrix: npt.ArrayLike, display_labels: npt.ArrayLike) -> None:
         self.confusion_matrix = np.asarray(confusion_matrix)
         self.display_labels = np.asarray(display_labels)
         check_consistent_length(self.confusion_matrix, self.display_labels)
@@ -71,18 +79,21 @@ class ConfusionDisplay:
         self.pairs = self._find_pairs()
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> Self:
-        """Predict images and draw which classes are taken for each other.
+    def from_estimator(
+        cls, estimator: ClassifierMixin, X: Any, y: npt.ArrayLike, *, ax: "Axes | None" = None
+    ) -> Self:
+        """Predict images and draw the confusion matrix.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier or any other fitted classifier
+        estimator : classifier
+            A fitted one: a ConvNetClassifier, a Pipeline, a search, or any other classifier.
         X : array-like
-            Images, in any form that its `predict` takes.
+            Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,)
             Actual labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+        ax
+            As in `plot`.
 
         Returns
         -------
@@ -91,15 +102,17 @@ class ConfusionDisplay:
         return cls.from_predictions(y, estimator.predict(X), ax=ax)
 
     @classmethod
-    def from_predictions(cls, y_true: Any, y_pred: Any, *, ax: Any = None) -> Self:
-        """Draw which classes were taken for each other.
+    def from_predictions(
+        cls, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, ax: "Axes | None" = None
+    ) -> Self:
+        """Draw the confusion matrix of given predictions.
 
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n,)
             Actual and predicted labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+        ax
+            As in `plot`.
 
         Returns
         -------
@@ -108,31 +121,22 @@ class ConfusionDisplay:
         Raises
         ------
         ValueError
-            Where the lengths differ.
+            If the lengths differ.
         """
         labels = np.union1d(y_true, y_pred)
         matrix = confusion_matrix(y_true, y_pred, labels=labels)
-        return cls(confusion_matrix=matrix, display_labels=labels).plot(ax=ax)
+        return cls(confusion_matrix=matrix, display_labels=labels).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the matrix.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : ConfusionDisplay
-        """
+    def _draw(self, ax: "Axes | None") -> "Axes":
         import matplotlib.pyplot as plt
 
         n_classes = len(self.order)
-        few = n_classes <= _WITH_VALUES
+        few = n_classes <= _MAX_CLASSES_WITH_VALUES
         if ax is None:
-            side = max(_LEAST, n_classes * (_ROW_WITH_VALUES if few else _ROW))
-            _, ax = plt.subplots(figsize=(side + _BESIDE, side + 1), layout="constrained")
+            row_height = _ROW_HEIGHT_WITH_VALUES if few else _ROW_HEIGHT
+            side = max(_MIN_MATRIX_HEIGHT, n_classes * row_height)
+            size = (side + _LABELS_AND_COLORBAR_WIDTH, side + 1)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]
         self.display_ = ConfusionMatrixDisplay(shares, display_labels=labels)
@@ -146,20 +150,20 @@ class ConfusionDisplay:
             text_kw={"fontsize": 8},
         )
         if few:
-            # The display tells light from dark by the largest share, not by the scale.
+            # Scikit-learn chooses the color by the largest share instead of the color scale.
             for text, share in zip(self.display_.text_.flat, shares.flat):
                 text.set_color("white" if share > 0.5 else "black")
         ax.tick_params(labelsize=9 if few else 7)
         ax.set(xlabel="predicted", ylabel="actual")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        self.display_.im_.colorbar.set_label("share of the actual class")
+        return ax
 
     def _find_pairs(self) -> pd.DataFrame:
         mistakes = self.confusion_matrix.copy()
         np.fill_diagonal(mistakes, 0)
         rows, columns = np.nonzero(mistakes)
         counts, shares = mistakes[rows, columns], self._shares[rows, columns]
-        # By their numbers and then by their share, which is the larger the rarer the class.
+        # Of equal counts, the one of the rarer class comes first.
         order = np.lexsort((-shares, -counts))
         return pd.DataFrame(
             {
@@ -172,7 +176,7 @@ class ConfusionDisplay:
 
 
 def _clustered(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """Order classes so that those that are taken for each other are neighbours."""
+    """Order classes so that those that are confused with each other are neighbors."""
     if len(shares) < 3:
         return np.arange(len(shares))
     distance = 1 - (shares + shares.T) / 2

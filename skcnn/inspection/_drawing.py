@@ -1,96 +1,121 @@
-"""What the displays share: places for several pictures, and how a picture is shown."""
+"""Drawing tools that the displays share: grids of axes, images, titles and legends."""
 
 import math
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-# Inches that figures may become wide and high.
-_WIDEST, _HIGHEST = 12.0, 16.0
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
-# Told apart with any colour vision and, together with signs, in grey print too.
-RIGHT, WRONG = "#0072B2", "#D55E00"
+# Sizes in inches.
+_MAX_WIDTH = 12.0
+_MAX_HEIGHT = 16.0
+_MIN_WIDTH = 2.8
+_TITLE_CHARACTER_WIDTH = 0.08
+
+# Colors that people with any color vision tell apart. Signs and lines do so in gray print.
+CORRECT = "#0072B2"
+WRONG = "#D55E00"
 
 
 def make_axes(
-    ax: Any,
+    ax: "Axes | None",
     n_rows: int,
     n_cols: int,
     *,
     cell: tuple[float, float],
     height_ratios: Sequence[float] | None = None,
-) -> tuple[Any, Any]:
-    """Make a grid of axes: in a figure of its own, or in the place of `ax`.
+) -> npt.NDArray[Any]:
+    """Make a grid of axes: in a new figure, or in the place of `ax`.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes or None
     n_rows, n_cols : int
     cell : tuple of (width, height)
-        Inches of each in a figure of its own.
+        Size of each in inches, in a new figure.
     height_ratios : sequence of float, default=None
         Heights of the rows, relative to each other; None makes them the same.
 
     Returns
     -------
-    figure : matplotlib.figure.Figure
     axes : ndarray of shape (n_rows, n_cols)
     """
     import matplotlib.pyplot as plt
 
     if ax is None:
-        size = min(_WIDEST, n_cols * cell[0]), min(_HIGHEST, n_rows * cell[1])
+        width = max(_MIN_WIDTH, min(_MAX_WIDTH, n_cols * cell[0]))
         figure, axes = plt.subplots(
             n_rows,
             n_cols,
-            figsize=size,
+            figsize=(width, min(_MAX_HEIGHT, n_rows * cell[1])),
             squeeze=False,
             layout="constrained",
             height_ratios=height_ratios,
         )
-        # So that what is written below a picture is not taken for that of the next one.
+        # Text below a picture must be nearer to it than to the next one.
         engine: Any = figure.get_layout_engine()
         engine.set(h_pad=0.08)
-        return figure, axes
+        return axes
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            "ax has no place in a grid that could be divided. Make it with plt.subplots or "
-            "figure.add_subplot, or pass ax=None for a figure of its own."
+            "ax is not part of a grid of subplots, so that its place cannot be divided. Make it "
+            "with plt.subplots or figure.add_subplot, or pass ax=None for a new figure."
         )
     ax.set_axis_off()
-    inner = place.subgridspec(n_rows, n_cols, height_ratios=height_ratios)
-    return ax.figure, inner.subplots(squeeze=False)
+    inner: npt.NDArray[Any] = place.subgridspec(
+        n_rows, n_cols, height_ratios=height_ratios
+    ).subplots(squeeze=False)
+    return inner
 
 
 def make_grid(
-    ax: Any, n_pictures: int, n_columns: int, *, cell: tuple[float, float]
-) -> tuple[Any, Any]:
+    ax: "Axes | None", n_pictures: int, n_columns: int, *, cell: tuple[float, float]
+) -> npt.NDArray[Any]:
     """Make axes for some pictures, row by row, as `make_axes` does; those left over are hidden."""
     n_cols = max(1, min(n_pictures, n_columns))
-    figure, axes = make_axes(ax, math.ceil(n_pictures / n_cols), n_cols, cell=cell)
+    axes = make_axes(ax, math.ceil(n_pictures / n_cols), n_cols, cell=cell)
     hide_rest(axes, n_pictures)
-    return figure, axes
+    return axes
 
 
-def show_image(ax: Any, image: npt.NDArray[Any], limits: tuple[float, float]) -> Any:
-    """Show an image (height, width, channels) of which nothing is smoothed over.
+def set_title(axes: npt.NDArray[Any], title: str) -> None:
+    """Write a title above all axes of a new figure, in lines as wide as the figure."""
+    figure = axes.flat[0].figure
+    width = int(figure.get_size_inches()[0] / _TITLE_CHARACTER_WIDTH)
+    lines = [textwrap.fill(line, width) for line in title.split("\n")]
+    figure.suptitle("\n".join(lines), fontsize=9)
 
-    `as_shown` says what of it.
-    """
+
+def set_legend(axes: npt.NDArray[Any], handles: Iterable["Artist"]) -> None:
+    """Put a legend above all axes of a new figure, side by side where there is room."""
+    handles = list(handles)
+    figure = axes.flat[0].figure
+    n_cols = len(handles) if figure.get_size_inches()[0] > 5 else 1
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=n_cols, frameon=False, fontsize=8
+    )
+
+
+def show_image(ax: "Axes", image: npt.NDArray[Any], limits: tuple[float, float]) -> "AxesImage":
+    """Show an image (height, width, channels) as `as_shown` scales it, without smoothing."""
     shown = as_shown(image, limits)
     picture = ax.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    clear(ax)
+    remove_ticks(ax)
     return picture
 
 
 def as_shown(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Scale an image (height, width, channels) to 0 to 1, between what is black and white.
+    """Scale an image (height, width, channels) from the limits to 0 (black) and 1 (white).
 
-    Three channels are shown in colour; of other numbers of channels their mean, (height, width).
+    Three channels are shown in color; of other numbers of channels their mean, (height, width).
     """
     low, high = limits
     shown = np.clip((image.astype(np.float64) - low) / max(high - low, 1e-12), 0, 1)
@@ -98,7 +123,7 @@ def as_shown(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArra
 
 
 def limits_of(images: npt.NDArray[Any]) -> tuple[float, float]:
-    """What is shown as black and as white.
+    """Pixel values that are shown as black and as white.
 
     Examples
     --------
@@ -111,32 +136,32 @@ def limits_of(images: npt.NDArray[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
-def clear(ax: Any) -> None:
-    """Take away the ticks, which mean nothing in a picture."""
+def remove_ticks(ax: "Axes") -> None:
+    """Remove the ticks, which mean nothing in a picture."""
     ax.set(xticks=[], yticks=[])
 
 
-def hide_rest(axes: Any, n_used: int) -> None:
-    """Hide those of a grid's axes that nothing is drawn in."""
+def hide_rest(axes: npt.NDArray[Any], n_used: int) -> None:
+    """Hide the axes of a grid after those that are used."""
     for ax in axes.flat[n_used:]:
         ax.set_axis_off()
 
 
-def framed(ax: Any, colour: str, style: str = "-") -> None:
+def set_frame(ax: "Axes", color: str, line: str) -> None:
     """Give a picture a frame."""
     for spine in ax.spines.values():
-        spine.set(edgecolor=colour, linewidth=2.5, linestyle=style)
+        spine.set(edgecolor=color, linewidth=2.5, linestyle=line)
 
 
-def wrapped(label: Any, width: int = 18) -> str:
-    """A label in lines that are not too long for a picture's width.
+def wrap_label(label: Any, width: int = 18) -> str:
+    """Break a label into lines that fit the width of a picture.
 
     Examples
     --------
-    >>> print(wrapped("Ursus_arctos_horribilis", 14))
+    >>> print(wrap_label("Ursus_arctos_horribilis", 14))
     Ursus_arctos_
     horribilis
     """
-    # Names of species come with underscores, and may break behind them, too.
+    # Names of species often have underscores. Lines may break after those too.
     lines = textwrap.wrap(str(label).replace("_", "_ "), width) or [""]
     return "\n".join(line.replace("_ ", "_") for line in lines)

@@ -1,48 +1,56 @@
-"""Images laid out by their features."""
+"""Map of images by their features."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._arrays import Images
 from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
 from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
+from skcnn.inspection._unwrap import unwrap
 
-# Okabe and Ito's colours and two more; the markers tell classes apart without them.
-_COLOURS = (
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Colors of Okabe and Ito, and two more. The markers tell classes apart in gray print.
+_COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#000000", "#B8A600", "#7F3C8D", "#8C8C8C"),
 )
 _MARKERS = "osD^vP*X<>"
-# Up to so many classes, a legend names them; of more, each name is written where the class lies.
-_IN_LEGEND = len(_COLOURS)
-# Inches.
-_SIZE, _THUMBNAIL = (8.0, 6.5), 0.42
+# The names of more classes are written at the middles of their points.
+_MAX_CLASSES_IN_LEGEND = len(_COLORS)
+_DEFAULT_MAX_IMAGES = 80
+# Sizes in inches.
+_FIGURE_SIZE = (8.0, 6.5)
+_THUMBNAIL_SIZE = 0.42
 
 
-class EmbeddingDisplay:
-    """Images laid out by their features: those that the network finds alike lie close together.
+class EmbeddingDisplay(Display):
+    """Map of images by their features: images that are similar for the network are neighbors.
 
-    The features in front of the last layer are brought down to two numbers an image, by principal
-    component analysis or any other transformer of scikit-learn, such as `TSNE`. Each image is a
-    point, and some are shown themselves, where there is room.
+    The features of the network are reduced to two numbers per image, by principal component
+    analysis or any other transformer of scikit-learn, such as `TSNE`. Each image is a point. Some
+    images are also shown as thumbnails, where they do not overlap.
 
     Make one with `from_estimator`.
 
     Parameters
     ----------
     embedding : ndarray of shape (n, 2)
-        The place of each image.
+        Coordinates of each image.
     labels : array-like of shape (n,), default=None
-        Of the images, which give points colours, markers and names.
+        Labels of the images, which choose colors, markers and names of the points.
     images : ndarray of shape (n, height, width, n_channels), default=None
-        None draws points alone.
+        Images for the thumbnails. None draws only points.
     axis_names : tuple of (str, str), default=("", "")
-        What the two numbers are.
+        Names of the two coordinates.
 
     Attributes
     ----------
@@ -52,7 +60,7 @@ class EmbeddingDisplay:
     Raises
     ------
     ValueError
-        Where the embedding has another shape, or there is another number of labels or images.
+        If the embedding has another shape, or the number of labels or images differs.
 
     Examples
     --------
@@ -68,18 +76,20 @@ class EmbeddingDisplay:
     def __init__(
         self,
         *,
-        embedding: npt.NDArray[Any],
-        labels: Any = None,
-        images: npt.NDArray[Any] | None = None,
+        embedding: npt.ArrayLike,
+        labels: npt.ArrayLike | None = None,
+        images: npt.NDArray[Any] | Images | None = None,
         axis_names: tuple[str, str] = ("", ""),
     ) -> None:
         self.embedding = np.asarray(embedding)
         if self.embedding.ndim != 2 or self.embedding.shape[1] != 2:
             raise ValueError(
-                f"embedding has the shape {self.embedding.shape}, expected (n, 2). A transformer "
-                "makes it with n_components=2."
+                f"embedding has the shape {self.embedding.shape}, expected (n, 2). Use a "
+                "transformer with n_components=2."
             )
-        check_consistent_length(self.embedding, labels, images)
+        # The length of Images is not in their shape, which is that of one image.
+        n_images = None if images is None else range(len(images))
+        check_consistent_length(self.embedding, labels, n_images)
         self.labels = None if labels is None else np.asarray(labels)
         self.images = images
         self.axis_names = axis_names
@@ -87,31 +97,29 @@ class EmbeddingDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: BaseEstimator,
         X: Any,
-        y: Any = None,
+        y: npt.ArrayLike | None = None,
         *,
-        transformer: Any = None,
-        ax: Any = None,
+        transformer: TransformerMixin | None = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
-        """Compute the features of images and lay them out.
+        """Compute the features of images and draw the map.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
             Images.
         y : array-like of shape (n,), default=None
-            Their labels.
-        transformer : estimator, default=None
-            What brings the features down to two columns, with a method `fit_transform`; it is
-            cloned. None takes ``sklearn.decomposition.PCA(n_components=2)``.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-        **kwargs
-            Of `plot`.
+            Labels of the images.
+        transformer : transformer, default=None
+            Reduces the features to two columns with its method `fit_transform`. It is cloned
+            first. None takes ``sklearn.decomposition.PCA(n_components=2)``.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
@@ -120,8 +128,13 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            Where the transformer makes another number of columns than two.
+            If the transformer does not return two columns.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
         """
+        estimator, X = unwrap(estimator, X)
         features = estimator.transform(X)
         check_consistent_length(features, y)
         reducer = PCA(n_components=2) if transformer is None else clone(transformer)
@@ -129,7 +142,7 @@ class EmbeddingDisplay:
         embedding = np.asarray(reducer.fit_transform(features, y))
         if embedding.shape != (len(features), 2):
             raise ValueError(
-                f"transformer={reducer!r} made an array of shape {embedding.shape} of the "
+                f"transformer={reducer!r} returned an array of shape {embedding.shape} for the "
                 f"features of {len(features)} images, expected two columns. Try n_components=2."
             )
         shares = getattr(reducer, "explained_variance_ratio_", None)
@@ -142,18 +155,18 @@ class EmbeddingDisplay:
             images=read_images(estimator, X),
             axis_names=(names[0], names[1]),
         )
-        return display.plot(ax=ax, **kwargs)
+        return display.plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, max_images: int | None = None) -> Self:
-        """Draw the layout.
+    def plot(self, ax: "Axes | None" = None, *, max_images: int | None = None) -> Self:
+        """Draw the map.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to draw in. None makes a new figure.
         max_images : int, default=None
-            How many images to show at most. None shows 80, or none where more than ten classes are
-            named in the picture.
+            Maximum number of thumbnails. None means 80, or 0 for more than ten classes, whose
+            names are written in the map.
 
         Returns
         -------
@@ -162,47 +175,56 @@ class EmbeddingDisplay:
         import matplotlib.pyplot as plt
 
         if ax is None:
-            _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
-        # Images without labels are all of one class.
+            _, ax = plt.subplots(figsize=_FIGURE_SIZE, layout="constrained")
+        # Without labels, all images are drawn as one class.
         labels = np.zeros(len(self.embedding)) if self.labels is None else self.labels
         names, codes = np.unique(labels, return_inverse=True)
-        few = len(names) <= _IN_LEGEND
-        colours = np.array(_COLOURS)[codes % len(_COLOURS)]
+        few = len(names) <= _MAX_CLASSES_IN_LEGEND
+        colors = np.array(_COLORS)[codes % len(_COLORS)]
         if few:
             for code, name in enumerate(names):
                 x, y = self.embedding[codes == code].T
-                look = {"color": _COLOURS[code], "marker": _MARKERS[code], "label": name}
-                ax.scatter(x, y, s=20, linewidth=0, alpha=0.75, **look)
+                color, marker = _COLORS[code], _MARKERS[code]
+                ax.scatter(
+                    x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=name
+                )
         else:
-            ax.scatter(*self.embedding.T, s=7, color=colours, linewidth=0, alpha=0.5)
+            x, y = self.embedding.T
+            ax.scatter(x, y, s=7, color=colors, linewidth=0, alpha=0.5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], xticks=[], yticks=[])
         if self.labels is not None and few:
             ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.5)
-        # Places in the figure are known once it is laid out.
+        # Thumbnails and names are placed in pixels, which are known after the layout.
         ax.figure.canvas.draw()
         if max_images is None:
-            max_images = 80 if few else 0
+            max_images = _DEFAULT_MAX_IMAGES if few else 0
         if self.images is not None and max_images > 0:
-            self._show_images(ax, colours, max_images)
+            self._show_images(ax, self.images, colors, max_images)
         if not few:
             middles = [np.median(self.embedding[codes == c], axis=0) for c in range(len(names))]
             annotate_without_overlap(ax, names, np.array(middles))
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return self._set_axes(ax)
 
-    def _show_images(self, ax: Any, colours: npt.NDArray[np.str_], n: int) -> None:
-        assert self.images is not None
+    def _show_images(
+        self,
+        ax: "Axes",
+        images: npt.NDArray[Any] | Images,
+        colors: npt.NDArray[np.str_],
+        max_images: int,
+    ) -> None:
         from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-        side = _THUMBNAIL * ax.figure.dpi
+        side = _THUMBNAIL_SIZE * ax.figure.dpi
         places = ax.transData.transform(self.embedding)
-        limits = _drawing.limits_of(self.images)
-        for pick in select_non_overlapping(places, 1.25 * side)[:n]:
-            image = _drawing.as_shown(self.images[pick], limits)
+        picks = select_non_overlapping(places, 1.25 * side)[:max_images]
+        shown = images[np.array(picks)]
+        limits = _drawing.limits_of(shown)
+        for pick, pixels in zip(picks, shown):
+            image = _drawing.as_shown(pixels, limits)
             image = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
-            # In points, whatever the resolution of the figure.
-            zoom = 72 * _THUMBNAIL / max(image.shape[:2])
+            # The zoom is in points per pixel of the image.
+            zoom = 72 * _THUMBNAIL_SIZE / max(image.shape[:2])
             picture = OffsetImage(image, zoom=zoom, interpolation="nearest")
-            frame = {"edgecolor": str(colours[pick]), "linewidth": 1.5}
+            frame = {"edgecolor": str(colors[pick]), "linewidth": 1.5}
             box = AnnotationBbox(picture, self.embedding[pick], pad=0.05, bboxprops=frame)
             ax.add_artist(box)

@@ -1,91 +1,74 @@
-"""What a fitted network has learnt and what it makes of images, as arrays."""
+"""Filters, feature maps and Grad-CAM maps of a fitted network, as arrays."""
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skcnn._data._arrays import Images, check_images
 from skcnn._targets._classes import encode
+from skcnn.inspection._unwrap import unwrap
+from skcnn.networks._copy import structural_copy
 from skcnn.networks._mirror import MirroredConv2d
+from skcnn.networks._summary import Part, named_parts
 
-# By the names of their classes, as summaries have them.
-CONVOLUTIONS = ("Conv2d", "MirroredConv2d")
-_IMAGES_AT_ONCE = 64
+_BATCH_SIZE = 64
 
 
-def find_layer(estimator: Any, layer: str | int) -> tuple[str, nn.Module]:
-    """Find a layer of a fitted network by its name or, for convolutions, by its number.
+def find_layer(estimator: BaseEstimator, layer: str | int) -> tuple[str, Part]:
+    """Find a layer of a fitted network by its name, or a convolution by its number.
 
     Parameters
     ----------
     estimator : ConvNetClassifier
         A fitted one.
     layer : str or int
-        A name out of ``estimator.summary()``, or of a part that holds several layers, such as
-        "block2"; or the number of a convolution, counted from 0, or from -1 backwards, without
-        those of shortcuts.
+        Name of a layer in ``estimator.summary()``, or of a part that holds several layers, such
+        as "block2". Or the number of a convolution, counted from 0, or backwards from -1;
+        convolutions in shortcuts are not counted.
 
     Returns
     -------
     name : str
-    layer : torch.nn.Module
+    part : Part
+        The module, with its role.
 
     Raises
     ------
     ValueError
-        Where the network has no such layer.
+        If the network has no such layer.
     """
-    check_is_fitted(estimator, "net_")
-    parts = dict(estimator.module_.layers.named_modules())
-    del parts[""]
+    parts = named_parts(estimator.module_)
     if isinstance(layer, str):
         if layer in parts:
             return layer, parts[layer]
         raise ValueError(
-            f"layer={layer!r} is no layer of the network, expected one of {', '.join(parts)}, or "
-            "the number of a convolution."
+            f"layer={layer!r} is not a layer of the network. Expected one of {', '.join(parts)}, "
+            "or the number of a convolution."
         )
-    # Shortcuts lie beside the convolutions that are counted.
-    names = [
-        name
-        for name, part in parts.items()
-        if isinstance(part, nn.Conv2d) and not in_shortcut(name)
-    ]
+    names = [name for name, part in parts.items() if part.role == "convolution"]
     if not -len(names) <= layer < len(names):
         raise ValueError(
-            f"layer={layer} is no convolution of the network, which has {len(names)}: expected a "
-            f"number from {-len(names)} to {len(names) - 1}, or the name of a layer."
+            f"layer={layer} is not a convolution of the network, which has {len(names)}. Expected "
+            f"a number from {-len(names)} to {len(names) - 1}, or the name of a layer."
         )
     return names[layer], parts[names[layer]]
 
 
-def in_shortcut(name: str) -> bool:
-    """Whether a layer lies beside the convolutions of a block.
-
-    Examples
-    --------
-    >>> in_shortcut("block1.0.shortcut.1"), in_shortcut("block1.0.convolutions.0")
-    (True, False)
-    """
-    return "shortcut" in name.split(".")
-
-
-def filters(estimator: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
+def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.float32]:
     """Return the filters of a convolution.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
-        A fitted one.
+    estimator : ConvNetClassifier, Pipeline or search
+        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
     layer : str or int, default=0
-        The name of a convolution in ``estimator.summary()``, or its number, counted from 0, or
-        from -1 backwards.
+        Name of a convolution in ``estimator.summary()``, or its number, counted from 0, or
+        backwards from -1; convolutions in shortcuts are not counted.
 
     Returns
     -------
@@ -95,7 +78,11 @@ def filters(estimator: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
     Raises
     ------
     ValueError
-        Where the network has no such layer, or it is no convolution of images.
+        If the network has no such layer, or the layer is not a 2-D convolution.
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If the estimator has no network.
 
     See Also
     --------
@@ -111,30 +98,36 @@ def filters(estimator: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
     >>> filters(clf).shape, filters(clf, -1).shape
     ((8, 3, 3, 3), (16, 3, 3, 8))
     """
-    name, found = find_layer(estimator, layer)
-    if not isinstance(found, nn.Conv2d):
+    estimator, _ = unwrap(estimator)
+    name, part = find_layer(estimator, layer)
+    conv = part.module
+    if not isinstance(conv, nn.Conv2d):
         raise ValueError(
-            f"layer={name!r} is a {type(found).__name__}, which has no filters. Expected a Conv2d."
+            f"layer={name!r} is a {type(conv).__name__}, which has no filters. Expected a Conv2d."
         )
-    weight = found.all_filters() if isinstance(found, MirroredConv2d) else found.weight
+    weight = conv.all_filters() if isinstance(conv, MirroredConv2d) else conv.weight
     weight = weight.detach().permute(0, 2, 3, 1)
     array: npt.NDArray[np.float32] = weight.float().cpu().contiguous().numpy()
     return array
 
 
-def feature_maps(estimator: Any, X: Any, layer: str | int = 0) -> npt.NDArray[np.float32]:
-    """Return what a layer makes of images.
+def feature_maps(
+    estimator: BaseEstimator, X: Any, layer: str | int = 0
+) -> npt.NDArray[np.float32]:
+    """Compute the outputs of a layer for images.
+
+    Several threads may call it with the same estimator.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    X : array-like
-        Images, in any form that its `predict` takes.
+    estimator : ConvNetClassifier, Pipeline or search
+        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
+        Images, in any form that ``estimator.predict`` takes.
     layer : str or int, default=0
-        A name out of ``estimator.summary()``, or of a part that holds several layers, such as
-        "block2"; or the number of a convolution, counted from 0, or from -1 backwards, without
-        those of shortcuts.
+        Name of a layer in ``estimator.summary()``, or of a part that holds several layers, such
+        as "block2". Or the number of a convolution, counted from 0, or backwards from -1;
+        convolutions in shortcuts are not counted.
 
     Returns
     -------
@@ -143,11 +136,15 @@ def feature_maps(estimator: Any, X: Any, layer: str | int = 0) -> npt.NDArray[np
     Raises
     ------
     ValueError
-        Where the network has no such layer, or X does not fit.
+        If the network has no such layer or does not use it, or X does not fit the network.
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If the estimator has no network.
 
     See Also
     --------
-    FeatureMapsDisplay : Draws those of one image, layer by layer.
+    FeatureMapsDisplay : Draws the maps of one image, layer by layer.
 
     Examples
     --------
@@ -159,57 +156,56 @@ def feature_maps(estimator: Any, X: Any, layer: str | int = 0) -> npt.NDArray[np
     >>> feature_maps(clf, X[:5]).shape, feature_maps(clf, X[:5], "block2").shape
     ((5, 16, 16, 8), (5, 4, 4, 16))
     """
-    _, found = find_layer(estimator, layer)
-    outputs: list[Tensor] = []
-
-    def keep(_: nn.Module, inputs: Any, output: Tensor) -> None:
-        # A layer that works in place changes what it was given.
-        outputs.append(output.detach().float().cpu().clone())
-
-    with _hook(found.register_forward_hook, keep):
-        n_images = _run(estimator, X)
-    maps = torch.cat(outputs)[:n_images]
-    if maps.ndim == 4:
-        maps = maps.permute(0, 2, 3, 1)
-    array: npt.NDArray[np.float32] = maps.contiguous().numpy()
-    return array
+    estimator, X = unwrap(estimator, X)
+    name, _ = find_layer(estimator, layer)
+    return compute_outputs(estimator, read_images(estimator, X), [name])[name]
 
 
 def grad_cam(
-    estimator: Any, X: Any, target: Any = None, *, layer: str | int | None = None
+    estimator: BaseEstimator,
+    X: Any,
+    target: npt.ArrayLike | None = None,
+    *,
+    layer: str | int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return where in images a network sees what speaks for a class.
+    """Compute Grad-CAM maps: which regions of an image support a class.
 
-    The feature maps of a layer are summed with the weights that the gradient of the class's logit
-    has for each of them, averaged over all places; what is left above zero speaks for the class.
+    A map is the sum of the feature maps of a layer. Their weights are the gradients of the logit
+    of the class with respect to each feature map, averaged over its pixels. Negative values are
+    set to zero. Several threads may call the function with the same estimator.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    X : array-like
-        Images, in any form that its `predict` takes.
-    target : label, array-like of shape (n,) or None, default=None
-        The class to look for, one for all images or one for each, out of
-        ``estimator.classes_``. None takes the class that is predicted.
-    layer : str, int or None, default=None
-        The layer whose feature maps are summed, as in `feature_maps`. None takes what becomes of
-        the last convolution before anything is pooled.
+    estimator : ConvNetClassifier, Pipeline or search
+        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
+        Images, in any form that ``estimator.predict`` takes.
+    target : label or array-like of shape (n,), default=None
+        Class to explain: one for all images, or one per image, out of ``estimator.classes_``.
+        None takes the predicted class of each image.
+    layer : str or int, default=None
+        Layer whose feature maps are summed, as in `feature_maps`. None takes the last layer
+        that is as large as the last convolution.
 
     Returns
     -------
     maps : ndarray of shape (n, height, width), float32
-        In the size of the images, scaled so that the highest value of each is 1; all zero where
-        nothing speaks for the class.
+        Maps of the size of the images, each scaled so that its maximum is 1. A map is all zero
+        if no region supports the class.
 
     Raises
     ------
     ValueError
-        Where the target is no class, or the layer has no feature maps or no say in the logits.
+        If the target is not a class, if the layer has no feature maps, or if no gradient reaches
+        it.
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If the estimator has no network.
 
     See Also
     --------
-    GradCAMDisplay : Draws them over the images.
+    GradCAMDisplay : Draws the maps over the images.
 
     References
     ----------
@@ -226,37 +222,56 @@ def grad_cam(
     >>> grad_cam(clf, X[:5]).shape
     (5, 16, 16)
     """
-    check_is_fitted(estimator, "net_")
-    name, found = find_layer(
-        estimator, _last_before_pooling(estimator) if layer is None else layer
-    )
-    network = estimator.module_
-    images = _images_on_device(estimator, X)
-    n_images = len(images)
-    codes = None if target is None else _codes(estimator, target, n_images)
+    estimator, X = unwrap(estimator, X)
+    name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
+    images = read_images(estimator, X)
+    codes = None if target is None else _class_codes(estimator, target, len(images))
 
-    outputs: list[Tensor] = []
-    with _hook(found.register_forward_hook, lambda *call: outputs.append(call[2])):
-        maps = []
-        for start in range(0, n_images, _IMAGES_AT_ONCE):
-            outputs.clear()
-            batch = images[start : start + _IMAGES_AT_ONCE]
-            with torch.enable_grad():
-                logits = network(batch)
-                chosen = (
-                    logits.argmax(1)
-                    if codes is None
-                    else codes[start : start + len(batch)].to(logits.device)
-                )
-                score = logits.gather(1, chosen[:, None]).sum()
-            (output,) = outputs
-            maps.append(_weighted_maps(score, output, name))
-    size = images.shape[1:3]
-    large = nn.functional.interpolate(torch.cat(maps)[:, None], size=size, mode="bilinear")[:, 0]
-    highest = large.amax((1, 2), keepdim=True)
-    scaled = large / torch.where(highest > 0, highest, torch.ones_like(highest))
-    array: npt.NDArray[np.float32] = scaled.cpu().numpy()
+    run = _LayerRecorder(estimator, [name])
+    maps = []
+    for rows, batch in _batches(images, estimator.device_):
+        with torch.enable_grad():
+            logits, outputs = run(batch)
+            chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
+            score = logits.gather(1, chosen[:, None]).sum()
+        weighted = _weighted_maps(score, outputs[name], name)
+        size = batch.shape[1:3]
+        large = nn.functional.interpolate(weighted[:, None], size=size, mode="bilinear")[:, 0]
+        highest = large.amax((1, 2), keepdim=True)
+        maps.append((large / torch.where(highest > 0, highest, 1)).cpu().numpy())
+    array: npt.NDArray[np.float32] = np.concatenate(maps)
     return array
+
+
+def compute_outputs(
+    estimator: BaseEstimator, images: Images, names: Sequence[str]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Run images through the network once, and return the outputs of some layers.
+
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+        A fitted one.
+    images : Images
+    names : sequence of str
+        Names of layers, as `find_layer` returns them.
+
+    Returns
+    -------
+    outputs : dict of str to ndarray of shape (n, height, width, n_channels) or (n, n_units)
+    """
+
+    def to_host(output: Tensor) -> Tensor:
+        # A copy in all cases: the next layer may work in place.
+        return output.to("cpu", torch.float32, copy=True)
+
+    run = _LayerRecorder(estimator, names, to_host)
+    batches: dict[str, list[Tensor]] = {name: [] for name in names}
+    with torch.inference_mode():
+        for _, batch in _batches(images, estimator.device_):
+            for name, output in run(batch)[1].items():
+                batches[name].append(output.movedim(1, -1) if output.ndim == 4 else output)
+    return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
 
 
 def class_indices(labels: Any, classes: Any, name: str) -> npt.NDArray[np.intp]:
@@ -267,8 +282,8 @@ def class_indices(labels: Any, classes: Any, name: str) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def read_images(estimator: Any, X: Any) -> npt.NDArray[Any]:
-    """Images as an estimator reads them, whatever form they come in.
+def read_images(estimator: BaseEstimator, X: Any) -> Images:
+    """Read images as a fitted estimator does, without gathering their pixels.
 
     Parameters
     ----------
@@ -279,85 +294,117 @@ def read_images(estimator: Any, X: Any) -> npt.NDArray[Any]:
 
     Returns
     -------
-    images : ndarray of shape (n, height, width, n_channels), uint8 or float32
+    images : Images
+        Slices and arrays of row numbers give uint8 or float32 arrays of shape (n, height, width,
+        n_channels).
     """
-    check_is_fitted(estimator, "net_")
-    pixels: npt.NDArray[Any] = _images_on_device(estimator, X).cpu().numpy()
-    return pixels
+    images, _ = check_images(estimator, X, reset=False, data_format=estimator.data_format)
+    return images
 
 
-def _images_on_device(estimator: Any, X: Any) -> Tensor:
-    batches: list[Tensor] = []
+class _LayerRecorder:
+    """Runs batches through a network, and returns the outputs of some of its layers.
 
-    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        batches.append(inputs[0])
+    The hooks are on a copy that shares the weights: on the network itself they would record what
+    other threads run through it.
 
-    with _hook(estimator.module_.register_forward_pre_hook, keep):
-        n_images = _run(estimator, X)
-    # Out of inference mode this is an ordinary tensor, through which gradients can be computed.
-    return torch.cat(batches)[:n_images]
+    Parameters
+    ----------
+    estimator : ConvNetClassifier
+        A fitted one.
+    names : sequence of str
+        Names of the layers.
+    keep : callable, default=None
+        Called with an output as soon as it is computed; its result is kept instead.
+    """
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        names: Sequence[str],
+        keep: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self._network = structural_copy(estimator.module_).eval()
+        self._names = names
+        self._keep = keep or (lambda output: output)
+        self._outputs: dict[str, Tensor] = {}
+        parts = named_parts(self._network)
+        for name in names:
+            parts[name].module.register_forward_hook(self._hook(name))
+
+    def __call__(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        self._outputs = {}
+        logits: Tensor = self._network(batch)
+        for name in self._names:
+            if name not in self._outputs:
+                raise ValueError(
+                    f"layer={name!r} is not used when the network runs, or does not return a "
+                    "tensor. Choose a layer out of estimator.summary()."
+                )
+        return logits, self._outputs
+
+    def _hook(self, name: str) -> Callable[..., None]:
+        def record(module: nn.Module, inputs: Any, output: Any) -> None:
+            # Attention returns its weights beside the output.
+            values = output[0] if isinstance(output, tuple) else output
+            if isinstance(values, Tensor):
+                self._outputs[name] = self._keep(values)
+
+        return record
+
+
+def _batches(images: Images, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Gather images batch by batch, and move each batch to the device."""
+    for start in range(0, len(images), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        # Torch warns of arrays that cannot be written to.
+        batch = np.require(images[rows], requirements=["C", "W"])
+        yield rows, torch.from_numpy(batch).to(device)
 
 
 def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
     if output.ndim != 4:
         raise ValueError(
-            f"layer={name!r} makes {tuple(output.shape[1:])} values of an image, and no feature "
-            "maps. Expected a layer in front of where images become features."
+            f"layer={name!r} has an output of shape {tuple(output.shape[1:])} per image, which is "
+            "not a set of feature maps. Choose a layer before the images become features."
         )
     gradient = None
     if output.requires_grad:
         (gradient,) = torch.autograd.grad(score, output, allow_unused=True)
     if gradient is None:
         raise ValueError(
-            f"layer={name!r} comes before everything that was trained or has no say in the "
-            "logits, so that no gradient reaches it. Choose a later layer."
+            f"layer={name!r} comes before all trained layers or does not affect the logits, so "
+            "that no gradient reaches it. Choose a later layer."
         )
     weights = gradient.mean((2, 3), keepdim=True)
     return (weights * output.detach()).sum(1).clamp_min(0).float()
 
 
-def _last_before_pooling(estimator: Any) -> str:
+def _last_before_pooling(estimator: BaseEstimator) -> str:
     """Name of the last layer whose maps are as large as those of the last convolution."""
     layers = estimator.summary().layers
-    # A shortcut may have fewer pixels than the convolutions that it leads past.
-    kinds = [layer.type in CONVOLUTIONS and not in_shortcut(layer.name) for layer in layers]
-    if not any(kinds):
+    # Convolutions in shortcuts may have fewer pixels than those beside them.
+    sizes = [layer.output_shape[:2] for layer in layers if layer.role == "convolution"]
+    if not sizes:
         raise ValueError(
-            "The network has no convolution, so that there is nothing to look through: Grad-CAM "
-            "needs feature maps."
+            "The network has no convolution, and Grad-CAM needs feature maps. Name a layer that "
+            "has some with layer=."
         )
-    last = len(kinds) - 1 - kinds[::-1].index(True)
-    size = layers[last].output_shape[:2]
     name: str = next(
         layer.name
         for layer in reversed(layers)
-        if len(layer.output_shape) == 3 and layer.output_shape[:2] == size
+        if len(layer.output_shape) == 3 and layer.output_shape[:2] == sizes[-1]
     )
     return name
 
 
-def _codes(estimator: Any, target: Any, n_images: int) -> Tensor:
-    """Numbers of classes, one for each image."""
+def _class_codes(estimator: BaseEstimator, target: npt.ArrayLike, n_images: int) -> Tensor:
+    """Class numbers, one per image."""
     labels = np.asarray(target)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_images):
         raise ValueError(
-            f"target has shape {labels.shape}, expected one label, or {n_images} of them, one for "
-            "each image."
+            f"target has shape {labels.shape}, expected one label for all images, or {n_images} "
+            "labels, one per image."
         )
     codes = class_indices(np.atleast_1d(labels), estimator.classes_, "target")
     return torch.from_numpy(np.broadcast_to(codes, n_images).copy())
-
-
-def _run(estimator: Any, X: Any) -> int:
-    """Run images through the network as a prediction does, once, and return their number."""
-    once = copy.copy(estimator).set_params(test_time_flip=False)
-    return len(once.decision_function(X))
-
-
-@contextmanager
-def _hook(register: Callable[[Any], Any], function: Callable[..., Any]) -> Iterator[None]:
-    handle = register(function)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -1,26 +1,34 @@
-"""The course of a training, drawn."""
+"""Learning curves of a training run."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 
+from skcnn.inspection._display import Display
 from skcnn.inspection._drawing import make_axes
+from skcnn.inspection._unwrap import unwrap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MAX_EPOCHS_WITH_MARKERS = 30
 
 
-class HistoryDisplay:
-    """Loss, validation accuracy and learning rate, epoch by epoch.
+class HistoryDisplay(Display):
+    """Loss, validation accuracy and learning rate per epoch.
 
-    Make one with `from_estimator`, or with the history of a training.
+    Make one with `from_estimator`, or from the history of a training run.
 
     Parameters
     ----------
     history : pandas.DataFrame
-        As `ConvNetClassifier.history_`, one row an epoch.
+        As `ConvNetClassifier.history_`, one row per epoch.
     best_epoch : int, default=None
-        The epoch to mark, counted from 1. None marks the one of the lowest validation loss, or
-        none without validation.
+        Epoch to mark, counted from 1. None marks the epoch of the lowest validation loss, or
+        none if there was no validation.
 
     Attributes
     ----------
@@ -45,36 +53,32 @@ class HistoryDisplay:
         self.best_epoch = best_epoch
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
+    def from_estimator(cls, estimator: BaseEstimator, *, ax: "Axes | None" = None) -> Self:
         """Draw the history of a fitted estimator.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the curves; None makes a figure.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        ax
+            As in `plot`.
 
         Returns
         -------
         display : HistoryDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
         """
-        check_is_fitted(estimator, "net_")
+        estimator, _ = unwrap(estimator)
         best = getattr(estimator, "best_epoch_", None)
-        return cls(history=estimator.history_, best_epoch=best).plot(ax=ax)
+        return cls(history=estimator.history_, best_epoch=best).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the curves; None makes a figure.
-
-        Returns
-        -------
-        display : HistoryDisplay
-        """
+    def _draw(self, ax: "Axes | None") -> npt.NDArray[Any]:
         from matplotlib.ticker import MaxNLocator
 
         history = self.history
@@ -88,8 +92,7 @@ class HistoryDisplay:
             for name, lines in panels
         ]
         panels = [(name, lines) for name, lines in panels if lines]
-        figure, grid = make_axes(ax, len(panels), 1, cell=(6.4, 1.9))
-        axes = grid[:, 0]
+        axes = make_axes(ax, len(panels), 1, cell=(6.4, 1.9))[:, 0]
         epochs = np.arange(1, len(history) + 1)
         best = self._marked_epoch()
         styles = {
@@ -99,30 +102,29 @@ class HistoryDisplay:
         }
         for panel, (name, lines) in zip(axes, panels):
             for column, label in lines:
-                colour, line, marker = styles[label]
-                # Markers where there are few epochs, one of which may be all there is.
+                color, line, marker = styles[label]
                 panel.plot(
                     epochs,
                     history[column],
-                    color=colour,
+                    color=color,
                     linestyle=line,
-                    marker=marker if len(epochs) <= 30 else "",
+                    # A line through a single epoch would be invisible.
+                    marker=marker if len(epochs) <= _MAX_EPOCHS_WITH_MARKERS else "",
                     markersize=4,
                     label=label or None,
                 )
             if best is not None:
-                panel.axvline(best, color="0.3", linestyle=":", label=f"best epoch, {best}")
+                panel.axvline(best, color="0.3", linestyle=":", label=f"best epoch: {best}")
             panel.set_ylabel(name)
             panel.margins(x=0.02)
             panel.spines[["top", "right"]].set_visible(False)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.tick_params(labelbottom=panel is axes[-1])
         axes[-1].set_xlabel("epoch")
-        # Above the curves: inside, any place is in the way of some.
+        # Above the panel: inside, it would cover some curve.
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
         axes[0].legend(frameon=False, ncols=3, **place)
-        self.axes_, self.figure_ = axes, figure
-        return self
+        return axes
 
     def _marked_epoch(self) -> int | None:
         if self.best_epoch is not None or not _is_known(self.history, "valid_loss"):

@@ -1,25 +1,29 @@
-"""Images as they are, before any network: in a grid, and channel by channel."""
+"""Displays of images without a network: a grid, and the channels of one image."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-class ImageGridDisplay:
-    """A grid of images with their labels.
+class ImageGridDisplay(Display):
+    """Grid of images with their labels.
 
     Parameters
     ----------
     images : array-like of shape (n, height, width, n_channels) or (n, height, width)
-        uint8 of 0 to 255, or other numbers: those from 0 to 1 are shown as they are, others from
-        the lowest to the highest.
+        uint8 from 0 to 255, or other numbers: those from 0 to 1 are shown as they are, others
+        are scaled from the lowest (black) to the highest (white).
     labels : array-like of shape (n,), default=None
-        Written above the images.
+        Titles of the images.
 
     Attributes
     ----------
@@ -29,7 +33,7 @@ class ImageGridDisplay:
     Raises
     ------
     ValueError
-        Where the images have another shape, or there is another number of labels.
+        If the images have another shape, or the number of labels differs from theirs.
 
     Examples
     --------
@@ -40,46 +44,46 @@ class ImageGridDisplay:
     (5, 5)
     """
 
-    def __init__(self, images: Any, labels: Any = None) -> None:
+    def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> None:
         self.images = _as_images(images)
         self.labels = labels
         check_consistent_length(self.images, labels)
 
-    def plot(self, ax: Any = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
+    def plot(self, ax: "Axes | None" = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
         """Draw the grid.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
+            Axes whose place is divided among the images. None makes a new figure.
         max_images : int, default=25
-            The first of them are drawn.
+            Number of images to draw, from the first.
         n_columns : int, default=5
+            Number of images per row.
 
         Returns
         -------
         display : ImageGridDisplay
         """
         shown = self.images[:max_images]
-        figure, axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
+        axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
         limits = _drawing.limits_of(self.images)
-        labels = [""] * len(shown) if self.labels is None else list(self.labels)
+        labels = [""] * len(shown) if self.labels is None else list(np.asarray(self.labels))
         for place, image, label in zip(axes.flat, shown, labels):
             _drawing.show_image(place, image, limits)
-            place.set_title(_drawing.wrapped(label), fontsize=8)
-        self.axes_, self.figure_ = axes, figure
-        return self
+            place.set_title(_drawing.wrap_label(label), fontsize=8)
+        return self._set_axes(axes)
 
 
-class ChannelsDisplay:
-    """One image, and each of its channels in grey.
+class ChannelsDisplay(Display):
+    """One image, and each of its channels in gray.
 
     Parameters
     ----------
     image : array-like of shape (height, width, n_channels)
-        As in `ImageGridDisplay`.
+        Pixel values as in `ImageGridDisplay`.
     names : sequence of str, default=None
-        Of the channels. None names three of them red, green and blue, and numbers others.
+        Names of the channels. None names three channels red, green and blue, and numbers others.
 
     Attributes
     ----------
@@ -89,7 +93,7 @@ class ChannelsDisplay:
     Raises
     ------
     ValueError
-        Where the image has another shape, or there is another number of names.
+        If the image has another shape, or the number of names differs from its channels.
 
     Examples
     --------
@@ -100,7 +104,7 @@ class ChannelsDisplay:
     ['image', 'red', 'green', 'blue']
     """
 
-    def __init__(self, image: Any, names: Sequence[str] | None = None) -> None:
+    def __init__(self, image: npt.ArrayLike, names: Sequence[str] | None = None) -> None:
         self.image = _as_images(np.asarray(image)[None])[0]
         n_channels = self.image.shape[2]
         if names is None:
@@ -109,40 +113,28 @@ class ChannelsDisplay:
         if len(names) != n_channels:
             raise ValueError(
                 f"names={list(names)!r} are {len(names)} names, but the image has {n_channels} "
-                "channels. Give one for each."
+                "channels. Give one name per channel."
             )
         self.names = list(names)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the image and its channels.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among them; None makes a figure.
-
-        Returns
-        -------
-        display : ChannelsDisplay
-        """
+    def _draw(self, ax: "Axes | None") -> npt.NDArray[Any]:
         channels = np.moveaxis(self.image, 2, 0)[..., None]
         pictures = [self.image, *channels]
-        figure, axes = _drawing.make_grid(ax, len(pictures), 5, cell=(2.0, 2.2))
+        axes = _drawing.make_grid(ax, len(pictures), 5, cell=(2.0, 2.2))
         limits = _drawing.limits_of(self.image)
         for place, picture, name in zip(axes.flat, pictures, ["image", *self.names]):
             _drawing.show_image(place, picture, limits)
             place.set_title(name, fontsize=9)
-        self.axes_, self.figure_ = axes, figure
-        return self
+        return axes
 
 
-def _as_images(images: Any) -> npt.NDArray[Any]:
+def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or 0 in array.shape:
         raise ValueError(
             f"images have the shape {np.shape(images)}, expected (n, height, width, n_channels) "
-            "or (n, height, width), and none of it empty."
+            "or (n, height, width), with at least one image and one pixel."
         )
     return array

@@ -1,72 +1,83 @@
-"""The learning-rate range test: at which rates a network learns, and where it no longer does."""
+"""Learning-rate range test."""
 
 import math
 import warnings
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Bunch
+from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import Tensor
 
-# How much of the smoothed loss is that of the steps before, and by how many times its lowest
-# value it may be exceeded before the sweep ends.
+from skcnn.inspection._display import Display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Weight of the earlier steps in the exponentially weighted mean of the loss.
 _SMOOTHING = 0.9
-_DIVERGED = 3.0
-# The best loss is found where steps are already as large as they may be.
-_MARGIN = 3.0
+# The test ends at a smoothed loss of this many times its minimum.
+_DIVERGENCE_FACTOR = 3.0
+# At the minimum of the loss, the learning rate is already close to the largest stable one.
+_SAFETY_FACTOR = 3.0
 
 
 def learning_rate_curve(
-    estimator: Any,
+    estimator: BaseEstimator,
     X: Any,
-    y: Any,
+    y: npt.ArrayLike,
     *,
     lr_min: float = 1e-4,
     lr_max: float = 10.0,
     n_steps: int = 100,
     **fit_params: Any,
 ) -> Bunch:
-    """Train with a learning rate that rises with each step, and note the loss at each.
+    """Train with a learning rate that rises from step to step, and record the loss.
 
-    A clone of the estimator is trained, with neither schedule nor callbacks; the estimator
-    stays as it is. The sweep ends before `lr_max` where the loss has become three times as high
-    as it was at its lowest.
+    The function trains a clone of the estimator, without learning-rate schedule and callbacks;
+    the estimator itself does not change. Training ends before `lr_max` if the smoothed loss
+    exceeds three times its minimum.
 
     Parameters
     ----------
     estimator : ConvNetClassifier
         Fitted or not.
     X : array-like
-        Images, in any form that its `fit` takes.
+        Images, in any form that ``estimator.fit`` takes.
     y : array-like of shape (n,)
         Labels.
     lr_min, lr_max : float, default=1e-4, 10
-        The rates of the first and of the last step; between them they rise geometrically.
+        Learning rates of the first and of the last step. They rise geometrically in between.
     n_steps : int, default=100
-        Number of steps, at least 10.
+        Number of training steps, at least 10.
     **fit_params
-        Further arguments of `fit`, such as `sample_weight`.
+        Further arguments of ``estimator.fit``, such as `sample_weight`.
 
     Returns
     -------
     curve : Bunch
         lr : ndarray of shape (n,)
-            The rate of each step that was taken.
+            Learning rate of each step.
         loss : ndarray of shape (n,)
-            The training loss of each step, before it was taken.
+            Training loss of the batch of each step, before the weights change.
         smoothed_loss : ndarray of shape (n,)
-            Its exponentially weighted mean.
+            Exponentially weighted mean of the loss.
         suggestion : float
-            A third of the rate at which the smoothed loss is lowest: a first guess for `lr`,
-            the highest rate of the schedule.
+            A third of the learning rate at which the smoothed loss is lowest: a first guess for
+            `lr`, the highest learning rate of the schedule.
 
     Raises
     ------
     ValueError
-        Where the rates or the number of steps make no sense, or the loss is not finite from the
-        start.
+        If the learning rates are not positive and rising, if there are fewer than 10 steps, or if
+        the loss is not finite in the first step.
+
+    See Also
+    --------
+    LearningRateDisplay : Draws the curve.
 
     References
     ----------
@@ -94,7 +105,7 @@ def learning_rate_curve(
     trained = clone(estimator).set_params(
         lr=lr_min,
         lr_schedule=None,
-        # There is a batch in every epoch.
+        # Every epoch has at least one step.
         max_epochs=n_steps,
         progressive_resizing=None,
         early_stopping=False,
@@ -102,14 +113,15 @@ def learning_rate_curve(
         verbose=0,
     )
     with warnings.catch_warnings():
-        # This is how the sweep ends.
+        # The callback ends training by an interruption.
         warnings.filterwarnings("ignore", message="Training was interrupted")
         trained.fit(X, y, **fit_params)
     loss = np.array(sweep.losses)
     if not loss.size:
         raise ValueError(
-            f"The training loss was not finite in the first step, at lr_min={lr_min}. Look at the "
-            "pixels: some may be far larger than all others."
+            f"The training loss was not finite in the first step, at lr_min={lr_min}. Check the "
+            "pixels of X for values far larger than all others, and a module= of your own for "
+            "outputs that are not finite."
         )
     smoothed = _smooth(loss)
     lr = sweep.rates[: len(loss)]
@@ -117,30 +129,32 @@ def learning_rate_curve(
         lr=lr,
         loss=loss,
         smoothed_loss=smoothed,
-        suggestion=float(lr[smoothed.argmin()] / _MARGIN),
+        suggestion=float(lr[smoothed.argmin()] / _SAFETY_FACTOR),
     )
 
 
-class LearningRateDisplay:
-    """The loss at rising learning rates, and the rate that it suggests.
+class LearningRateDisplay(Display):
+    """Training loss at rising learning rates, and the suggested learning rate.
 
-    Make one with `from_estimator`; the parameters are what `learning_rate_curve` returns.
+    Make one with `from_estimator`, or from the result of `learning_rate_curve`.
 
     Parameters
     ----------
     lr, loss, smoothed_loss : ndarray of shape (n,)
+        As returned by `learning_rate_curve`.
     suggestion : float
+        As returned by `learning_rate_curve`.
 
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
     line_ : matplotlib.lines.Line2D
-        The smoothed loss.
+        Curve of the smoothed loss.
 
     See Also
     --------
-    learning_rate_curve : The figures behind it.
+    learning_rate_curve : The same as arrays.
 
     Examples
     --------
@@ -169,89 +183,88 @@ class LearningRateDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, ax: Any = None, **kwargs: Any
+        cls,
+        estimator: BaseEstimator,
+        X: Any,
+        y: npt.ArrayLike,
+        *,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
     ) -> Self:
-        """Sweep over the rates with a clone of an estimator, and draw the curve.
+        """Train a clone of an estimator with rising learning rates, and draw the loss.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-        X, y : array-like
-            Images and labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-        **kwargs
-            Of `learning_rate_curve`.
+        estimator, X, y, **kwargs
+            As in `learning_rate_curve`.
+        ax
+            As in `plot`.
 
         Returns
         -------
         display : LearningRateDisplay
+
+        Raises
+        ------
+        ValueError
+            As in `learning_rate_curve`.
         """
-        return cls(**learning_rate_curve(estimator, X, y, **kwargs)).plot(ax=ax)
+        return cls(**learning_rate_curve(estimator, X, y, **kwargs)).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curve.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        display : LearningRateDisplay
-        """
+    def _draw(self, ax: "Axes | None") -> "Axes":
         import matplotlib.pyplot as plt
 
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
-        ax.plot(self.lr, self.loss, color="0.75", linewidth=1, label="of each step")
+        ax.plot(self.lr, self.loss, color="0.75", linewidth=1, label="per step")
         (self.line_,) = ax.plot(self.lr, self.smoothed_loss, color="C0", linewidth=2)
         self.line_.set_label("smoothed")
-        label = f"suggested rate {self.suggestion:.2g}"
+        label = f"suggested learning rate: {self.suggestion:.2g}"
         ax.axvline(self.suggestion, color="C1", linestyle="--", label=label)
         ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-        # What a single step does on its way out would press all the rest to the floor.
+        # The losses of the last, diverging steps would flatten the rest of the curve.
         low = self.smoothed_loss.min()
         high = max(self.smoothed_loss[0], np.median(self.smoothed_loss))
         ax.set_ylim(low - 0.15 * (high - low), high + 0.6 * (high - low))
         ax.legend(loc="upper left", framealpha=0.9, edgecolor="none")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        return ax
 
 
 class _Sweep(Callback):
-    """Sets the rate of each step, notes its loss, and stops where that goes off."""
+    """Sets the learning rate of each step, records the loss, and stops if it diverges."""
 
     def __init__(self, rates: npt.NDArray[np.float64]) -> None:
         self.rates = rates
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Forget what was before."""
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Start with an empty record."""
         self.losses: list[float] = []
 
-    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Set the rate of the next step."""
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Set the learning rate of the next step."""
         if training:
             net.set_lr(float(self.rates[len(self.losses)]))
 
     def on_batch_end(
-        self, net: Any, training: bool = False, loss: Any = None, **kwargs: Any
+        self, net: NeuralNet, training: bool = False, loss: Tensor | None = None, **kwargs: Any
     ) -> None:
-        """Note the loss; the end of the sweep is the end of training."""
-        if not training:
+        """Record the loss, and interrupt training at the end of the test."""
+        if not training or loss is None:
             return
         value = loss.item()
         if not math.isfinite(value):
             raise KeyboardInterrupt
         self.losses.append(value)
         smoothed = _smooth(np.array(self.losses))
-        if len(self.losses) == len(self.rates) or smoothed[-1] > _DIVERGED * smoothed.min():
+        if (
+            len(self.losses) == len(self.rates)
+            or smoothed[-1] > _DIVERGENCE_FACTOR * smoothed.min()
+        ):
             raise KeyboardInterrupt
 
 
 def _smooth(loss: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Exponentially weighted mean, without a bias towards zero at the start."""
+    """Exponentially weighted mean, corrected for the bias towards zero at the start."""
     mean, smoothed = 0.0, []
     for step, value in enumerate(loss, start=1):
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value

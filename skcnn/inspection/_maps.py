@@ -1,45 +1,45 @@
-"""Filters, feature maps and Grad-CAM, drawn."""
+"""Displays of filters, feature maps and Grad-CAM maps."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import (
-    CONVOLUTIONS,
-    feature_maps,
+    compute_outputs,
     filters,
     find_layer,
     grad_cam,
-    in_shortcut,
     read_images,
 )
+from skcnn.inspection._unwrap import unwrap
 
-_KINDS = {
-    **dict.fromkeys(CONVOLUTIONS, "convolution"),
-    "MaxPool2d": "max pooling",
-    "AvgPool2d": "average pooling",
-}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MAX_DEFAULT_LAYERS = 8
 
 
-class FiltersDisplay:
-    """The filters of a convolution.
+class FiltersDisplay(Display):
+    """Filters of a convolution.
 
-    Those over images of three channels are shown in colour, all others with their mean over the
-    channels, from negative over zero (white) to positive.
+    Filters over images of three channels are shown in color. Others are shown as their mean over
+    the channels, from negative (orange) over zero (white) to positive (purple).
 
     Make one with `from_estimator`.
 
     Parameters
     ----------
     filters : ndarray of shape (n_filters, height, width, n_channels)
-        As `skcnn.inspection.filters` returns them.
+        As returned by `skcnn.inspection.filters`.
     name : str, default=""
-        Of the layer.
+        Name of the layer.
 
     Attributes
     ----------
@@ -63,37 +63,46 @@ class FiltersDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, layer: str | int = 0, *, ax: Any = None, **kwargs: Any
+        cls,
+        estimator: BaseEstimator,
+        layer: str | int = 0,
+        *,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
     ) -> Self:
         """Draw the filters of a fitted estimator.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         layer : str or int, default=0
             As in `skcnn.inspection.filters`.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the filters; None makes a figure.
-        **kwargs
-            Of `plot`.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
         display : FiltersDisplay
-        """
-        name, _ = find_layer(estimator, layer)
-        return cls(filters=filters(estimator, layer), name=name).plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, max_filters: int = 64) -> Self:
+        Raises
+        ------
+        ValueError, NotFittedError, TypeError
+            As in `skcnn.inspection.filters`.
+        """
+        estimator, _ = unwrap(estimator)
+        name, _ = find_layer(estimator, layer)
+        return cls(filters=filters(estimator, name), name=name).plot(ax, **kwargs)
+
+    def plot(self, ax: "Axes | None" = None, *, max_filters: int = 64) -> Self:
         """Draw the filters.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            A place to divide among the filters; None makes a figure.
+            Axes whose place is divided among the filters. None makes a new figure.
         max_filters : int, default=64
-            The first of them are drawn.
+            Number of filters to draw, from the first.
 
         Returns
         -------
@@ -101,29 +110,31 @@ class FiltersDisplay:
         """
         shown = self.filters[:max_filters]
         n_columns = math.ceil(math.sqrt(len(shown)))
-        figure, axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(0.8, 0.8))
-        in_colour = shown.shape[3] == 3
-        values = shown if in_colour else shown.mean(axis=3)
-        # One scale for all, so that weak filters look weak, with zero in its middle.
+        axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(0.8, 0.8))
+        in_color = shown.shape[3] == 3
+        values = shown if in_color else shown.mean(axis=3)
+        # One scale for all filters, with zero in its middle, so that weak filters look weak.
         most = max(float(np.abs(values).max()), 1e-12)
         for place, values_of_one in zip(axes.flat, values):
-            if in_colour:
+            if in_color:
                 place.imshow(0.5 + values_of_one / (2 * most), interpolation="nearest")
             else:
                 place.imshow(values_of_one, cmap="PuOr", vmin=-most, vmax=most)
-            _drawing.clear(place)
+            _drawing.remove_ticks(place)
         if ax is None:
-            left = len(self.filters) - len(shown)
-            more = f", {left} more not shown" if left else ""
-            figure.suptitle(f"{len(self.filters)} filters of {self.name}{more}", fontsize=10)
-        self.axes_, self.figure_ = axes, figure
-        return self
+            title = f"{len(self.filters)} filters of {self.name}"
+            if len(shown) < len(self.filters):
+                title = f"First {len(shown)} of {title}"
+            if not in_color:
+                title += "\nMean over channels: orange negative, purple positive"
+            _drawing.set_title(axes, title)
+        return self._set_axes(axes)
 
 
-class FeatureMapsDisplay:
-    """What the layers of a network make of one image, a row a layer.
+class FeatureMapsDisplay(Display):
+    """Feature maps of one image, with one row per layer.
 
-    The brighter a pixel, the higher its value; each map has a scale of its own.
+    Brighter pixels are higher values. Each map has its own scale.
 
     Make one with `from_estimator`.
 
@@ -131,9 +142,9 @@ class FeatureMapsDisplay:
     ----------
     image : ndarray of shape (height, width, n_channels)
     maps : dict of str to ndarray of shape (height, width, n_channels)
-        What each layer makes of the image.
+        Feature maps of each layer. The keys are the labels of the rows.
     limits : tuple of (low, high), default=(0, 255)
-        What is black and what is white in the image.
+        Pixel values of the image that are shown as black and as white.
 
     Attributes
     ----------
@@ -165,69 +176,75 @@ class FeatureMapsDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        image: Any,
+        estimator: BaseEstimator,
+        image: npt.ArrayLike,
         layers: Sequence[str | int] | None = None,
         *,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
-        """Run an image through a fitted network and draw what its layers make of it.
+        """Run an image through a fitted network and draw the feature maps of its layers.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         image : array-like
-            One image, as a row of what its `predict` takes.
+            One image, as a row of the X that ``estimator.predict`` takes.
         layers : sequence of str or int, default=None
-            As in `skcnn.inspection.feature_maps`. None takes all convolutions but those of
-            shortcuts and all pooling layers, of which eight are drawn at most: the first seven
-            and the last.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the maps; None makes a figure.
-        **kwargs
-            Of `plot`.
+            As in `skcnn.inspection.feature_maps`. None takes all convolutions outside of
+            shortcuts and all pooling layers except global pooling, but at most eight layers: the
+            first seven and the last.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
         display : FeatureMapsDisplay
-        """
-        X = np.asarray(image)[None]
-        pixels = read_images(estimator, X)
-        if layers is None:
-            layers = _convolutions_and_pooling(estimator)
-        maps = {}
-        for layer in layers:
-            name, found = find_layer(estimator, layer)
-            values = feature_maps(estimator, X, layer)[0]
-            if values.ndim != 3:
-                raise ValueError(
-                    f"layer={name!r} makes {len(values)} values of an image, and no feature maps. "
-                    "Choose layers in front of where images become features."
-                )
-            kind = type(found).__name__
-            maps[f"{_KINDS.get(kind, kind)}\n{name}"] = values
-        return cls(image=pixels[0], maps=maps, limits=_drawing.limits_of(pixels)).plot(
-            ax=ax, **kwargs
-        )
 
-    def plot(self, ax: Any = None, *, max_maps: int = 8) -> Self:
-        """Draw the image and its maps.
+        Raises
+        ------
+        ValueError
+            If a layer does not exist or has no feature maps, or the image does not fit.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
+        """
+        estimator, X = unwrap(estimator, np.asarray(image)[None])
+        images = read_images(estimator, X)
+        chosen = _convolutions_and_pooling(estimator) if layers is None else layers
+        parts = dict(find_layer(estimator, layer) for layer in chosen)
+        maps = {}
+        for name, outputs in compute_outputs(estimator, images, list(parts)).items():
+            if outputs.ndim != 4:
+                raise ValueError(
+                    f"layer={name!r} has an output of shape {outputs.shape[1:]} per image, which "
+                    "is not a set of feature maps. Choose a layer before the images become "
+                    "features."
+                )
+            kind = parts[name].role or type(parts[name].module).__name__
+            maps[f"{kind}\n{name}"] = outputs[0]
+        pixels = images[:]
+        display = cls(image=pixels[0], maps=maps, limits=_drawing.limits_of(pixels))
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax: "Axes | None" = None, *, max_maps: int = 8) -> Self:
+        """Draw the image and its feature maps.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            A place to divide among the maps; None makes a figure.
+            Axes whose place is divided among the maps. None makes a new figure.
         max_maps : int, default=8
-            Of each layer, the first are drawn.
+            Number of maps to draw per layer, from the first.
 
         Returns
         -------
         display : FeatureMapsDisplay
         """
         n_cols = 1 + min(max_maps, max(values.shape[2] for values in self.maps.values()))
-        figure, axes = _drawing.make_axes(ax, 1 + len(self.maps), n_cols, cell=(1.0, 1.05))
+        axes = _drawing.make_axes(ax, 1 + len(self.maps), n_cols, cell=(1.0, 1.05))
         _describe(axes[0, 0], "image", self.image)
         _drawing.show_image(axes[0, 1], self.image, self.limits)
         _drawing.hide_rest(axes[0], 2)
@@ -236,14 +253,18 @@ class FeatureMapsDisplay:
             channels = np.moveaxis(values, 2, 0)[:max_maps]
             for place, channel in zip(row[1:], channels):
                 place.imshow(channel, cmap="viridis", interpolation="nearest")
-                _drawing.clear(place)
+                _drawing.remove_ticks(place)
             _drawing.hide_rest(row, 1 + len(channels))
-        self.axes_, self.figure_ = axes, figure
-        return self
+        if ax is None:
+            _drawing.set_title(
+                axes,
+                f"First {n_cols - 1} feature maps per layer. Bright: high, each on its own scale",
+            )
+        return self._set_axes(axes)
 
 
-class GradCAMDisplay:
-    """Images beside what in them speaks for a class: Grad-CAM over the image.
+class GradCAMDisplay(Display):
+    """Images, and below each its Grad-CAM map: the regions that support a class.
 
     Make one with `from_estimator`.
 
@@ -251,9 +272,9 @@ class GradCAMDisplay:
     ----------
     images : ndarray of shape (n, height, width, n_channels)
     maps : ndarray of shape (n, height, width)
-        As `grad_cam` returns them.
+        As returned by `grad_cam`.
     labels : ndarray of shape (n,)
-        The classes that were looked for.
+        Class that each map explains.
 
     Attributes
     ----------
@@ -290,82 +311,94 @@ class GradCAMDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: BaseEstimator,
         X: Any,
-        target: Any = None,
+        target: npt.ArrayLike | None = None,
         *,
         layer: str | int | None = None,
         max_images: int = 8,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Compute the maps of images and draw them.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         X : array-like
-            Images, in any form that its `predict` takes.
+            Images, in any form that ``estimator.predict`` takes.
         target, layer
             As in `grad_cam`.
         max_images : int, default=8
-            The first of them are drawn.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
-        **kwargs
-            Of `plot`.
+            Number of images to draw, from the first.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
         display : GradCAMDisplay
+
+        Raises
+        ------
+        ValueError, NotFittedError, TypeError
+            As in `grad_cam`.
         """
-        if np.ndim(target) == 1:
+        if np.ndim(target) == 1:  # type: ignore[arg-type]
             check_consistent_length(X, target)
             target = np.asarray(target)[:max_images]
-        X = X[:max_images]
+        estimator, X = unwrap(estimator, X[:max_images])
         maps = grad_cam(estimator, X, target, layer=layer)
         labels = estimator.predict(X) if target is None else np.broadcast_to(target, len(maps))
-        images = read_images(estimator, X)
-        return cls(images=images, maps=maps, labels=labels).plot(ax=ax, **kwargs)
+        images = read_images(estimator, X)[:]
+        return cls(images=images, maps=maps, labels=labels).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, alpha: float = 0.55) -> Self:
-        """Draw the images, and below each the same with its map over it.
+    def plot(self, ax: "Axes | None" = None, *, alpha: float = 0.55) -> Self:
+        """Draw the images, and below each its map over the image in gray.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
+            Axes whose place is divided among the images. None makes a new figure.
         alpha : float, default=0.55
-            How much the highest values of a map cover of the image.
+            Opacity of the maps, from 0 to 1.
 
         Returns
         -------
         display : GradCAMDisplay
         """
-        figure, axes = _drawing.make_axes(ax, 2, len(self.images), cell=(1.5, 1.65))
+        axes = _drawing.make_axes(ax, 2, len(self.images), cell=(1.5, 1.65))
         limits = _drawing.limits_of(self.images)
         for above, below, image, values, label in zip(*axes, self.images, self.maps, self.labels):
             _drawing.show_image(above, image, limits)
-            above.set_title(_drawing.wrapped(label, 16), fontsize=8)
-            # In grey, so that the colours are those of the map.
+            above.set_title(_drawing.wrap_label(label, 16), fontsize=8)
+            # In gray, so that all color comes from the map.
             _drawing.show_image(below, image.mean(axis=2, keepdims=True), limits)
             below.imshow(values, cmap="viridis", vmin=0, vmax=1, alpha=alpha)
-        self.axes_, self.figure_ = axes, figure
-        return self
+        if ax is None:
+            _drawing.set_title(axes, "Grad-CAM: bright regions support the class named above")
+        return self._set_axes(axes)
 
 
-def _describe(ax: Any, name: str, values: npt.NDArray[Any]) -> None:
-    """Say in front of a row what it shows."""
+def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:
+    """Label a row with the name and the shape of what it shows."""
     label = f"{name}\n{'×'.join(map(str, values.shape))}"
     ax.text(1, 0.5, label, ha="right", va="center", fontsize=7)
     ax.set_axis_off()
 
 
-def _convolutions_and_pooling(estimator: Any) -> list[str]:
-    layers = [
+def _convolutions_and_pooling(estimator: BaseEstimator) -> list[str]:
+    names = [
         layer.name
         for layer in estimator.summary().layers
-        if layer.type in _KINDS and not in_shortcut(layer.name)
+        # Global pooling leaves a single pixel.
+        if layer.role in ("convolution", "pooling") and math.prod(layer.output_shape[:-1]) > 1
     ]
-    return layers if len(layers) <= 8 else [*layers[:7], layers[-1]]
+    if not names:
+        raise ValueError(
+            "The network has no convolution and no pooling layer whose output has several pixels. "
+            "Name the layers to draw with layers=."
+        )
+    if len(names) > _MAX_DEFAULT_LAYERS:
+        names[_MAX_DEFAULT_LAYERS - 1 : -1] = []
+    return names

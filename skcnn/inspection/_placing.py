@@ -1,13 +1,16 @@
-"""Where pictures and names go in a picture so that none lies on another."""
+"""Placement of images and names without overlap."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def select_non_overlapping(places: npt.NDArray[Any], distance: float) -> list[int]:
-    """Choose points, first come first served, none of which is in another one's square.
+    """Choose points in order, leaving out those in the square around an earlier choice.
 
     Examples
     --------
@@ -22,16 +25,17 @@ def select_non_overlapping(places: npt.NDArray[Any], distance: float) -> list[in
     return chosen
 
 
-def annotate_without_overlap(ax: Any, names: Any, places: npt.NDArray[Any]) -> None:
-    """Write names at places, moved as far as needed for none to lie on another."""
+def annotate_without_overlap(ax: "Axes", names: npt.ArrayLike, places: npt.NDArray[Any]) -> None:
+    """Write names at places, moved apart as far as needed to avoid overlap."""
     from matplotlib.patheffects import withStroke
 
     outline = [withStroke(linewidth=2.5, foreground="white")]
     texts = [
         ax.text(x, y, str(name), ha="center", va="center", fontsize=7, path_effects=outline)
-        for name, (x, y) in zip(names, places)
+        for name, (x, y) in zip(np.asarray(names), places)
     ]
-    renderer = ax.figure.canvas.get_renderer()
+    canvas: Any = ax.figure.canvas
+    renderer = canvas.get_renderer()
     boxes = [text.get_window_extent(renderer) for text in texts]
     sizes = np.array([(box.width + 4, box.height + 2) for box in boxes])
     frame = ax.get_window_extent(renderer)
@@ -46,16 +50,16 @@ def annotate_without_overlap(ax: Any, names: Any, places: npt.NDArray[Any]) -> N
 def _apart(
     places: npt.NDArray[Any], sizes: npt.NDArray[Any], frame: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    """Push boxes within a frame apart, each pair along the side on which they overlap less.
+    """Push boxes apart within a frame, each pair in the direction in which it overlaps less.
 
     Parameters
     ----------
     places : ndarray of shape (n, 2)
-        Middles of the boxes.
+        Centers of the boxes.
     sizes : ndarray of shape (n, 2)
         Widths and heights.
     frame : ndarray of shape (2, 2)
-        Its lower left and its upper right corner.
+        Lower left and upper right corner.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def _apart(
     """
     places = places.astype(np.float64)
     low, high = frame[0] + sizes / 2, frame[1] - sizes / 2
-    # Boxes at the same place have no side to go to: a nudge, the same each time, gives them one.
+    # Boxes at the same place need a small offset to have a direction to move in.
     places += np.random.default_rng(0).uniform(-1e-6, 1e-6, places.shape)
     reach = (sizes[:, None] + sizes) / 2
     for _ in range(500):

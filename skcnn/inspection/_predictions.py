@@ -1,22 +1,30 @@
-"""What a network makes of single images, right or wrong."""
+"""Displays of predictions for single images."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._utils import safe_indexing
 from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
+from skcnn.inspection._unwrap import unwrap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_CORRECT_LINE = "-"
+_WRONG_LINE = "--"
 
 
-class PredictionsDisplay:
-    """A grid of images with the label that was predicted and the actual one.
+class PredictionsDisplay(Display):
+    """Grid of images with their predicted and actual labels.
 
-    Right and wrong differ in the sign in front of the prediction and in the line of the frame,
-    besides its colour.
+    Correct predictions have the sign ✓ and a solid blue frame. Wrong ones have the sign ✗, a
+    dashed orange frame, and the actual label below.
 
     Make one with `from_estimator` or `from_predictions`.
 
@@ -26,11 +34,11 @@ class PredictionsDisplay:
     predicted : ndarray of shape (n,)
         Predicted labels.
     probability : ndarray of shape (n,)
-        Their probabilities.
+        Probabilities of the predicted labels.
     actual : ndarray of shape (n,), default=None
-        Actual labels, where they are known.
+        Actual labels, if they are known.
     actual_probability : ndarray of shape (n,), default=None
-        The probabilities that these were given.
+        Predicted probabilities of the actual labels.
 
     Attributes
     ----------
@@ -70,41 +78,48 @@ class PredictionsDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: BaseEstimator,
         X: Any,
-        y: Any = None,
+        y: npt.ArrayLike | None = None,
         *,
         max_images: int = 25,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Predict images and draw them.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         X : array-like
-            Images, in any form that its `predict` takes.
+            Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
-            Actual labels, where they are known.
+            Actual labels, if they are known.
         max_images : int, default=25
-            The first of them are predicted and drawn.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
-        **kwargs
-            Of `plot`.
+            Number of images to predict and draw, from the first.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
         display : PredictionsDisplay
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, or y has labels that the estimator does not know.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
         """
         check_consistent_length(X, y)
-        X, y = X[:max_images], None if y is None else np.asarray(y)[:max_images]
+        estimator, X = unwrap(estimator, X[:max_images])
         return cls.from_predictions(
-            read_images(estimator, X),
+            read_images(estimator, X)[:],
             estimator.predict_proba(X),
-            y,
+            None if y is None else np.asarray(y)[:max_images],
             classes=estimator.classes_,
             max_images=max_images,
             ax=ax,
@@ -115,28 +130,26 @@ class PredictionsDisplay:
     def from_predictions(
         cls,
         images: npt.NDArray[Any],
-        probability: npt.NDArray[np.float64],
-        y: Any = None,
+        probability: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
         *,
-        classes: Sequence[Any] | None = None,
-        ax: Any = None,
+        classes: Sequence[Any] | npt.NDArray[Any] | None = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw images that were predicted before.
+        """Draw images with given predictions.
 
         Parameters
         ----------
         images : ndarray of shape (n, height, width, n_channels)
-        probability : ndarray of shape (n, n_classes)
-            Of each class, as `predict_proba` returns it.
+        probability : array-like of shape (n, n_classes)
+            As returned by `predict_proba`.
         y : array-like of shape (n,), default=None
-            Actual labels, where they are known.
+            Actual labels, if they are known.
         classes : array-like of shape (n_classes,), default=None
-            The labels of the columns of `probability`; None numbers them.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
-        **kwargs
-            Of `plot`.
+            Labels of the columns of `probability`. None numbers them from 0.
+        ax, **kwargs
+            As in `plot`.
 
         Returns
         -------
@@ -145,54 +158,69 @@ class PredictionsDisplay:
         Raises
         ------
         ValueError
-            Where the lengths differ, or y has labels that are not among the classes.
+            If the lengths differ, or y has labels that are not among the classes.
         """
-        return cls(**_judged(images, probability, y, classes)).plot(ax=ax, **kwargs)
+        return cls(**_compare(images, probability, y, classes)).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
+    def plot(self, ax: "Axes | None" = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
         """Draw the grid.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
+            Axes whose place is divided among the images. None makes a new figure.
         max_images : int, default=25
-            The first of them are drawn.
+            Number of images to draw, from the first.
         n_columns : int, default=5
+            Number of images per row.
 
         Returns
         -------
         display : PredictionsDisplay
         """
+        from matplotlib.patches import Patch
+
         n_images = min(len(self.images), max_images)
-        figure, axes = _drawing.make_grid(ax, n_images, n_columns, cell=(1.85, 2.35))
+        axes = _drawing.make_grid(ax, n_images, n_columns, cell=(1.85, 2.35))
         limits = _drawing.limits_of(self.images)
         for number, place in enumerate(axes.flat[:n_images]):
             _drawing.show_image(place, self.images[number], limits)
-            self._caption(place, number)
-        self.axes_, self.figure_ = axes, figure
-        return self
+            self._write_labels(place, number)
+        if ax is None and self.actual is not None:
+            looks: dict[str, Any] = {
+                "✓ correct": (_drawing.CORRECT, _CORRECT_LINE),
+                "✗ wrong": (_drawing.WRONG, _WRONG_LINE),
+            }
+            frames = [
+                Patch(facecolor="none", edgecolor=color, linestyle=line, linewidth=2, label=label)
+                for label, (color, line) in looks.items()
+            ]
+            _drawing.set_legend(axes, frames)
+        return self._set_axes(axes)
 
-    def _caption(self, place: Any, number: int) -> None:
-        guess = f"{_drawing.wrapped(self.predicted[number])} {self.probability[number]:.0%}"
+    def _write_labels(self, place: "Axes", number: int) -> None:
+        guess = f"{_drawing.wrap_label(self.predicted[number])} {self.probability[number]:.0%}"
         if self.actual is None or self.actual_probability is None:
             place.set_title(guess, fontsize=8)
             return
         actual, share = self.actual[number], self.actual_probability[number]
         if self.predicted[number] == actual:
-            colour, sign, line = _drawing.RIGHT, "✓", "-"
+            color, sign, line = _drawing.CORRECT, "✓", _CORRECT_LINE
         else:
-            colour, sign, line = _drawing.WRONG, "✗", "--"
-            place.set_xlabel(f"is {_drawing.wrapped(actual)} {share:.0%}", fontsize=8)
-        place.set_title(f"{sign} {guess}", fontsize=8, color=colour)
-        _drawing.framed(place, colour, line)
+            color, sign, line = _drawing.WRONG, "✗", _WRONG_LINE
+            label = _drawing.wrap_label(f"actual: {actual}")
+            place.set_xlabel(f"{label} {share:.0%}", fontsize=8)
+        place.set_title(f"{sign} {guess}", fontsize=8, color=color)
+        _drawing.set_frame(place, color, line)
 
 
 class TopLossesDisplay(PredictionsDisplay):
-    """The images that a network is most wrong about, the worst first.
+    """Images with the highest losses, the worst first.
 
-    Make one with `from_estimator` or `from_predictions`, which take actual labels and sort the
-    images by the loss: minus the logarithm of the probability of the actual class.
+    The loss of an image is minus the logarithm of the predicted probability of its actual class.
+
+    Make one with `from_estimator` or `from_predictions`, which need the actual labels and sort
+    the images.
 
     Parameters
     ----------
@@ -219,26 +247,26 @@ class TopLossesDisplay(PredictionsDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: BaseEstimator,
         X: Any,
-        y: Any = None,
+        y: npt.ArrayLike | None = None,
         *,
         max_images: int = 25,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
-        """Predict images and draw those whose label was least expected.
+        """Predict images and draw those with the highest losses.
 
         Parameters
         ----------
         estimator, ax, **kwargs
             As in `PredictionsDisplay.from_estimator`.
         X : array-like
-            Images, in any form that its `predict` takes.
+            Images, in any form that ``estimator.predict`` takes. All are predicted.
         y : array-like of shape (n,)
             Actual labels.
         max_images : int, default=25
-            So many of them are drawn.
+            Number of images to draw.
 
         Returns
         -------
@@ -247,16 +275,22 @@ class TopLossesDisplay(PredictionsDisplay):
         Raises
         ------
         ValueError
-            Where the lengths differ, y is missing, or has labels that the estimator does not
-            know.
+            If y is missing, the lengths differ, or y has labels that the estimator does not know.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
         """
-        _check_has_labels(y)
-        probability, y = estimator.predict_proba(X), np.asarray(y)
-        worst = _worst(_actual_probability(y, probability, estimator.classes_))[:max_images]
+        labels = _check_has_labels(y)
+        check_consistent_length(X, labels)
+        estimator, X = unwrap(estimator, X)
+        probability = estimator.predict_proba(X)
+        shares = _actual_probability(labels, probability, estimator.classes_)
+        worst = _worst_first(shares)[:max_images]
         return cls.from_predictions(
-            read_images(estimator, safe_indexing(X, worst)),
+            read_images(estimator, X)[worst],
             probability[worst],
-            y[worst],
+            labels[worst],
             classes=estimator.classes_,
             max_images=max_images,
             ax=ax,
@@ -267,14 +301,14 @@ class TopLossesDisplay(PredictionsDisplay):
     def from_predictions(
         cls,
         images: npt.NDArray[Any],
-        probability: npt.NDArray[np.float64],
-        y: Any = None,
+        probability: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
         *,
-        classes: Sequence[Any] | None = None,
-        ax: Any = None,
+        classes: Sequence[Any] | npt.NDArray[Any] | None = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
-        """Sort images that were predicted before, and draw the worst.
+        """Sort images by the losses of given predictions, and draw the worst.
 
         Parameters
         ----------
@@ -290,45 +324,42 @@ class TopLossesDisplay(PredictionsDisplay):
         Raises
         ------
         ValueError
-            As `PredictionsDisplay.from_predictions`, and without y.
+            If y is missing, and as in `PredictionsDisplay.from_predictions`.
         """
-        _check_has_labels(y)
-        judged = _judged(images, probability, y, classes)
-        worst = _worst(judged["actual_probability"])
-        return cls(**{name: values[worst] for name, values in judged.items()}).plot(
-            ax=ax, **kwargs
-        )
+        compared = _compare(images, probability, _check_has_labels(y), classes)
+        worst = _worst_first(compared["actual_probability"])
+        return cls(**{name: values[worst] for name, values in compared.items()}).plot(ax, **kwargs)
 
 
-def _check_has_labels(y: Any) -> None:
+def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
     if y is None:
         raise ValueError(
-            "TopLossesDisplay got y=None, expected the actual labels: there is no loss without "
-            "them. PredictionsDisplay draws images without labels."
+            "TopLossesDisplay got y=None, but there is no loss without the actual labels. Give "
+            "them as y, or use PredictionsDisplay, which draws images without labels."
         )
+    return np.asarray(y)
 
 
-def _worst(actual_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+def _worst_first(actual_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.argsort(actual_probability, kind="stable")
 
 
 def _actual_probability(
-    y: Any, probability: npt.NDArray[np.float64], classes: Any
+    y: npt.ArrayLike, probability: npt.NDArray[np.float64], classes: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
     check_consistent_length(y, probability)
-    shares: npt.NDArray[np.float64] = probability[
-        np.arange(len(y)), class_indices(y, classes, "y")
-    ]
+    indices = class_indices(y, classes, "y")
+    shares: npt.NDArray[np.float64] = probability[np.arange(len(indices)), indices]
     return shares
 
 
-def _judged(
+def _compare(
     images: npt.NDArray[Any],
-    probability: npt.NDArray[np.float64],
-    y: Any,
-    classes: Sequence[Any] | None,
-) -> dict[str, Any]:
-    """The attributes of a display."""
+    probability: npt.ArrayLike,
+    y: npt.ArrayLike | None,
+    classes: Sequence[Any] | npt.NDArray[Any] | None,
+) -> dict[str, npt.NDArray[Any]]:
+    """Arguments of a display for given predictions."""
     probability = np.asarray(probability)
     names = np.arange(probability.shape[1]) if classes is None else np.asarray(classes)
     check_consistent_length(images, probability, y)

@@ -1,35 +1,42 @@
-"""How a network spreads its belief over all classes, image by image."""
+"""Predicted probabilities of all classes, image by image."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
+from skcnn.inspection._unwrap import unwrap
 
-# Inches: of the picture above the bars, of each bar, of the least that all bars take.
-_PICTURE, _BAR, _LEAST = 1.8, 0.17, 1.2
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Sizes in inches.
+_PICTURE_HEIGHT = 1.8
+_BAR_HEIGHT = 0.17
+_MIN_BARS_HEIGHT = 1.2
 
 
-class ProbabilitiesDisplay:
-    """Images, and below each the probabilities of all classes.
+class ProbabilitiesDisplay(Display):
+    """Images, and below each the predicted probabilities of all classes.
 
-    The bar of the class that is predicted is dark; a diamond marks the actual class, where it is
-    known.
+    The bar of the predicted class is dark. A diamond marks the actual class, if it is known.
 
-    Make one with `from_estimator`, or with predictions made before.
+    Make one with `from_estimator`, or from given predictions.
 
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_channels)
     probability : ndarray of shape (n, n_classes)
-        As `predict_proba` returns it.
+        As returned by `predict_proba`.
     classes : array-like of shape (n_classes,)
-        The labels of its columns.
+        Labels of the columns of `probability`.
     actual : array-like of shape (n,), default=None
-        Actual labels, where they are known.
+        Actual labels, if they are known.
 
     Attributes
     ----------
@@ -39,7 +46,7 @@ class ProbabilitiesDisplay:
     Raises
     ------
     ValueError
-        Where the lengths differ, or `actual` has labels that are not among the classes.
+        If the lengths differ, or `actual` has labels that are not among the classes.
 
     Examples
     --------
@@ -57,8 +64,8 @@ class ProbabilitiesDisplay:
         *,
         images: npt.NDArray[Any],
         probability: npt.NDArray[np.float64],
-        classes: Any,
-        actual: Any = None,
+        classes: npt.ArrayLike,
+        actual: npt.ArrayLike | None = None,
     ) -> None:
         check_consistent_length(images, probability, actual)
         check_consistent_length(classes, np.transpose(probability))
@@ -71,51 +78,58 @@ class ProbabilitiesDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, max_images: int = 4, ax: Any = None
+        cls,
+        estimator: BaseEstimator,
+        X: Any,
+        y: npt.ArrayLike | None = None,
+        *,
+        max_images: int = 4,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Predict images and draw the probabilities.
 
         Parameters
         ----------
-        estimator : ConvNetClassifier
-            A fitted one.
+        estimator : ConvNetClassifier, Pipeline or search
+            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         X : array-like
-            Images, in any form that its `predict` takes.
+            Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
-            Actual labels, where they are known.
+            Actual labels, if they are known.
         max_images : int, default=4
-            The first of them are predicted and drawn.
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
+            Number of images to predict and draw, from the first.
+        ax
+            As in `plot`.
 
         Returns
         -------
         display : ProbabilitiesDisplay
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, or y has labels that the estimator does not know.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
         """
         check_consistent_length(X, y)
-        X = X[:max_images]
+        estimator, X = unwrap(estimator, X[:max_images])
         return cls(
-            images=read_images(estimator, X),
+            images=read_images(estimator, X)[:],
             probability=estimator.predict_proba(X),
             classes=estimator.classes_,
             actual=None if y is None else np.asarray(y)[:max_images],
-        ).plot(ax=ax)
+        ).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the images and their bars.
+    def _draw(self, ax: "Axes | None") -> npt.NDArray[Any]:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            A place to divide among the images; None makes a figure.
-
-        Returns
-        -------
-        display : ProbabilitiesDisplay
-        """
         n_images, n_classes = self.probability.shape
-        heights = [_PICTURE, max(_LEAST, _BAR * n_classes)]
-        figure, axes = _drawing.make_axes(
+        heights = [_PICTURE_HEIGHT, max(_MIN_BARS_HEIGHT, _BAR_HEIGHT * n_classes)]
+        axes = _drawing.make_axes(
             ax, 2, n_images, cell=(2.4, sum(heights) / 2), height_ratios=heights
         )
         limits = _drawing.limits_of(self.images)
@@ -124,10 +138,10 @@ class ProbabilitiesDisplay:
             _drawing.show_image(above, self.images[number], limits)
             shares = self.probability[number]
             guess = shares.argmax()
-            colours = np.where(places == guess, _drawing.RIGHT, "0.7")
-            below.barh(places, shares, color=colours.tolist())
+            colors = np.where(places == guess, _drawing.CORRECT, "0.7")
+            below.barh(places, shares, color=colors.tolist())
             if self.actual is not None:
-                above.set_title(f"is {_drawing.wrapped(self.actual[number])}", fontsize=8)
+                above.set_title(_drawing.wrap_label(f"actual: {self.actual[number]}"), fontsize=8)
                 place = self._actual_places[number]
                 below.plot(shares[place], place, "D", color=_drawing.WRONG, clip_on=False, ms=4)
             names = [str(label) for label in self.classes] if number == 0 else []
@@ -136,5 +150,14 @@ class ProbabilitiesDisplay:
             below.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7)
             below.set_xlabel("probability", fontsize=8)
             below.spines[["top", "right"]].set_visible(False)
-        self.axes_, self.figure_ = axes, figure
-        return self
+        if ax is None:
+            marks: list[Any] = [Patch(color=_drawing.CORRECT, label="predicted class")]
+            if self.actual is not None:
+                style: dict[str, Any] = {
+                    "color": _drawing.WRONG,
+                    "linestyle": "none",
+                    "markersize": 4,
+                }
+                marks.append(Line2D([], [], marker="D", label="actual class", **style))
+            _drawing.set_legend(axes, marks)
+        return axes

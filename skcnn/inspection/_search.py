@@ -1,44 +1,49 @@
-"""What a search found: as a table, and as a picture."""
+"""Results of a search over parameters, as a table and as a figure."""
 
 import math
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-# Values further apart than this are drawn on a logarithmic scale.
-_DECADES = 20.0
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The scale is logarithmic if the largest value is this many times the smallest.
+_LOG_SCALE_RATIO = 20.0
 _NOT_SET = "–"
-_PANEL = (3.2, 3.2)
-_WIDEST = 12.0
-# Light to dark, so that they tell apart in grey print, too; the markers do so without colours.
-_COLOURS = ("#56B4E9", "#D55E00", "#0072B2", "#7F3C8D", "#000000")
+# Sizes in inches.
+_PANEL_SIZE = (3.2, 3.2)
+_MAX_WIDTH = 12.0
+# Light to dark, so that they differ in gray print too.
+_COLORS = ("#56B4E9", "#D55E00", "#0072B2", "#7F3C8D", "#000000")
 _MARKERS = "osD^v"
 
 
-def search_report(search: Any, metric: str | None = None) -> "SearchReport":
-    """Gather what a search found, to read and to draw.
+def search_report(search: BaseEstimator, metric: str | None = None) -> "SearchReport":
+    """Summarize the results of a search as a table and a figure.
 
     Parameters
     ----------
     search : GridSearchCV, RandomizedSearchCV, HalvingGridSearchCV or HalvingRandomSearchCV
         A fitted one.
     metric : str, default=None
-        Which of several metrics to report. None takes the one that `refit` names.
+        Metric to report, if the search has several. None takes the one that `refit` names.
 
     Returns
     -------
     report : SearchReport
-        With the table as `report.frame`, and the picture by `report.plot()`.
+        Holds the table in `report.frame` and draws the figure with `report.plot()`.
 
     Raises
     ------
     NotFittedError
-        Where the search is not fitted.
+        If the search is not fitted.
     ValueError
-        Where there are several metrics and none is named, or there is none of that name.
+        If the search has several metrics and none is named, or none has that name.
 
     Examples
     --------
@@ -59,7 +64,7 @@ def search_report(search: Any, metric: str | None = None) -> "SearchReport":
     metric = _metric(search, results, metric)
     resource = getattr(search, "resource", "")
     names = [key.removeprefix("param_") for key in results if key.startswith("param_")]
-    # What halving gives more of was not searched over.
+    # The resource of a halving search is not a searched parameter.
     names = [name for name in names if name != resource]
     short = _short_names(names)
     columns: dict[str, Any] = {
@@ -76,7 +81,7 @@ def search_report(search: Any, metric: str | None = None) -> "SearchReport":
     for split in range(n_splits):
         columns[f"split{split}"] = results[f"split{split}_test_{metric}"]
     frame = pd.DataFrame(columns)
-    # Scores of different resources do not compare: those of the last iteration come first.
+    # Scores are comparable only within an iteration. The last iteration comes first.
     order = [*(["iteration"] if "iteration" in frame else []), "score"]
     frame = frame.sort_values(order, ascending=False, kind="stable", na_position="last")
     frame.index.name = "candidate"
@@ -89,29 +94,31 @@ def search_report(search: Any, metric: str | None = None) -> "SearchReport":
 
 
 class SearchReport:
-    """The candidates of a search, the best first.
+    """Candidates of a search, the best first.
 
     Made by `search_report`.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        One row a candidate, whose index is its number in ``cv_results_``: a column for each
-        searched parameter, without the name of a pipeline's step where that is not needed; for
-        halving the `iteration` and the `resources` it had; `score` and `std`, the mean over the
-        folds and its standard deviation; `fit_seconds`; and the score of each fold, `split0` and
-        so on. Candidates that failed are last, without a score.
+        One row per candidate. The index is its number in ``cv_results_``. The columns are: one
+        per searched parameter, without the name of the pipeline step unless two names would
+        become equal; `iteration` and `resources` for a halving search; `score` and `std`, the
+        mean and standard deviation over the folds; `fit_seconds`; and the score of each fold,
+        `split0` and so on. Candidates that failed are last and have no score.
     parameters : list of str
-        Those of its columns that were searched over.
+        Columns of `frame` that are searched parameters.
     metric : str, default="score"
+        Name of the metric.
     resource : str, default=""
-        What halving gave more of from iteration to iteration.
+        Name of the resource of a halving search.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes
-        A panel for each parameter, and one for the time of fit, once drawn.
+        One panel per parameter and one for the fit time. Set by `plot`.
     figure_ : matplotlib.figure.Figure
+        Set by `plot`.
     """
 
     def __init__(
@@ -135,10 +142,10 @@ class SearchReport:
         return html
 
     def plot(self) -> Self:
-        """Draw the score by each parameter, and by the time of fit.
+        """Draw the score against each parameter and against the fit time.
 
-        Each point is a candidate, with the standard deviation over its folds; a line leads through
-        the means over all candidates of a value; a star marks the best candidate.
+        Each point is a candidate, with the standard deviation over its folds. A line connects the
+        mean scores of the values of a parameter. A star marks the best candidate.
 
         Returns
         -------
@@ -149,7 +156,7 @@ class SearchReport:
         names = [*self.parameters, "fit_seconds"]
         n_cols = min(len(names), 4)
         n_rows = math.ceil(len(names) / n_cols)
-        size = min(_WIDEST, n_cols * _PANEL[0]), n_rows * _PANEL[1]
+        size = min(_MAX_WIDTH, n_cols * _PANEL_SIZE[0]), n_rows * _PANEL_SIZE[1]
         figure, axes = plt.subplots(
             n_rows, n_cols, figsize=size, sharey=True, squeeze=False, layout="constrained"
         )
@@ -168,17 +175,17 @@ class SearchReport:
         self.axes_, self.figure_ = axes, figure
         return self
 
-    def _draw(self, ax: Any, name: str, found: pd.DataFrame) -> None:
+    def _draw(self, ax: "Axes", name: str, found: pd.DataFrame) -> None:
         places, width = _places(ax, name, found[name])
         if "iteration" in found:
             iterations = found["iteration"].to_numpy()
         else:
             iterations = np.zeros(len(found), dtype=int)
-        centres = places
-        # Candidates of the same value stand side by side.
+        centers = places
+        # Candidates with the same value are drawn side by side.
         places = places + width * _side_by_side(places)
         if ax.get_xscale() == "log":
-            centres, places = 10**centres, 10**places
+            centers, places = 10**centers, 10**places
         for iteration in np.unique(iterations):
             some = iterations == iteration
             label = ""
@@ -189,7 +196,7 @@ class SearchReport:
                 places[some],
                 found["score"].to_numpy()[some],
                 found["std"].to_numpy()[some],
-                color=_COLOURS[iteration % len(_COLOURS)],
+                color=_COLORS[iteration % len(_COLORS)],
                 marker=_MARKERS[iteration % len(_MARKERS)],
                 markersize=5,
                 linestyle="none",
@@ -199,9 +206,9 @@ class SearchReport:
             )
         if name in self.parameters:
             last = iterations == iterations.max()
-            means = found["score"][last].groupby(centres[last]).mean()
+            means = found["score"][last].groupby(centers[last]).mean()
             ax.plot(means.index, means, color="#777777", linewidth=1.2, zorder=1)
-        # The frame is in order: the best candidate is its first.
+        # The rows are sorted: the first is the best candidate.
         ax.plot(
             places[:1],
             found["score"].iloc[:1],
@@ -211,11 +218,11 @@ class SearchReport:
             markeredgecolor="black",
             linestyle="none",
         )
-        ax.set_xlabel("seconds of fit" if name == "fit_seconds" else name.replace("_", " "))
+        ax.set_xlabel("fit time (seconds)" if name == "fit_seconds" else name.replace("_", " "))
         ax.spines[["top", "right"]].set_visible(False)
 
 
-def _metric(search: Any, results: Any, metric: str | None) -> str:
+def _metric(search: BaseEstimator, results: dict[str, Any], metric: str | None) -> str:
     there = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
     if metric is None:
         if there == ["score"]:
@@ -224,13 +231,13 @@ def _metric(search: Any, results: Any, metric: str | None) -> str:
     if metric is not None and metric in there:
         return metric
     raise ValueError(
-        f"search_report got metric={metric!r}, expected one of those that the search has scored: "
+        f"search_report got metric={metric!r}, expected one of the metrics of the search: "
         f"{', '.join(there)}."
     )
 
 
 def _short_names(names: list[str]) -> dict[str, str]:
-    """Names without the steps in front, where two would not become the same.
+    """Names without the pipeline steps in front, unless two would become equal.
 
     Examples
     --------
@@ -248,7 +255,7 @@ def _masked(values: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value as it is read, and compared: lists as tuples, what has a name by its name."""
+    """Plain form of a parameter value: tuples for lists, names for functions and estimators."""
     if isinstance(value, list | np.ndarray):
         return tuple(value)
     if isinstance(value, np.generic):
@@ -260,13 +267,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _places(ax: Any, name: str, values: pd.Series) -> tuple[npt.NDArray[np.float64], float]:
-    """Where values stand on the axis, and how much room candidates of one value have there."""
+def _places(ax: "Axes", name: str, values: pd.Series) -> tuple[npt.NDArray[np.float64], float]:
+    """Positions of values on the axis, and the width available to candidates of one value."""
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     different = np.unique(np.array(numbers, dtype=float))
     if len(numbers) == len(values) and (len(different) > 1 or name == "fit_seconds"):
         x = values.to_numpy(dtype=float)
-        if different[0] > 0 and different[-1] / different[0] >= _DECADES:
+        if different[0] > 0 and different[-1] / different[0] >= _LOG_SCALE_RATIO:
             ax.set_xscale("log")
             x = np.log10(x)
         else:
@@ -288,7 +295,7 @@ def _places(ax: Any, name: str, values: pd.Series) -> tuple[npt.NDArray[np.float
 
 
 def _side_by_side(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Shares from -1/2 to 1/2 that spread what stands at the same place.
+    """Offsets from -1/2 to 1/2 that separate points at the same place.
 
     Examples
     --------

@@ -59,8 +59,8 @@ def test_what_follows_a_block_is_not_added_to_its_shortcut():
     rows = [row[:2] for row in columns(ArchitectureDisplay.from_estimator(clf, (8, 8, 3), 3))]
     assert rows[3:6] == [
         ["block1.0.convolutions.4", "MaxPool2d + BatchNorm2d + ELU"],
-        ["block1.0.shortcut.0", "AvgPool2d beside it"],
-        ["block1.0.shortcut.1", "Conv2d beside it"],
+        ["block1.0.shortcut.0", "AvgPool2d (shortcut)"],
+        ["block1.0.shortcut.1", "Conv2d (shortcut)"],
     ]
 
 

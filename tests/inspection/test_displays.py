@@ -114,7 +114,7 @@ def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
 
 def test_axes_that_cannot_be_divided_are_refused(fitted):
     ax = plt.figure().add_axes((0, 0, 1, 1))
-    with pytest.raises(ValueError, match="ax has no place in a grid that could be divided"):
+    with pytest.raises(ValueError, match="ax is not part of a grid of subplots"):
         HistoryDisplay.from_estimator(fitted, ax=ax)
 
 
@@ -134,7 +134,7 @@ def test_the_history_is_drawn_as_it_is(fitted):
     np.testing.assert_array_equal(accuracy.get_lines()[0].get_ydata(), history["valid_accuracy"])
     np.testing.assert_array_equal(rate.get_lines()[0].get_ydata(), history["lr"])
     best = int(history["valid_loss"].argmin()) + 1
-    assert list(lines[f"best epoch, {best}"].get_xdata()) == [best, best]
+    assert list(lines[f"best epoch: {best}"].get_xdata()) == [best, best]
 
 
 def test_the_best_epoch_is_that_of_early_stopping(organisms):
@@ -160,7 +160,7 @@ def test_predictions_are_told_apart_without_colour(organisms):
     assert right.get_title() == "✓ elk 70%"
     assert right.get_xlabel() == ""
     assert wrong.get_title() == "✗ elk 60%"
-    assert wrong.get_xlabel() == "is oak 40%"
+    assert wrong.get_xlabel() == "actual: oak 40%"
     lines = [ax.spines["top"].get_linestyle() for ax in (right, wrong)]
     assert lines == ["-", "--"]
 
@@ -190,7 +190,7 @@ def test_top_losses_are_the_images_whose_label_was_least_expected(fitted, organi
 @pytest.mark.parametrize(
     ("display", "y", "message"),
     [
-        (TopLossesDisplay, None, "TopLossesDisplay got y=None, expected the actual labels"),
+        (TopLossesDisplay, None, "TopLossesDisplay got y=None, but there is no loss"),
         (
             PredictionsDisplay,
             ["elk", "dodo"],
@@ -216,19 +216,22 @@ def test_filters_are_drawn_on_one_scale(fitted):
 def test_filters_that_are_not_shown_are_counted(fitted):
     display = FiltersDisplay(filters=filters(fitted, -1), name="last").plot(max_filters=5)
     n_more = len(filters(fitted, -1)) - 5
-    assert display.figure_.get_suptitle().endswith(f"filters of last, {n_more} more not shown")
+    title = display.figure_.get_suptitle().partition("\n")[0]
+    assert title == f"First 5 of {n_more + 5} filters of last"
 
 
 def test_feature_maps_show_convolutions_and_pooling_side_by_side(fitted, organisms):
     display = FeatureMapsDisplay.from_estimator(fitted, organisms[0][0])
     kinds = [name.partition("\n")[0] for name in display.maps]
-    assert kinds == ["convolution", "max pooling"] * 3
+    assert kinds == ["convolution", "pooling"] * 3
     label = display.axes_[2, 0].texts[0].get_text()
-    assert label.splitlines() == ["max pooling", "block1.2", "12×12×8"]
+    assert label.splitlines() == ["pooling", "block1.2", "12×12×8"]
 
 
 def test_feature_maps_of_no_images_are_refused(fitted, organisms):
-    with pytest.raises(ValueError, match="layer='output' makes 4 values of an image"):
+    with pytest.raises(
+        ValueError, match="layer='output' has an output of shape \\(4,\\) per image"
+    ):
         FeatureMapsDisplay.from_estimator(fitted, organisms[0][0], ["output"])
 
 

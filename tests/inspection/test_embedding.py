@@ -91,5 +91,5 @@ def test_bad_embeddings(arguments, message):
 
 
 def test_a_transformer_to_more_columns_is_refused(fitted, organisms):
-    with pytest.raises(ValueError, match=r"StandardScaler\(\) made an array of shape \(300, "):
+    with pytest.raises(ValueError, match=r"StandardScaler\(\) returned an array of shape \(300, "):
         EmbeddingDisplay.from_estimator(fitted, *organisms, transformer=StandardScaler())

@@ -1,6 +1,7 @@
 """Filters, feature maps and Grad-CAM as arrays."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,8 +10,18 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skcnn import ConvNetClassifier, recipes
+from skcnn._data._arrays import Images
 from skcnn.datasets import make_organisms
-from skcnn.inspection import feature_maps, filters, grad_cam
+from skcnn.inspection import (
+    EmbeddingDisplay,
+    FeatureMapsDisplay,
+    GradCAMDisplay,
+    PredictionsDisplay,
+    TopLossesDisplay,
+    feature_maps,
+    filters,
+    grad_cam,
+)
 from skcnn.inspection._feature_maps import read_images
 
 
@@ -24,11 +35,7 @@ def test_filters_are_the_weights_of_the_layer_with_channels_last(fitted):
 
 
 def test_a_convolution_can_be_named_by_its_number(fitted):
-    convolutions = [
-        layer
-        for layer in fitted.summary().layers
-        if layer.type == "Conv2d" and "shortcut" not in layer.name
-    ]
+    convolutions = [layer for layer in fitted.summary().layers if layer.role == "convolution"]
     for number, layer in enumerate(convolutions):
         by_name = filters(fitted, layer.name)
         np.testing.assert_array_equal(filters(fitted, number), by_name)
@@ -38,8 +45,8 @@ def test_a_convolution_can_be_named_by_its_number(fitted):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("block9", "layer='block9' is no layer of the network, expected one of block1, "),
-        (99, r"layer=99 is no convolution of the network, which has \d+: expected a number from"),
+        ("block9", "layer='block9' is not a layer of the network. Expected one of .*block1, "),
+        (99, r"layer=99 is not a convolution of the network, which has \d+. Expected a number"),
         ("output", "layer='output' is a Linear, which has no filters"),
     ],
 )
@@ -79,7 +86,7 @@ def test_images_come_through_every_door_once(fitted, organisms, flips):
     maps = feature_maps(clf, X, "block1")
     assert len(maps) == 9
     np.testing.assert_array_equal(feature_maps(clf, X.reshape(9, -1), "block1"), maps)
-    np.testing.assert_array_equal(read_images(clf, X.reshape(9, -1)), X)
+    np.testing.assert_array_equal(read_images(clf, X.reshape(9, -1))[:], X)
     assert clf.test_time_flip == flips
 
 
@@ -141,9 +148,15 @@ def test_grad_cam_looks_for_what_is_predicted_unless_told_otherwise(fitted, orga
     ("arguments", "message"),
     [
         ({"target": "dodo"}, r"target holds labels that are not among the classes: \['dodo'\]"),
-        ({"target": ["newt"]}, r"target has shape \(1,\), expected one label, or 3 of them"),
-        ({"layer": "output"}, r"layer='output' makes \(4,\) values of an image, and no feature"),
-        ({"layer": "block7"}, "layer='block7' is no layer"),
+        (
+            {"target": ["newt"]},
+            r"target has shape \(1,\), expected one label for all images, or 3",
+        ),
+        (
+            {"layer": "output"},
+            r"layer='output' has an output of shape \(4,\) per image, which is not",
+        ),
+        ({"layer": "block7"}, "layer='block7' is not a layer"),
     ],
 )
 def test_bad_arguments_of_grad_cam(fitted, organisms, arguments, message):
@@ -155,7 +168,7 @@ def test_a_stem_that_nothing_was_learnt_before_has_no_gradient(organisms):
     X, y = organisms
     recipe = recipes.fast | {"filters": (8, 8), "max_epochs": 3}
     clf = ConvNetClassifier(**recipe, random_state=0).fit(X[:60], y[:60])
-    with pytest.raises(ValueError, match="comes before everything that was trained"):
+    with pytest.raises(ValueError, match="comes before all trained layers"):
         grad_cam(clf, X[:2], layer=0)
     assert grad_cam(clf, X[:2]).shape == (2, 24, 24)
 
@@ -202,3 +215,107 @@ def test_grad_cam_finds_the_object():
     mass = (maps * inside[:200]).sum((1, 2)) / np.maximum(maps.sum((1, 2)), 1e-12)
     # By chance it would be the share of the box.
     assert mass.mean() > 2 * box**2 / side**2
+
+
+def test_feature_maps_in_threads_are_those_of_the_own_images(fitted, organisms):
+    X = organisms[0]
+    groups = [X[8 * number : 8 * number + 3 + number % 5] for number in range(16)]
+    layers = ["block1", "block2.0.convolutions.0", 0, -1]
+    jobs = [(group, layer) for group in groups for layer in layers] * 3
+    expected = [feature_maps(fitted, group, layer) for group, layer in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda job: feature_maps(fitted, *job), jobs))
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_grad_cam_in_threads_is_that_of_the_own_images_and_class(fitted, organisms):
+    X = organisms[0]
+    jobs = [(X[5 * n : 5 * n + 2 + n % 4], label) for n in range(12) for label in fitted.classes_]
+    expected = [grad_cam(fitted, *job) for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda job: grad_cam(fitted, *job), jobs))
+        maps = pool.map(lambda job: feature_maps(fitted, job[0]), jobs)
+        assert [len(one) for one in maps] == [len(images) for images, _ in jobs]
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one, other)
+    assert all(p.grad is None for p in fitted.module_.parameters())
+
+
+@pytest.fixture
+def gathered(monkeypatch):
+    """Numbers of images that are gathered at once."""
+    counts = []
+    gather = Images.__getitem__
+
+    def counting(images, rows):
+        found = gather(images, rows)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr(Images, "__getitem__", counting)
+    return counts
+
+
+@pytest.mark.parametrize("function", [feature_maps, grad_cam])
+def test_images_are_gathered_in_batches(function, fitted, organisms, gathered):
+    X = organisms[0][:150]
+    assert len(function(fitted, X)) == 150
+    assert gathered == [64, 64, 22]
+
+
+def test_reading_images_runs_and_gathers_nothing(fitted, organisms, gathered, monkeypatch):
+    monkeypatch.setattr(type(fitted.module_), "forward", None)
+    images = read_images(fitted, organisms[0])
+    assert (len(images), gathered) == (300, [])
+
+
+@pytest.mark.parametrize(
+    ("display", "n_predictions"),
+    [(PredictionsDisplay, 1), (TopLossesDisplay, 1), (EmbeddingDisplay, 1), (GradCAMDisplay, 2)],
+)
+def test_displays_gather_only_the_images_that_they_show(
+    display, n_predictions, fitted, organisms, gathered
+):
+    X, y = organisms
+    target = () if display is GradCAMDisplay else (y,)
+    drawn = display.from_estimator(fitted, X, *target, max_images=4)
+    n_read = 300 if display in (TopLossesDisplay, EmbeddingDisplay) else 4
+    assert sum(gathered) == n_predictions * n_read + 4
+    assert gathered[-1] == 4
+    assert len(drawn.images) == (300 if display is EmbeddingDisplay else 4)
+
+
+def test_feature_maps_display_runs_the_network_once_for_all_layers(fitted, organisms, gathered):
+    display = FeatureMapsDisplay.from_estimator(fitted, organisms[0][0])
+    assert (len(display.maps), gathered) == (6, [1, 1])
+    for label, maps in display.maps.items():
+        name = label.partition("\n")[2]
+        np.testing.assert_array_equal(maps, feature_maps(fitted, organisms[0][:1], name)[0])
+
+
+class WithSpare(Bright):
+    """Has a layer that it does not use."""
+
+    def __init__(self, n_channels, n_classes):
+        super().__init__(n_channels, n_classes)
+        self.spare = nn.Conv2d(n_channels, 2, 1)
+
+
+def test_layers_that_are_not_used_have_no_feature_maps(organisms):
+    X, y = organisms
+    clf = ConvNetClassifier(module=WithSpare, max_epochs=1, random_state=0).fit(X[:40], y[:40])
+    for function in (feature_maps, lambda clf, X, layer: grad_cam(clf, X, layer=layer)):
+        with pytest.raises(ValueError, match="layer='spare' is not used when the network runs"):
+            function(clf, X[:2], "spare")
+
+
+def test_feature_maps_are_those_before_a_layer_that_works_in_place(organisms):
+    X, y = organisms
+
+    def in_place(n_channels, n_classes):
+        conv = nn.Conv2d(n_channels, 4, 3, stride=6)
+        return nn.Sequential(conv, nn.ReLU(inplace=True), nn.Flatten(), nn.LazyLinear(n_classes))
+
+    clf = ConvNetClassifier(module=in_place, max_epochs=1, random_state=0).fit(X[:40], y[:40])
+    assert feature_maps(clf, X[:2]).min() < 0

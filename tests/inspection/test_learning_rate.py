@@ -131,7 +131,7 @@ def test_the_curve_is_drawn(own_axes, data):
     np.testing.assert_array_equal(display.line_.get_ydata(), display.smoothed_loss)
     np.testing.assert_array_equal(display.line_.get_xdata(), display.lr)
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["of each step", "smoothed", f"suggested rate {display.suggestion:.2g}"]
+    assert labels == ["per step", "smoothed", f"suggested learning rate: {display.suggestion:.2g}"]
     low, high = display.ax_.get_ylim()
     assert low < display.smoothed_loss.min() < display.smoothed_loss[0] < high
 
