@@ -22,7 +22,9 @@ _MAX_CLASSES_WITH_VALUES = 12
 _ROW_HEIGHT = 0.155
 _ROW_HEIGHT_WITH_VALUES = 0.42
 _MIN_MATRIX_HEIGHT = 3.0
-_LABELS_AND_COLORBAR_WIDTH = 2.4
+_COLORBAR_WIDTH = 1.6
+_AXIS_LABEL_HEIGHT = 0.6
+_CHARACTER_WIDTH = 0.085
 
 
 class ConfusionDisplay(Display):
@@ -135,7 +137,8 @@ class ConfusionDisplay(Display):
         if ax is None:
             row_height = _ROW_HEIGHT_WITH_VALUES if few else _ROW_HEIGHT
             side = max(_MIN_MATRIX_HEIGHT, n_classes * row_height)
-            size = (side + _LABELS_AND_COLORBAR_WIDTH, side + 1)
+            names = _CHARACTER_WIDTH * max(len(str(label)) for label in self.display_labels)
+            size = (side + names + _COLORBAR_WIDTH, side + names + _AXIS_LABEL_HEIGHT)
             _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]

@@ -258,7 +258,7 @@ class FeatureMapsDisplay(Display):
         if ax is None:
             _drawing.set_title(
                 axes,
-                f"First {n_cols - 1} feature maps per layer. Bright: high, each on its own scale",
+                f"First {n_cols - 1} feature maps per layer (bright is high, scaled per map)",
             )
         return self._set_axes(axes)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _CORRECT_LINE = "-"
 _WRONG_LINE = "--"
+# Length of lines below a picture.
+_MAX_CHARACTERS = 23
 
 
 class PredictionsDisplay(Display):
@@ -189,7 +191,7 @@ class PredictionsDisplay(Display):
         if ax is None and self.actual is not None:
             looks: dict[str, Any] = {
                 "✓ correct": (_drawing.CORRECT, _CORRECT_LINE),
-                "✗ wrong": (_drawing.WRONG, _WRONG_LINE),
+                "✗ wrong, with the actual label below": (_drawing.WRONG, _WRONG_LINE),
             }
             frames = [
                 Patch(facecolor="none", edgecolor=color, linestyle=line, linewidth=2, label=label)
@@ -208,8 +210,8 @@ class PredictionsDisplay(Display):
             color, sign, line = _drawing.CORRECT, "✓", _CORRECT_LINE
         else:
             color, sign, line = _drawing.WRONG, "✗", _WRONG_LINE
-            label = _drawing.wrap_label(f"actual: {actual}")
-            place.set_xlabel(f"{label} {share:.0%}", fontsize=8)
+            label = _drawing.wrap_label(f"actual: {actual} {share:.0%}", _MAX_CHARACTERS)
+            place.set_xlabel(label, fontsize=8)
         place.set_title(f"{sign} {guess}", fontsize=8, color=color)
         _drawing.set_frame(place, color, line)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PICTURE_HEIGHT = 1.8
 _BAR_HEIGHT = 0.17
 _MIN_BARS_HEIGHT = 1.2
+_LEGEND_AND_LABELS_HEIGHT = 1.4
 
 
 class ProbabilitiesDisplay(Display):
@@ -130,7 +131,11 @@ class ProbabilitiesDisplay(Display):
         n_images, n_classes = self.probability.shape
         heights = [_PICTURE_HEIGHT, max(_MIN_BARS_HEIGHT, _BAR_HEIGHT * n_classes)]
         axes = _drawing.make_axes(
-            ax, 2, n_images, cell=(2.4, sum(heights) / 2), height_ratios=heights
+            ax,
+            2,
+            n_images,
+            cell=(2.4, (sum(heights) + _LEGEND_AND_LABELS_HEIGHT) / 2),
+            height_ratios=heights,
         )
         limits = _drawing.limits_of(self.images)
         places = np.arange(n_classes)
@@ -141,7 +146,9 @@ class ProbabilitiesDisplay(Display):
             colors = np.where(places == guess, _drawing.CORRECT, "0.7")
             below.barh(places, shares, color=colors.tolist())
             if self.actual is not None:
-                above.set_title(_drawing.wrap_label(f"actual: {self.actual[number]}"), fontsize=8)
+                above.set_title(
+                    _drawing.wrap_label(f"actual: {self.actual[number]}", 23), fontsize=8
+                )
                 place = self._actual_places[number]
                 below.plot(shares[place], place, "D", color=_drawing.WRONG, clip_on=False, ms=4)
             names = [str(label) for label in self.classes] if number == 0 else []

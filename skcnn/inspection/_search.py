@@ -18,6 +18,7 @@ _NOT_SET = "–"
 # Sizes in inches.
 _PANEL_SIZE = (3.2, 3.2)
 _MAX_WIDTH = 12.0
+_LEGEND_ENTRY_WIDTH = 1.7
 # Light to dark, so that they differ in gray print too.
 _COLORS = ("#56B4E9", "#D55E00", "#0072B2", "#7F3C8D", "#000000")
 _MARKERS = "osD^v"
@@ -167,11 +168,11 @@ class SearchReport:
             ax.set_ylabel(self.metric.replace("_", " "))
         for ax in axes.flat[len(names) :]:
             ax.set_axis_off()
-        if "iteration" in found:
-            handles, labels = axes.flat[0].get_legend_handles_labels()
-            figure.legend(
-                handles, labels, loc="outside upper center", ncols=len(labels), frameon=False
-            )
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        n_legend_cols = min(len(labels), int(size[0] / _LEGEND_ENTRY_WIDTH))
+        figure.legend(
+            handles, labels, loc="outside upper center", ncols=n_legend_cols, frameon=False
+        )
         self.axes_, self.figure_ = axes, figure
         return self
 
@@ -207,13 +208,14 @@ class SearchReport:
         if name in self.parameters:
             last = iterations == iterations.max()
             means = found["score"][last].groupby(centers[last]).mean()
-            ax.plot(means.index, means, color="#777777", linewidth=1.2, zorder=1)
+            ax.plot(means.index, means, color="#777777", lw=1.2, zorder=1, label="mean per value")
         # The rows are sorted: the first is the best candidate.
         ax.plot(
             places[:1],
             found["score"].iloc[:1],
             marker="*",
             markersize=15,
+            label="best candidate",
             markerfacecolor="none",
             markeredgecolor="black",
             linestyle="none",

@@ -51,6 +51,7 @@ def texts_of(figure):
     """All pieces of text that are drawn, with the boxes in pixels that they take."""
     figure.canvas.draw()
     texts = [figure._suptitle] if figure._suptitle else []
+    texts += [text for legend in figure.legends for text in legend.get_texts()]
     for ax in figure.axes:
         texts += ax.texts
         if not ax.axison:

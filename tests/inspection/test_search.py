@@ -96,7 +96,8 @@ def test_halving_compares_within_an_iteration(data):
     assert frame["max_depth"].iloc[0] == search.best_params_["max_depth"]
     assert set(frame["resources"]) == set(search.n_resources_)
     labels = [text.get_text() for text in report.plot().figure_.legends[0].get_texts()]
-    assert labels == [f"n_samples {n}" for n in search.n_resources_]
+    marks = ["mean per value", "best candidate"]
+    assert labels == [*marks, *(f"n_samples {n}" for n in search.n_resources_)]
 
 
 def test_the_resource_of_halving_is_no_parameter(data):
@@ -142,7 +143,8 @@ def test_each_candidate_is_drawn_and_no_text_lies_on_other_text(n_parameters, da
     figure = report.figure_
     width, height = figure.canvas.get_width_height()
     figure.canvas.draw()
-    boxes = []
+    (legend,) = figure.legends
+    boxes = [(text.get_text(), text.get_window_extent()) for text in legend.get_texts()]
     for ax in report.axes_.flat[: n_parameters + 1]:
         (points, *_) = ax.containers
         assert len(points[0].get_xdata()) == len(report.frame)
