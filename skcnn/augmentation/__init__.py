@@ -1,14 +1,21 @@
 """Random changes to training images, each with its strength as a parameter.
 
-What `ConvNetClassifier(augment=...)` takes by name, "cutout" for one, is one of these with its
-default strength, ``Cutout()``. All are drawn for every image on its own, and act on training
-images only.
+The names that `ConvNetClassifier(augment=...)` takes stand for the classes in this module with
+their default strengths: "cutout" means ``Cutout()``. Pass an object for another strength,
+``augment=Cutout(0.3)``, and search for the best one as ``augment__fraction``.
+
+Each image gets its own random draw. Only training images are changed.
+
+`Flip` and `Shift` move pixels (`GeometricAugmentation`), and can move a mask with its image.
+`Color` and `Cutout` change pixel values; masks stay as they are. `MixUp` and `CutMix` mix pairs of
+images and their labels (`MixingAugmentation`).
 """
 
-from skcnn.augmentation._base import Augmentation, MixingAugmentation
+from skcnn.augmentation._base import Augmentation, GeometricAugmentation, MixingAugmentation
+from skcnn.augmentation._geometric import Flip, Shift
 from skcnn.augmentation._mixing import CutMix, MixUp
 from skcnn.augmentation._names import AUGMENTATIONS, as_augmentation
-from skcnn.augmentation._single import Color, Cutout, Flip, Shift
+from skcnn.augmentation._pixel_values import Color, Cutout
 
 __all__ = [
     "AUGMENTATIONS",
@@ -17,6 +24,7 @@ __all__ = [
     "CutMix",
     "Cutout",
     "Flip",
+    "GeometricAugmentation",
     "MixUp",
     "MixingAugmentation",
     "Shift",

@@ -1,17 +1,46 @@
-"""What all random changes have in common."""
+"""Base classes of augmentations."""
 
-from typing import Any
+from inspect import signature
+from numbers import Real
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
 
+from skcnn._utils import Interval, validate_parameter_constraints
+
+FRACTION = [Interval(Real, 0, 1, closed="both")]
+FRACTION_BELOW_ONE = [Interval(Real, 0, 1, closed="left")]
+POSITIVE = [Interval(Real, 0, None, closed="neither")]
+
 
 class Augmentation:
-    """Base of changes that need nothing but the images.
+    """Base class of random changes to training images.
 
-    They compute on the device of the images, wait for nothing and decide nothing by the values
-    in them, so that a GPU can record them.
+    A subclass implements `__call__`. It may have parameters, under scikit-learn's rules: the
+    constructor names each of them, and stores it unchanged in an attribute of the same name.
+
+    Notes
+    -----
+    On a GPU, `__call__` is recorded once as a CUDA graph and then replayed. So it computes on the
+    device of the images, and neither copies values to the CPU nor branches on them.
+
+    Examples
+    --------
+    >>> from skcnn.augmentation import Cutout
+    >>> cutout = Cutout(0.25)
+    >>> cutout.get_params()
+    {'fraction': 0.25}
+    >>> cutout.set_params(fraction=0.5)
+    Cutout(fraction=0.5)
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    def __post_init__(self) -> None:
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(), caller_name=type(self).__name__
+        )
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Return changed images.
@@ -19,61 +48,184 @@ class Augmentation:
         Parameters
         ----------
         images : torch.Tensor of shape (n, height, width, channels)
-            uint8, or float32 of any range.
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
         generator : torch.Generator
-            What to draw from.
+            Source of all random numbers.
 
         Returns
         -------
-        images : torch.Tensor
-            New ones of the same shape, dtype and device.
+        images : torch.Tensor of shape (n, height, width, channels)
+            Changed images, of the same dtype and on the same device.
         """
         raise NotImplementedError
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, as scikit-learn's estimators do.
 
-class MixingAugmentation(Augmentation):
-    """Base of changes that mix each image with another one of its batch, and so their labels."""
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without effect. It is here because scikit-learn passes it.
 
-    def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mixed images, the number of each one's partner, and the share of its own.
+        Returns
+        -------
+        parameters : dict
+            Names and values of the constructor's parameters.
+        """
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters of this object, as scikit-learn's estimators do.
+
+        Parameters
+        ----------
+        **parameters : dict
+            Names and new values. Parameters that are not named keep their values.
+
+        Returns
+        -------
+        self : Augmentation
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter or a value is out of range. The object then stays as it
+            was.
+        """
+        current = self.get_params()
+        for name in parameters:
+            if name not in current:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for {self!r}. Valid parameters are: "
+                    f"{list(current)!r}."
+                )
+        # A new object checks the values, before this one takes them.
+        vars(self).update(vars(type(self)(**current | parameters)))
+        return self
+
+
+class GeometricAugmentation(Augmentation):
+    """Base class of augmentations that move pixels and leave their values alone.
+
+    The random draw and its application are two steps, so that an image and its mask can be moved
+    in the same way. A subclass implements `draw` and `apply`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcnn.augmentation import Shift
+    >>> images = torch.arange(16, dtype=torch.uint8).view(1, 4, 4, 1)
+    >>> masks = images.long() // 4
+    >>> shift = Shift(0.25)
+    >>> drawn = shift.draw(images, torch.Generator().manual_seed(0))
+    >>> moved, moved_masks = shift.apply(images, drawn), shift.apply(masks, drawn)
+    >>> torch.equal(moved_masks, moved.long() // 4)
+    True
+    """
+
+    def draw(self, images: Tensor, generator: Generator) -> Any:
+        """Draw how each image is moved.
 
         Parameters
         ----------
         images : torch.Tensor of shape (n, height, width, channels)
+            Only their shape and device are used.
         generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        drawn : object
+            Input of `apply`.
+        """
+        raise NotImplementedError
+
+    def apply(self, images: Tensor, drawn: Any) -> Tensor:
+        """Move images, or masks, in the way that was drawn.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Images of the shape that `draw` got, or their masks with one channel of labels. Any
+            dtype. They are not modified.
+        drawn : object
+            Result of `draw`.
 
         Returns
         -------
         images : torch.Tensor of shape (n, height, width, channels)
-        partner : torch.Tensor of shape (n,), int64
-            Which image of the batch was mixed in.
-        share : torch.Tensor of shape (n,), float32
-            Of the image itself in the mixture, in [0, 1].
+            Moved images or masks, of the same dtype. Labels are moved, never interpolated.
         """
         raise NotImplementedError
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Return mixed images alone."""
+        """Return moved images: ``apply(images, draw(images, generator))``.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
+        generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Moved images, of the same dtype and on the same device.
+        """
+        return self.apply(images, self.draw(images, generator))
+
+
+class MixingAugmentation(Augmentation):
+    """Base class of augmentations that mix each image with another one of its batch.
+
+    The labels have to be mixed in the same proportions, so `mix` returns the partner of each
+    image and the fraction of the mixture that is its own. A subclass implements `mix`.
+    """
+
+    def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Mix each image with another one.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
+        generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Mixed images, of the same dtype and on the same device.
+        partner : torch.Tensor of shape (n,), int64
+            For each image, the index in the batch of the image that was mixed in.
+        fraction_own : torch.Tensor of shape (n,), float32
+            For each mixture, the fraction in [0, 1] that comes from the image itself. The target
+            of a mixture is ``fraction_own * target + (1 - fraction_own) * target[partner]``.
+        """
+        raise NotImplementedError
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return mixed images without what `mix` says about labels.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
+        generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Mixed images, of the same dtype and on the same device.
+        """
         return self.mix(images, generator)[0]
 
 
-def check_fraction(change: Any, name: str, *, open_above: bool = False) -> None:
-    value = getattr(change, name)
-    if not 0 <= value <= 1 or (open_above and value == 1):
-        expected = "[0, 1)" if open_above else "[0, 1]"
-        raise ValueError(f"{type(change).__name__} got {name}={value!r}, expected {expected}.")
-
-
-def check_positive(change: Any, name: str) -> None:
-    value = getattr(change, name)
-    if not 0 < value < float("inf"):
-        raise ValueError(
-            f"{type(change).__name__} got {name}={value!r}, expected a value above 0."
-        )
-
-
 def cast_saturating(pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Round and limit pixels to what their type holds."""
+    """Convert pixels to a dtype; for integers, round and clip them to its range."""
     if dtype.is_floating_point:
         return pixels.to(dtype)
     info = torch.iinfo(dtype)

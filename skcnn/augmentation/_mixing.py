@@ -1,16 +1,12 @@
-"""Changes that mix images with each other, and so their labels."""
+"""Augmentations that mix pairs of images and their labels."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
 
-from skcnn.augmentation._base import (
-    MixingAugmentation,
-    cast_saturating,
-    check_fraction,
-    check_positive,
-)
+from skcnn.augmentation._base import FRACTION, POSITIVE, MixingAugmentation, cast_saturating
 from skcnn.augmentation._sampling import beta, permutation, rectangles, uniform
 
 
@@ -21,13 +17,14 @@ class MixUp(MixingAugmentation):
     Parameters
     ----------
     alpha : float, default=0.2
-        Above 0. The shares are drawn from the distribution Beta(alpha, alpha): near 0 most
-        images stay almost as they are, at 1 every mixture is as likely.
+        Above 0. The fraction of the image itself is drawn from the distribution Beta(alpha,
+        alpha). With a small alpha, most mixtures are close to one of the two images; with
+        ``alpha=1``, all fractions are equally likely.
 
     Raises
     ------
     ValueError
-        Where alpha is not above 0.
+        If alpha is not above 0.
 
     References
     ----------
@@ -37,40 +34,59 @@ class MixUp(MixingAugmentation):
     --------
     >>> import torch
     >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-    >>> mixed, partner, share = MixUp(1.0).mix(images, torch.Generator().manual_seed(0))
-    >>> bool((mixed.flatten() == share * images.flatten() + (1 - share) * partner).all())
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> mixed, partner, fraction_own = MixUp(1.0).mix(images, generator)
+    >>> expected = fraction_own * images.flatten() + (1 - fraction_own) * images.flatten()[partner]
+    >>> torch.equal(mixed.flatten(), expected)
     True
     """
 
     alpha: float = 0.2
 
-    def __post_init__(self) -> None:
-        check_positive(self, "alpha")
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"alpha": POSITIVE}
 
     def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Blend the images."""
+        """Blend each image with another one.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
+        generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Blended images, of the same dtype and on the same device.
+        partner : torch.Tensor of shape (n,), int64
+            For each image, the index in the batch of the image that was blended in.
+        fraction_own : torch.Tensor of shape (n,), float32
+            Weight of the image itself in its blend, in [0, 1].
+        """
         partner = permutation(images, generator)
-        share = beta(self.alpha, images, generator)
-        own = share[:, None, None, None]
-        mixture = own * images.float() + (1 - own) * images[partner].float()
-        return cast_saturating(mixture, images.dtype), partner, share
+        fraction_own = beta(self.alpha, images, generator)
+        weight = fraction_own[:, None, None, None]
+        mixture = weight * images.float() + (1 - weight) * images[partner].float()
+        return cast_saturating(mixture, images.dtype), partner, fraction_own
 
 
 @dataclass(frozen=True)
 class CutMix(MixingAugmentation):
-    """Put a rectangle of another image into each one, and mix their labels by area.
+    """Replace a rectangle of each image by that of another one, and mix their labels by area.
 
     Parameters
     ----------
     probability : float, default=0.5
-        Share of the images that get one, in [0, 1].
+        Probability that an image gets a rectangle, in [0, 1].
     alpha : float, default=1.0
-        Above 0. The area is drawn from the distribution Beta(alpha, alpha).
+        Above 0. The area of the rectangle, as a fraction of the image, is drawn from the
+        distribution Beta(alpha, alpha).
 
     Raises
     ------
     ValueError
-        Where the probability is not in [0, 1] or alpha is not above 0.
+        If a parameter is out of range.
 
     References
     ----------
@@ -81,7 +97,7 @@ class CutMix(MixingAugmentation):
     --------
     >>> import torch
     >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 8, 8, 1)
-    >>> mixed, _, share = CutMix(1.0).mix(images, torch.Generator().manual_seed(0))
+    >>> mixed, _, fraction_own = CutMix(1.0).mix(images, torch.Generator().manual_seed(0))
     >>> mixed.unique().tolist()
     [0.0, 1.0]
     """
@@ -89,17 +105,35 @@ class CutMix(MixingAugmentation):
     probability: float = 0.5
     alpha: float = 1.0
 
-    def __post_init__(self) -> None:
-        check_fraction(self, "probability")
-        check_positive(self, "alpha")
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "probability": FRACTION,
+        "alpha": POSITIVE,
+    }
 
     def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Put rectangles into the images."""
+        """Replace a rectangle of some of the images.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 of any range. They are not modified.
+        generator : torch.Generator
+            Source of all random numbers.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Changed images, of the same dtype and on the same device.
+        partner : torch.Tensor of shape (n,), int64
+            For each image, the index in the batch of the image that the rectangle comes from.
+        fraction_own : torch.Tensor of shape (n,), float32
+            Fraction of the pixels that are the image's own, in [0, 1].
+        """
         n, height, width, _ = images.shape
         partner = permutation(images, generator)
         side = (1 - beta(self.alpha, images, generator)).sqrt()
         side = torch.where(uniform(n, images, generator) < self.probability, side, 0)
         replaced = rectangles(images, side * height, side * width, generator)
-        # What lies outside of the image counts for nothing.
-        share = 1 - replaced.float().mean((1, 2, 3))
-        return torch.where(replaced, images[partner], images), partner, share
+        # A rectangle may reach beyond the image, so pixels are counted, not its nominal area.
+        fraction_own = 1 - replaced.float().mean((1, 2, 3))
+        return torch.where(replaced, images[partner], images), partner, fraction_own

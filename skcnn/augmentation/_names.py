@@ -1,44 +1,74 @@
-"""From what the parameter `augment` holds to what changes images."""
+"""From the values of the parameter `augment` to functions that change images."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from skcnn.augmentation._base import Augmentation, cast_saturating
+from skcnn.augmentation._geometric import Flip, Shift
 from skcnn.augmentation._mixing import CutMix, MixUp
-from skcnn.augmentation._single import Color, Cutout, Flip, Shift
+from skcnn.augmentation._pixel_values import Color, Cutout
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "flip": Flip(),
-    "shift": Shift(),
-    "cutout": Cutout(),
-    "mixup": MixUp(),
-    "cutmix": CutMix(),
-    "color": Color(),
+# Classes rather than objects, so that nobody can change the object behind a name.
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "flip": Flip,
+    "shift": Shift,
+    "cutout": Cutout,
+    "mixup": MixUp,
+    "cutmix": CutMix,
+    "color": Color,
 }
 
 
-@dataclass(frozen=True)
 class ModuleAugmentation:
-    """A torch module that changes float images (n, channels, height, width) of 0 to 1.
+    """A torch module that changes float images (n, channels, height, width) from 0 to 1.
 
-    Modules of kornia or torchvision are like that. They draw from torch's own generator.
+    Modules of kornia and torchvision work this way. They draw from torch's global generator.
 
     Parameters
     ----------
     module : torch.nn.Module
+        A copy of it is put into training mode and used. The module itself stays as it is.
     """
 
-    module: nn.Module
+    def __init__(self, module: nn.Module) -> None:
+        self.module = copy.deepcopy(module).train()
+        self._is_range_checked = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.module!r})"
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Let the module change the images."""
-        largest = 255 if images.dtype == torch.uint8 else 1
+        """Return images changed by the module.
+
+        Parameters
+        ----------
+        images : torch.Tensor of shape (n, height, width, channels)
+            uint8 from 0 to 255, or float32 from 0 to 1. They are not modified.
+        generator : torch.Generator
+            Not used: the module draws from torch's global generator.
+
+        Returns
+        -------
+        images : torch.Tensor of shape (n, height, width, channels)
+            Changed images, of the same dtype and on the same device.
+
+        Raises
+        ------
+        ValueError
+            If float images are not from 0 to 1 in the first call, or if the module does not
+            return a tensor of the same shape.
+        """
+        if images.dtype == torch.uint8:
+            largest = 255
+        else:
+            largest = 1
+            self._check_range(images)
         pixels = (images.float() / largest).permute(0, 3, 1, 2)
-        changed = self.module.train()(pixels)
+        changed = self.module(pixels)
         if not isinstance(changed, Tensor) or changed.shape != pixels.shape:
             got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
             raise ValueError(
@@ -47,9 +77,36 @@ class ModuleAugmentation:
             )
         return cast_saturating(changed.float().permute(0, 2, 3, 1) * largest, images.dtype)
 
+    def _check_range(self, images: Tensor) -> None:
+        # Only in the first batch: on a GPU, reading values waits for all work in its queue.
+        if self._is_range_checked:
+            return
+        low, high = (value.item() for value in torch.aminmax(images))
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"The module {type(self.module).__name__} in augment= expects values from 0 to "
+                f"1, but got float images with values from {low:.6g} to {high:.6g}. Pass images "
+                "as uint8 (0 to 255), or scale float images to values from 0 to 1. If augment "
+                "holds anything that can exceed this range, such as 'color', list it after the "
+                "module."
+            )
+        self._is_range_checked = True
+
 
 def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
-    """Return what changes images out of what the parameter `augment` holds.
+    """Return a function of images and a generator for one value of the parameter `augment`.
+
+    Parameters
+    ----------
+    change : str, Augmentation, torch.nn.Module or callable
+        A name in `AUGMENTATIONS` gives a new object with default parameters. A module is copied
+        and wrapped. Anything else is returned as it is.
+
+    Returns
+    -------
+    augmentation : callable
+        Called with images (n, height, width, channels) and a torch.Generator, returns changed
+        images of the same shape and dtype.
 
     Examples
     --------
@@ -57,7 +114,7 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
     Shift(fraction=0.125)
     """
     if isinstance(change, str):
-        return AUGMENTATIONS[change]
+        return AUGMENTATIONS[change]()
     if isinstance(change, nn.Module):
         return ModuleAugmentation(change)
     function: Callable[[Tensor, Generator], Tensor] = change
