@@ -87,7 +87,7 @@ class ModuleAugmentation:
                 f"The module {type(self.module).__name__} in augment= expects values from 0 to "
                 f"1, but got float images with values from {low:.6g} to {high:.6g}. Pass images "
                 "as uint8 (0 to 255), or scale float images to values from 0 to 1. If augment "
-                "holds anything that can exceed this range, such as 'color', list it after the "
+                "contains anything that can exceed this range, such as 'color', list it after the "
                 "module."
             )
         self._is_range_checked = True

@@ -1,6 +1,4 @@
-"""The categories of CIFAR-100: names, superclasses and the choices a user can make among them."""
-
-from __future__ import annotations
+"""Categories of CIFAR-100: their names, their superclasses, and subsets of them."""
 
 import difflib
 from collections import Counter
@@ -31,10 +29,10 @@ _TABLE = {
     "vehicles_2": "lawn_mower rocket streetcar tank tractor",
 }
 SUPERCLASSES = {coarse: tuple(members.split()) for coarse, members in _TABLE.items()}
-# The official numbers follow the alphabet, both of the superclasses and of the categories.
+# The official label of a superclass or category is its position in alphabetical order.
 COARSE_NAMES = tuple(sorted(SUPERCLASSES))
 FINE_NAMES = tuple(sorted(name for members in SUPERCLASSES.values() for name in members))
-# The superclass each category belongs to, both as official numbers.
+# For each category, in the order of the official labels, the label of its superclass.
 COARSE_OF_FINE = np.array(
     [
         next(i for i, coarse in enumerate(COARSE_NAMES) if fine in SUPERCLASSES[coarse])
@@ -43,7 +41,7 @@ COARSE_OF_FINE = np.array(
     dtype=np.int64,
 )
 
-# Living things, and two landscapes they make: a choice common in courses for ecologists.
+# Living things, forests and mountains: a subset used in courses for ecologists.
 _ECOLOGY = """
     beaver dolphin otter seal whale flatfish ray shark trout orchid poppy sunflower tulip mushroom
     bee beetle butterfly caterpillar cockroach bear leopard lion tiger wolf forest mountain
@@ -59,7 +57,7 @@ PRESETS = {
 
 
 def chosen_labels(categories: str | Iterable[object]) -> list[int]:
-    """Official numbers of the chosen categories, ascending; ValueError if a name is wrong."""
+    """Return the official labels of the chosen categories, ascending, or raise a ValueError."""
     start = "The 'categories' parameter of fetch_cifar100"
     if isinstance(categories, str):
         if categories not in PRESETS:
@@ -69,28 +67,28 @@ def chosen_labels(categories: str | Iterable[object]) -> list[int]:
             )
             if categories in FINE_NAMES:
                 message += f" To fetch this category alone, pass [{categories!r}]."
-            raise ValueError(message + _advice(categories, {*FINE_NAMES, *PRESETS}))
+            raise ValueError(message + _hint(categories, {*FINE_NAMES, *PRESETS}))
         categories = PRESETS[categories]
     names = list(categories)
     if not names:
         raise ValueError(
-            f"{start} is empty, but must name at least one category; pass None to fetch all."
+            f"{start} is empty. Expected at least one category name, or None to fetch all."
         )
     unknown = [name for name in names if not isinstance(name, str) or name not in FINE_NAMES]
     if unknown:
-        listed = ", ".join(repr(name) + _advice(name, set(FINE_NAMES)) for name in unknown)
+        listed = ", ".join(repr(name) + _hint(name, set(FINE_NAMES)) for name in unknown)
         raise ValueError(
-            f"{start} holds unknown names: {listed}. The categories of CIFAR-100 are: "
+            f"{start} contains unknown names: {listed}. The categories of CIFAR-100 are: "
             f"{', '.join(FINE_NAMES)}."
         )
     repeated = [name for name, count in Counter(map(str, names)).items() if count > 1]
     if repeated:
-        raise ValueError(f"{start} must name each category once, but repeats {repeated}.")
+        raise ValueError(f"{start} repeats {repeated}. Expected each category name once.")
     return sorted(FINE_NAMES.index(str(name)) for name in names)
 
 
-def _advice(name: object, known: set[str]) -> str:
-    """What the user may have meant by a wrong name, in parentheses, or nothing."""
+def _hint(name: object, known: set[str]) -> str:
+    """Return what the user may have meant by a wrong name, in parentheses, or nothing."""
     if not isinstance(name, str) or name in known:
         return ""
     tidy = "_".join(name.lower().split())

@@ -1,6 +1,4 @@
-"""fetch_cifar100: CIFAR-100 in the manner of scikit-learn's fetchers."""
-
-from __future__ import annotations
+"""fetch_cifar100, which works like scikit-learn's fetchers."""
 
 import os
 from collections.abc import Collection
@@ -54,38 +52,32 @@ def fetch_cifar100(
     =================   ==========================
 
     The archive (169 MB) is downloaded once, checked, unpacked into `data_home` (185 MB) and
-    then removed. Processes that need it at the same time wait for one download.
+    then removed. Several processes that need it at the same time share one download.
 
     Parameters
     ----------
-    subset : {'train', 'test', 'all'}, default='train'
+    subset : {"train", "test", "all"}, default="train"
         The official training images, the test images, or the training images followed by the
         test images.
-
-    categories : 'ecology', 'ecology56', array-like of str or None, default=None
-        The categories to load: 'ecology' stands for 61 categories of living things (people
-        included), forests and mountains; 'ecology56' leaves out baby, boy, girl, man and woman;
-        a list holds names of categories in any order. None loads all that the files hold
-        images of.
-
-    labels : {'fine', 'coarse'}, default='fine'
-        Whether `target` numbers the categories, or the superclasses they belong to (such as
-        'trees' and 'reptiles').
-
+    categories : "ecology", "ecology56", array-like of str or None, default=None
+        The categories to load. "ecology" means 61 categories: living things (people included),
+        forests and mountains. "ecology56" is the same without baby, boy, girl, man and woman. A
+        list contains names of categories in any order. None loads all categories that the files
+        have images of.
+    labels : {"fine", "coarse"}, default="fine"
+        Whether the classes in `target` are the categories, or their superclasses (such as
+        "trees" and "reptiles").
     data_home : str, path-like or None, default=None
-        The folder that holds, or will hold, the data: the unpacked folder ``cifar-100-binary``
-        or the archive ``cifar-100-binary.tar.gz``. The unpacked folder itself will do, too. By
-        default the folder for the data of scikit-learn, see
+        The folder that contains the unpacked folder ``cifar-100-binary`` or the archive
+        ``cifar-100-binary.tar.gz``, or the folder to download them to. The path of the unpacked
+        folder itself works, too. None means scikit-learn's data folder, see
         :func:`sklearn.datasets.get_data_home`.
-
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading.
-
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a Bunch.
-
     as_frame : bool, default=False
-        If True, `data` is a pandas DataFrame with one row an image and `target` a Series.
+        If True, `data` is a pandas DataFrame with one row per image, and `target` a Series.
 
     Returns
     -------
@@ -99,7 +91,7 @@ def fetch_cifar100(
             ``data.to_numpy().reshape(-1, 32, 32, 3)`` are the images again.
         target : ndarray or Series of shape (n_images,), dtype int64
             Class of each image: index into `target_names`. Classes are numbered 0, 1, ... in
-            the order of the official numbers, which is alphabetical.
+            alphabetical order, which is the order of the official labels.
         target_names : ndarray of shape (n_classes,), dtype str
             Names of the classes.
         superclass : ndarray of shape (n_images,), dtype int64
@@ -112,17 +104,16 @@ def fetch_cifar100(
             `data` and `target` side by side if `as_frame`, otherwise None.
         DESCR : str
             Description of the data set.
-
     (data, target) : tuple if `return_X_y`
         The images and their classes, as above.
 
     Raises
     ------
     ValueError
-        If a parameter is wrong, an unknown category is named, or the files hold no image of
-        a category.
+        If a parameter is invalid, a category is unknown, or the files contain no image of a
+        category.
     OSError
-        If the data are not there and cannot be downloaded, or a file is damaged.
+        If the data are missing and cannot be downloaded, or a file is damaged.
 
     See Also
     --------
@@ -130,9 +121,9 @@ def fetch_cifar100(
 
     Notes
     -----
-    A `data_home` whose files hold only some of the categories works: with `categories=None`, the
-    classes are those that ``train.bin`` and ``test.bin`` hold images of, together, so that the
-    training and the test images are numbered alike.
+    The files in `data_home` may contain only some of the categories. With ``categories=None``,
+    the classes are those that occur in ``train.bin`` or ``test.bin``, so that a class has the
+    same number in the training and the test images.
 
     References
     ----------
@@ -153,7 +144,7 @@ def fetch_cifar100(
     ...
     ValueError: ... unknown names: 'oak tree' (did you mean 'oak_tree' or ...
     """
-    params = {
+    parameters = {
         "subset": subset,
         "categories": categories,
         "labels": labels,
@@ -162,7 +153,7 @@ def fetch_cifar100(
         "return_X_y": return_X_y,
         "as_frame": as_frame,
     }
-    validate_parameter_constraints(_CONSTRAINTS, params, caller_name="fetch_cifar100")
+    validate_parameter_constraints(_CONSTRAINTS, parameters, caller_name="fetch_cifar100")
     chosen = None if categories is None else chosen_labels(categories)
 
     folder = find_cifar100(data_home, download_if_missing)
@@ -204,7 +195,7 @@ def fetch_cifar100(
 
 
 def _labels_present(folder: Path) -> list[int]:
-    """Official numbers of all categories with images in the folder, whatever the subset."""
+    """Return the official labels of all categories in the folder, whatever the subset."""
     paths = [folder / name for name in _FILES.values()]
     present = [np.unique(open_records(path).fine) for path in paths if path.is_file()]
     return sorted({int(label) for labels in present for label in labels})
@@ -217,15 +208,15 @@ def _check_present(chosen: list[int], parts: list[Records], folder: Path) -> Non
         held = ", ".join(FINE_NAMES[label] for label in sorted(present))
         raise ValueError(
             f"The 'categories' parameter of fetch_cifar100 asks for {lacking}, but the requested "
-            f"files in {folder} hold no images of them. They hold: {held}. Choose among these, "
-            "or remove the folder to have the complete data downloaded."
+            f"files in {folder} contain no images of them. They contain: {held}. Choose among "
+            "these, or remove the folder to download the complete data."
         )
 
 
 def _gather(
     parts: list[Records], chosen: list[int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Images and official numbers of all records of the chosen categories, in file order."""
+    """Return the images and official labels of the chosen categories, in file order."""
     rows = [np.flatnonzero(np.isin(part.fine, chosen)) for part in parts]
     fine = np.concatenate([part.fine[i] for part, i in zip(parts, rows, strict=True)])
     images = np.empty((len(fine), SIDE, SIDE, 3), dtype=np.uint8)
@@ -238,7 +229,7 @@ def _gather(
 
 def _as_pandas(
     images: npt.NDArray[np.uint8], target: npt.NDArray[np.int64]
-) -> tuple[pd.DataFrame, pd.Series]:
+) -> "tuple[pd.DataFrame, pd.Series]":
     import pandas as pd
 
     names = [

@@ -1,6 +1,4 @@
-"""Getting CIFAR-100's files onto the disk: once, checked, and never half."""
-
-from __future__ import annotations
+"""Download of CIFAR-100: done once, checked, and never left half finished."""
 
 import logging
 import os
@@ -17,13 +15,13 @@ from sklearn.datasets import get_data_home
 
 
 class Archive(NamedTuple):
-    """A published archive and what is needed of it."""
+    """A published archive and the members that are needed."""
 
     url: str
     md5: str
     file_name: str
     size: int  # bytes
-    folder: str  # the members lie in this folder
+    folder: str  # folder of the members in the archive
     members: tuple[str, ...]
 
 
@@ -39,15 +37,15 @@ CIFAR100 = Archive(
 ATTEMPTS = 3
 PAUSE = 2.0  # seconds before the second attempt, doubled before each further one
 TIMEOUT = 30.0  # seconds without a single byte
-REFUSALS = (401, 403, 404, 410, 451)  # HTTP answers that asking again does not change
+REFUSALS = (401, 403, 404, 410, 451)  # HTTP status codes for which retrying is pointless
 
 
 class DataFileError(OSError):
-    """Data files cannot be had, or are not what they should be."""
+    """Data files are missing or damaged, and cannot be downloaded."""
 
 
 def find_cifar100(data_home: str | os.PathLike[str] | None, download_if_missing: bool) -> Path:
-    """Folder with the unpacked files; they are unpacked or downloaded first where needed."""
+    """Return the folder with the unpacked files, after unpacking or downloading if necessary."""
     home = Path(get_data_home()) if data_home is None else Path(data_home).expanduser()
     folder = _unpacked_folder(home)
     if folder is not None:
@@ -55,26 +53,26 @@ def find_cifar100(data_home: str | os.PathLike[str] | None, download_if_missing:
     archive = home / CIFAR100.file_name
     if not archive.exists() and not download_if_missing:
         raise DataFileError(
-            f"Data not found and `download_if_missing` is False: {home} has neither a folder "
-            f"{CIFAR100.folder} nor the archive {CIFAR100.file_name}. Pass "
-            "download_if_missing=True, or the folder that holds the data as data_home."
+            f"Data not found and `download_if_missing` is False: {home} contains neither the "
+            f"folder {CIFAR100.folder} nor the archive {CIFAR100.file_name}. Pass "
+            "download_if_missing=True, or set data_home to the folder that contains the data."
         )
     try:
-        with _sole_owner(home):
-            # Whoever had the lock before may have left what we were about to download.
+        with _locked(home):
+            # The process that had the lock before may have installed the data.
             folder = _unpacked_folder(home)
             return _install(home) if folder is None else folder
     except DataFileError:
         raise
     except OSError as error:
         raise DataFileError(
-            f"Cannot store CIFAR-100 in {home}: {error}. It takes about 350 MB there while it is "
-            "unpacked; free some space, or pass another folder as data_home."
+            f"Cannot store CIFAR-100 in {home}: {error}. Unpacking takes about 350 MB "
+            "there: free some space, or pass another folder as data_home."
         ) from error
 
 
 def _unpacked_folder(home: Path) -> Path | None:
-    """The folder of unpacked files: inside the data folder, or that folder itself."""
+    """Return the folder of unpacked files: inside the data folder, or that folder itself."""
     inside = home / CIFAR100.folder
     if inside.is_dir():
         return inside
@@ -84,8 +82,8 @@ def _unpacked_folder(home: Path) -> Path | None:
 
 
 @contextmanager
-def _sole_owner(home: Path) -> Iterator[None]:
-    """Hold the lock of a data folder: other processes and threads wait, then find the data."""
+def _locked(home: Path) -> Iterator[None]:
+    """Hold the lock of a data folder, so that other processes and threads wait for the data."""
     from filelock import FileLock
 
     home.mkdir(parents=True, exist_ok=True)
@@ -94,25 +92,26 @@ def _sole_owner(home: Path) -> Iterator[None]:
 
 
 def _install(home: Path) -> Path:
-    """Unpack the archive lying in the data folder, or a downloaded one that is then removed."""
-    # A fixed name, safe under the lock: what a killed process left is swept away by the next.
-    workshop = home / f".{CIFAR100.folder}.unfinished"
-    if workshop.exists():
-        shutil.rmtree(workshop)
-    workshop.mkdir()
+    """Unpack the archive in the data folder, or download one and remove it afterwards."""
+    # The name is fixed, so that the next process removes what a killed one left. The lock makes
+    # this safe.
+    staging = home / f".{CIFAR100.folder}.unfinished"
+    if staging.exists():
+        shutil.rmtree(staging)
+    staging.mkdir()
     try:
         archive = home / CIFAR100.file_name
         if archive.exists():
             _check_placed_archive(archive)
         else:
-            archive = _download(workshop, home)
-        unpacked = workshop / CIFAR100.folder
+            archive = _download(staging, home)
+        unpacked = staging / CIFAR100.folder
         unpack(archive, unpacked)
         target = home / CIFAR100.folder
         os.replace(unpacked, target)
         return target
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_placed_archive(archive: Path) -> None:
@@ -123,12 +122,12 @@ def _check_placed_archive(archive: Path) -> None:
         raise DataFileError(
             f"The archive {archive} is incomplete or damaged: it has {archive.stat().st_size} "
             f"bytes and md5 {md5}, expected {CIFAR100.size} bytes and md5 {CIFAR100.md5}. "
-            f"Replace it with the one from {CIFAR100.url}, or remove it to have it downloaded."
+            f"Replace it with the one from {CIFAR100.url}, or remove it to download it again."
         )
 
 
-def _download(workshop: Path, home: Path) -> Path:
-    """Download the archive; its md5 is right, or an error says what to do."""
+def _download(staging: Path, home: Path) -> Path:
+    """Download the archive and check its md5."""
     import pooch
     from requests import RequestException
 
@@ -136,7 +135,7 @@ def _download(workshop: Path, home: Path) -> Path:
         progressbar=True,
         chunk_size=2**16,
         timeout=TIMEOUT,
-        # Some servers declare .tar.gz files as compressed in transit, to be unpacked on arrival.
+        # Some servers label .tar.gz files as compressed transfers, which requests would unpack.
         headers={"Accept-Encoding": "identity"},
     )
     for attempt in range(ATTEMPTS):
@@ -148,7 +147,7 @@ def _download(workshop: Path, home: Path) -> Path:
                     CIFAR100.url,
                     known_hash=f"md5:{CIFAR100.md5}",
                     fname=CIFAR100.file_name,
-                    path=workshop,
+                    path=staging,
                     downloader=downloader,
                 )
             return Path(path)
@@ -161,14 +160,14 @@ def _download(workshop: Path, home: Path) -> Path:
                 if response.status_code in REFUSALS:
                     break
     raise DataFileError(
-        f"Could not download CIFAR-100 from {CIFAR100.url}: {_plainly(cause)}. Try again later, "
+        f"Could not download CIFAR-100 from {CIFAR100.url}: {_describe(cause)}. Try again later, "
         f"or get the file in another way and place it at {home / CIFAR100.file_name}."
     ) from cause
 
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Leave out what the progress bar shows anyway."""
+    """Suppress log messages that repeat the progress bar."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -177,8 +176,8 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _plainly(cause: Exception) -> str:
-    """Say in a few words what went wrong; the whole of it is in the chained error."""
+def _describe(cause: Exception) -> str:
+    """Describe in a few words what went wrong. The chained error has the details."""
     import requests
 
     response = getattr(cause, "response", None)
@@ -190,14 +189,15 @@ def _plainly(cause: Exception) -> str:
         return "the server cannot be reached, or stopped answering"
     if isinstance(cause, requests.RequestException):
         return "the connection broke before the end of the file"
-    return "the file that came has another md5 than the published one"
+    return "the downloaded file has another md5 than the published one"
 
 
 def unpack(archive: Path, target: Path) -> None:
     """Copy the wanted members of an archive into a new folder `target`.
 
-    Members are read as streams, never extracted: nothing the archive says about paths, links,
-    owners or permissions has an effect. An archive that tries is refused as a whole.
+    Members are read as streams, never extracted, so the paths, links, owners and permissions in
+    the archive have no effect. An archive with a link, or with a path that leads outside its
+    folder, is refused as a whole.
     """
     target.mkdir()
     wanted = {f"{CIFAR100.folder}/{name}": target / name for name in CIFAR100.members}
@@ -220,7 +220,7 @@ def unpack(archive: Path, target: Path) -> None:
 
 
 def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
-    # Windows reads more spellings of a path than tar's own, so test both.
+    # Windows accepts more notations of a path than tar, so both are checked.
     windows = PureWindowsPath(member.name)
     if member.name.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
         raise DataFileError(

@@ -1,6 +1,4 @@
-"""Synthetic images of organisms, to try convolutional networks on without a download."""
-
-from __future__ import annotations
+"""Synthetic images of organisms, to try convolutional networks without a download."""
 
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -25,8 +23,8 @@ from skcnn.datasets._drawing import (
 )
 from skcnn.datasets._species import SPECIES, Bodies, paint_bodies
 
-# Pixels painted at once: the arrays of a chunk stay in the processor's cache, and the memory
-# needed beyond the result does not grow with n_samples.
+# Number of pixels painted at once. The arrays of a chunk fit into the CPU's cache, and the memory
+# needed in addition to the result does not grow with n_samples.
 CHUNK_PIXELS = 2**15
 
 _CONSTRAINTS = {
@@ -50,49 +48,44 @@ def make_organisms(
 
     Each class is an invented organism (sea star, pennate diatom, moon jelly, triangular diatom,
     sea anemone, ...) whose outline and inner organ are superformula curves [1]_, some with rings,
-    ribs or stripes. What belongs to the class is shape and pattern alone: every image has its own
-    pose (rotation, position, size, foreshortening), light, colors and background, with debris
-    and strands behind and in front of the body. Body and background swap bright and dark from
-    image to image, so that no single pixel tells much about the class: at the default
-    difficulty, logistic regression on pixels stays near chance, whereas a small convolutional
-    network learns the task.
+    ribs or stripes. Only shape and pattern depend on the class. Every image has its own pose
+    (rotation, position, size, foreshortening), light, colors and background, with debris and
+    strands behind and in front of the body. The body is brighter than the background in some
+    images and darker in others, so that no single pixel tells much about the class. At the
+    default difficulty, the accuracy of logistic regression on pixels is near chance, whereas a
+    small convolutional network learns the task.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Number of images.
-
     n_classes : int, default=5
-        Number of classes, from 2 to 20. A class depends on its number only, neither on
-        `n_classes` nor on `random_state`: sets generated with different seeds show the same
-        organisms and can serve as training and test set.
-
+        Number of classes, from 2 to 20. A class number means the same organism for every value
+        of `n_classes` and `random_state`, so images generated with different seeds can be used
+        for training and testing.
     image_size : int, default=32
-        Height and width of the images in pixels, at least 8. The inner patterns need about 24
-        pixels to be seen.
-
+        Height and width of the images in pixels, at least 8. The inner patterns are visible from
+        about 24 pixels on.
     difficulty : float, default=0.5
-        How far the images depart from clean portraits, from 0 (centered, nearly upright, on a
-        plain background) to 1 (any pose, low contrast, strong light, clutter and noise).
-
+        Difficulty of the images, from 0 (centered, nearly upright, on a plain background) to 1
+        (any pose, low contrast, strong light, clutter and noise).
     random_state : int, RandomState instance or None, default=None
         Determines everything random about the images and the order of the classes. Pass an int
-        for the same images at every call. As everywhere in scikit-learn, None draws from
-        numpy's global random state; any other value leaves that state alone.
+        to get the same images in every call. As in scikit-learn, None draws from numpy's global
+        random state; any other value does not change that state.
 
     Returns
     -------
     X : ndarray of shape (n_samples, image_size, image_size, 3), dtype uint8
         The images, channels last (red, green, blue), values from 0 to 255.
-
     y : ndarray of shape (n_samples,), dtype int64
-        Class of each image, 0 to ``n_classes - 1``. The classes are shuffled and balanced: their
-        numbers of images differ by one at most.
+        Class of each image, from 0 to ``n_classes - 1``. The classes are in random order and
+        balanced: their numbers of images differ by at most one.
 
     Raises
     ------
     ValueError
-        If a parameter lies outside its range.
+        If a parameter is out of range.
 
     See Also
     --------
@@ -113,14 +106,14 @@ def make_organisms(
     >>> np.bincount(y).tolist()
     [50, 50, 50, 50]
     """
-    params = {
+    parameters = {
         "n_samples": n_samples,
         "n_classes": n_classes,
         "image_size": image_size,
         "difficulty": difficulty,
         "random_state": random_state,
     }
-    validate_parameter_constraints(_CONSTRAINTS, params, caller_name="make_organisms")
+    validate_parameter_constraints(_CONSTRAINTS, parameters, caller_name="make_organisms")
     rng = check_random_state(random_state)
     y = rng.permutation(np.arange(n_samples) % n_classes).astype(np.int64)
     X = np.empty((n_samples, image_size, image_size, 3), dtype=np.uint8)
@@ -133,33 +126,33 @@ def make_organisms(
 
 
 class Distractor(NamedTuple):
-    """One thing in each of n images that is not the organism."""
+    """An object in each of n images that is not the organism."""
 
-    depth: tuple[Floats, ...]  # arguments of its brush, after the grid
+    depth: tuple[Floats, ...]  # arguments of its depth function, after the grid
     color: Floats  # (n, 3)
-    opacity: Floats  # (n,), 0 where the image has no such thing
+    opacity: Floats  # (n,), 0 for images without the object
 
 
 class Scenes(NamedTuple):
-    """Everything random about n images but the noise."""
+    """Random properties of n images, except the noise."""
 
     ground: tuple[Floats, Floats]  # (n, 3) colors between which the background varies
     knots: Floats  # (n, 5, 5) texture of the background
     light: Floats  # (n, 2) direction and strength
     bodies: Bodies
     debris: list[Distractor]  # blobs behind the body
-    strands: list[Distractor]  # the last of them crosses in front of the body
+    strands: list[Distractor]  # the last one is in front of the body
     noise: float
 
 
 def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Scenes:
-    """Draw what is random about n images; `difficulty` widens the ranges."""
+    """Draw the random properties of n images. `difficulty` widens their ranges."""
     n = len(kind)
 
     def between(low: float, high: float, *shape: int) -> Floats:
         return np.asarray(rng.uniform(low, high, size=(n, *shape)), dtype=np.float32)
 
-    # A flat body seen from the side: turned, then shortened along an axis of its own.
+    # A flat body seen at an angle: turned, then shortened along a random axis.
     turn = between(-np.pi, np.pi) * min(1.0, 0.1 + 1.8 * difficulty)
     tilt = rotation(between(-np.pi, np.pi))
     stretch = np.ones((n, 2, 1), dtype=np.float32)
@@ -170,7 +163,7 @@ def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState)
     hue, saturation = between(-np.pi, np.pi, 2), between(0.2, 0.9, 4)
     ground_light = between(0.12, 0.88)
     other_light = np.clip(ground_light + difficulty * between(-0.3, 0.3), 0, 1)
-    # Muted backgrounds, and bodies on the other side of medium gray, or nobody would see them.
+    # Backgrounds are muted, and bodies are on the other side of medium gray, to be visible.
     ground = (
         colors(ground_light, 0.65 * saturation[:, 0], hue[:, 0]),
         colors(other_light, 0.65 * saturation[:, 1], hue[:, 0] + between(-1, 1)),
@@ -187,7 +180,7 @@ def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState)
         organ=colors(organ_light, saturation[:, 3], hue[:, 1] + between(-1, 1)),
     )
 
-    def thing(*depth: Floats) -> Distractor:
+    def distractor(*depth: Floats) -> Distractor:
         light = np.clip(ground_light + between(-0.4, 0.4), 0.05, 0.95)
         color = colors(light, between(0.2, 0.9), between(-np.pi, np.pi))
         present = between(0, 1) < 0.3 + 0.7 * difficulty
@@ -196,10 +189,10 @@ def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState)
 
     def blob() -> Distractor:
         radii = np.stack([between(0.08, 0.4), between(0.08, 0.2)], axis=1)
-        return thing(between(-1, 1, 2), radii, between(-np.pi, np.pi))
+        return distractor(between(-1, 1, 2), radii, between(-np.pi, np.pi))
 
     def strand() -> Distractor:
-        return thing(
+        return distractor(
             between(-0.9, 0.9), between(-np.pi, np.pi), between(-0.5, 0.5), between(0.02, 0.07)
         )
 
@@ -215,19 +208,19 @@ def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState)
 
 
 def _towards_gray(lightness: Floats) -> Floats:
-    """Sign of the step from a lightness towards the middle of its range."""
+    """Return the sign of the step from a lightness towards the middle of its range."""
     return np.where(lightness > 0.5, -1, 1).astype(np.float32)
 
 
 def _render(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArray[np.uint8]:
-    """Paint scenes from back to front: uint8 images (n, size, size, 3)."""
+    """Paint scenes from back to front, as uint8 images (n, size, size, 3)."""
     grid = pixel_grid(size)
     near, far = (color[:, None, None, :] for color in scenes.ground)
     canvas = near + smooth_noise(scenes.knots, size)[..., None] * (far - near)
 
-    def add(thing: Distractor, depth: Floats, softness: float) -> None:
+    def add(distractor: Distractor, depth: Floats, softness: float) -> None:
         cover = coverage(depth, size, softness)
-        paint(canvas, cover * per_image(thing.opacity), thing.color)
+        paint(canvas, cover * per_image(distractor.opacity), distractor.color)
 
     for blob in scenes.debris:
         add(blob, ellipse_depth(grid, *blob.depth), softness=2.0)
@@ -240,7 +233,7 @@ def _render(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArra
     light = scenes.light
     shine = per_image(light[:, 0]) * grid.x + per_image(light[:, 1]) * grid.y
     canvas *= (1 + np.float32(0.6) * shine)[..., None]
-    # The sum of two random bytes has a standard deviation of 105 and costs a fraction of randn.
+    # The sum of two random bytes has a standard deviation of 105, and is far faster than randn.
     grain = np.frombuffer(rng.bytes(2 * canvas.size), dtype=np.int8).reshape(2, *canvas.shape)
     canvas += (grain[0].astype(np.float32) + grain[1]) * np.float32(scenes.noise / 105)
     return (np.clip(canvas, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)

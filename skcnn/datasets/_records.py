@@ -1,6 +1,4 @@
-"""Reading the binary files of CIFAR-100: label names and image records, checked before use."""
-
-from __future__ import annotations
+"""Binary files of CIFAR-100: label names and image records, checked before use."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +11,8 @@ from skcnn.datasets._download import DataFileError
 
 SIDE = 32
 PLANE = SIDE * SIDE
-# Coarse label, fine label, then a red, a green and a blue plane, one byte each.
+# One byte for the coarse label, one for the fine label, and one per value of the red, green and
+# blue planes.
 RECORD_BYTES = 2 + 3 * PLANE
 
 
@@ -21,11 +20,11 @@ class Records(NamedTuple):
     """The records of one file. Pixels stay on disk until they are copied out."""
 
     raw: npt.NDArray[np.uint8]  # (n, RECORD_BYTES), a read-only memory map
-    fine: npt.NDArray[np.int64]  # (n,) official numbers of the categories
+    fine: npt.NDArray[np.int64]  # (n,) official labels of the categories
 
 
 def check_label_names(folder: Path) -> None:
-    """Make sure that the numbers in the records mean the official names."""
+    """Check that the labels in the records have their official names."""
     for file_name, expected in (
         ("fine_label_names.txt", FINE_NAMES),
         ("coarse_label_names.txt", COARSE_NAMES),
@@ -38,7 +37,7 @@ def check_label_names(folder: Path) -> None:
         except UnicodeDecodeError as error:
             raise _damaged(path, f"is not a text file ({error})") from error
         if len(found) != len(expected):
-            raise _damaged(path, f"holds {len(found)} names instead of {len(expected)}")
+            raise _damaged(path, f"contains {len(found)} names instead of {len(expected)}")
         for line, (name, right) in enumerate(zip(found, expected, strict=True), start=1):
             if name != right:
                 raise _damaged(path, f"names {name!r} in line {line}, where {right!r} belongs")
@@ -81,7 +80,7 @@ def copy_images(
     records: Records, rows: npt.NDArray[np.intp], images: npt.NDArray[np.uint8]
 ) -> None:
     """Copy the images of some records into `images` (len(rows), SIDE, SIDE, 3)."""
-    # Plane by plane: the copies made on the way take a third of the memory of the images.
+    # Copying one plane at a time needs a third of the memory for temporary copies.
     for channel in range(3):
         first = 2 + channel * PLANE
         plane = records.raw[rows, first : first + PLANE]
@@ -91,12 +90,12 @@ def copy_images(
 def _missing(path: Path) -> DataFileError:
     return DataFileError(
         f"The CIFAR-100 folder {path.parent} lacks the file {path.name}. Put it there, or remove "
-        "the folder to have all of it downloaded."
+        "the folder to download all files again."
     )
 
 
 def _damaged(path: Path, what: str) -> DataFileError:
     return DataFileError(
         f"{path} {what}: it is damaged or not a file of CIFAR-100's binary version. Remove the "
-        f"folder {path.parent} to have all of it downloaded."
+        f"folder {path.parent} to download all files again."
     )

@@ -1,6 +1,4 @@
-"""The organisms of make_organisms: their parameters, and how a body is painted."""
-
-from __future__ import annotations
+"""Organisms of make_organisms: their parameters, and the painting of bodies."""
 
 from functools import cache
 from typing import NamedTuple
@@ -22,10 +20,10 @@ from skcnn.datasets._drawing import (
 
 
 class Species(NamedTuple):
-    """What sets a class apart: shape and pattern, never color, size or pose."""
+    """Properties of a class: shape and pattern, never color, size or pose."""
 
     outline: Outline
-    slenderness: float = 1.0  # how much thinner the outline is made across its axis
+    slenderness: float = 1.0  # factor by which the outline is narrowed across its axis
     core: Outline = Outline(4, 2, 2, 2)  # an organ in the middle; this one is a disc
     core_size: float = 0.0  # 0: no core
     rings: float = 0.0  # growth rings between center and outline
@@ -33,8 +31,8 @@ class Species(NamedTuple):
     striae: float = 0.0  # stripes across the long axis, per half length
 
 
-# The first classes are those most unlike each other: n_classes takes them in this order. The order
-# is part of what users rely on (a class number means the same organism for ever): only append.
+# The most dissimilar classes come first, because n_classes takes them in this order. Only append:
+# users rely on a class number meaning the same organism in every version.
 SPECIES = (
     Species(Outline(5, 2, 7, 7), core=Outline(5, 1, 1, 1), core_size=0.34),  # sea star
     Species(Outline(2, 1, 1, 1), slenderness=1.5, striae=3.5),  # pennate diatom
@@ -60,7 +58,7 @@ SPECIES = (
 
 
 class Bodies(NamedTuple):
-    """The random part of n bodies: where and how they lie, and their colors."""
+    """Random properties of n bodies: their positions, poses and colors."""
 
     kind: Indices  # (n,) row in SPECIES
     pose: Floats  # (n, 2, 2) turns image coordinates into body coordinates
@@ -72,7 +70,7 @@ class Bodies(NamedTuple):
 
 @cache
 def _tables() -> tuple[OutlineTable, OutlineTable]:
-    """Outlines and cores of all species, computed once a process."""
+    """Tabulate outlines and cores of all species, once per process."""
     return outline_table([s.outline for s in SPECIES]), outline_table([s.core for s in SPECIES])
 
 
@@ -96,14 +94,14 @@ def paint_bodies(canvas: Floats, grid: Grid, bodies: Bodies, light: Floats) -> N
     outlines, cores = _tables()
     relative, depth = look_up(outlines, kind, angle, distance)
     core_size = trait("core_size")
-    # A species without a core gets a tiny one here, which `present` then leaves out.
+    # The size is a divisor, so it must not be 0. `present` makes cores of size 0 invisible below.
     present, core_size = core_size > 0, np.maximum(core_size, 0.1)
     core_depth = look_up(cores, kind, angle, distance / core_size)[1] * core_size
 
     rings, ribs, striae = trait("rings"), trait("ribs"), trait("striae")
     turn = np.float32(2 * np.pi)
     pattern = np.cos(turn * rings * relative) * (rings > 0)
-    # Ribs meet in the center, where a pixel could not tell them apart: let them fade there.
+    # Ribs meet in the center, where they are narrower than a pixel, so they fade out there.
     pattern += np.cos(ribs * angle) * np.minimum(2 * relative, 1) * (ribs > 0)
     pattern += np.cos(turn * striae * along) * (striae > 0)
 
@@ -111,7 +109,7 @@ def paint_bodies(canvas: Floats, grid: Grid, bodies: Bodies, light: Floats) -> N
     paint(skin, np.clip(0.5 * pattern, 0, 1), bodies.organ)
     scale = per_image(bodies.scale)
     paint(skin, 0.9 * present * coverage(core_depth * scale, size), bodies.organ)
-    # A domed body: bright on the side that faces the light, darker towards the rim.
+    # Bodies are domed: bright on the side that faces the light, darker towards the rim.
     facing = per_image(light[:, 0]) * x + per_image(light[:, 1]) * y
     skin *= np.clip(1.08 - 0.3 * relative * relative + 1.1 * facing, 0.4, 1.5)[..., None]
     paint(canvas, coverage(depth * scale, size), skin)

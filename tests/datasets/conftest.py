@@ -1,6 +1,4 @@
-"""Tiny CIFAR-100 folders and archives, and a local web server that serves them well or badly."""
-
-from __future__ import annotations
+"""Tiny CIFAR-100 folders and archives, and a local web server that may fail on purpose."""
 
 import hashlib
 import io
@@ -26,7 +24,7 @@ TEST = ("oak_tree", "shark", "bee", "whale")
 
 
 def _records(names: tuple[str, ...], seed: int) -> np.ndarray:
-    """Records with random pixels; the official layout, one row a record."""
+    """Return records with random pixels in the official layout, one per row."""
     raw = np.random.RandomState(seed).randint(256, size=(len(names), 3074)).astype(np.uint8)
     fine = np.array([FINE_NAMES.index(name) for name in names], dtype=int)
     raw[:, 0], raw[:, 1] = COARSE_OF_FINE[fine], fine
@@ -91,11 +89,11 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 class Server:
-    """What the local server answers, call by call, and how often it was asked."""
+    """Answers of the local server, one per request, and the number of requests."""
 
     def __init__(self) -> None:
         self.hits = 0
-        self.answers: list[str] = []  # one an incoming request; the last one repeats
+        self.answers: list[str] = []  # one per request; the last one repeats
         self.content = b""
         self.wait_for: list[Path] = []  # answer only once these files exist
         self.url = ""
@@ -147,7 +145,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with real images of the ecology categories, unpacked once a session."""
+    """A data folder with real images of the ecology categories, unpacked once per session."""
     if not REAL_IMAGES.is_dir():
         pytest.skip(f"the real images are not in {REAL_IMAGES}")
     pytest.importorskip("PIL", reason="the real images are unpacked with Pillow")

@@ -1,7 +1,5 @@
 """The names of CIFAR-100's categories, and the choices among them."""
 
-from __future__ import annotations
-
 import csv
 import re
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""fetch_cifar100: what comes back, and what wrong parameters get."""
-
-from __future__ import annotations
+"""Results of fetch_cifar100, and its errors for wrong parameters."""
 
 import subprocess
 import sys
@@ -130,12 +128,12 @@ def test_one_of_the_two_files_is_enough_for_its_subset(data_home):
 def test_a_category_without_images_is_named(data_home):
     with pytest.raises(ValueError, match=r"asks for \['apple', 'wolf'\]") as caught:
         fetch_cifar100(categories=["wolf", "bee", "apple"], data_home=data_home)
-    assert "They hold: bee, oak_tree, shark, whale." in str(caught.value)
+    assert "They contain: bee, oak_tree, shark, whale." in str(caught.value)
     assert str(data_home) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("parameters", "message"),
     [
         ({"subset": "valid"}, r"'subset' parameter .* must be a str among .* Got 'valid'"),
         ({"subset": None}, "'subset' parameter .* Got None"),
@@ -148,9 +146,9 @@ def test_a_category_without_images_is_named(data_home):
         ({"as_frame": "auto"}, "'as_frame' parameter .* Got 'auto'"),
     ],
 )
-def test_wrong_parameters_are_refused_before_anything_is_fetched(tmp_path, params, message):
+def test_wrong_parameters_are_refused_before_anything_is_fetched(tmp_path, parameters, message):
     with pytest.raises(ValueError, match=message):
-        fetch_cifar100(**{"data_home": tmp_path / "new", **params})
+        fetch_cifar100(**{"data_home": tmp_path / "new", **parameters})
     assert not (tmp_path / "new").exists()
 
 
@@ -161,7 +159,7 @@ def test_parameters_are_keywords():
 
 IMPORT = """
 import sys, types
-# The parent package without its code: what it imports is not the matter of this test.
+# The parent package without its code, because this test is not about what that imports.
 parent = types.ModuleType("skcnn")
 parent.__path__ = [sys.argv[1]]
 sys.modules["skcnn"] = parent

@@ -1,6 +1,4 @@
-"""Getting the files: from the folder, from an archive, from the network; each may go wrong."""
-
-from __future__ import annotations
+"""Files from a folder, an archive or the network, and errors of each."""
 
 import errno
 import gzip
@@ -21,7 +19,7 @@ ARCHIVE = "cifar-100-binary.tar.gz"
 
 
 def visible(home):
-    """What a fetch left in the data folder, but for the lock file, which stays."""
+    """Return the contents of the data folder except the lock file, which stays there."""
     return sorted(p.name for p in home.iterdir() if p.name != f".{FOLDER}.lock")
 
 
@@ -175,7 +173,7 @@ print(X.shape, y.tolist())
 
 def test_two_processes_at_once_download_once(tmp_path, archive, server):
     server.content, server.answers = archive, ["good"]
-    # The first download is held back until both processes are at it.
+    # The first download waits until both processes have started.
     server.wait_for = [tmp_path / "ready-0", tmp_path / "ready-1"]
     md5 = hashlib.md5(archive).hexdigest()
     processes = [

@@ -1,7 +1,5 @@
 """The brushes: curves, edges, colors."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """make_organisms: shapes, balance, randomness, and how hard the images are."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -24,14 +22,14 @@ from skcnn.datasets import _organisms, make_organisms
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_parameters(n_samples, n_classes, image_size, difficulty, seed):
-    params = {
+    parameters = {
         "n_samples": n_samples,
         "n_classes": n_classes,
         "image_size": image_size,
         "difficulty": difficulty,
     }
     before = np.random.get_state()[1].copy()
-    X, y = make_organisms(**params, random_state=seed)
+    X, y = make_organisms(**parameters, random_state=seed)
     assert X.shape == (n_samples, image_size, image_size, 3)
     assert X.dtype == np.uint8
     assert X.flags.c_contiguous
@@ -42,7 +40,7 @@ def test_any_parameters(n_samples, n_classes, image_size, difficulty, seed):
     assert counts.max() - counts.min() <= 1
     # An image without a body would be nearly flat.
     assert X.reshape(n_samples, -1).std(axis=1).min() > 3
-    X_again, y_again = make_organisms(**params, random_state=seed)
+    X_again, y_again = make_organisms(**parameters, random_state=seed)
     assert X.tobytes() == X_again.tobytes()
     assert y.tobytes() == y_again.tobytes()
     np.testing.assert_array_equal(np.random.get_state()[1], before)
@@ -140,7 +138,7 @@ def test_mean_color_says_nothing_about_the_class():
 
 
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("parameters", "message"),
     [
         ({"n_samples": 0}, "'n_samples' parameter of make_organisms must be an int in the range"),
         ({"n_samples": 2.5}, "Got 2.5 instead"),
@@ -154,6 +152,6 @@ def test_mean_color_says_nothing_about_the_class():
         ({"random_state": "seed"}, "'random_state' parameter"),
     ],
 )
-def test_wrong_parameters(params, message):
+def test_wrong_parameters(parameters, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        make_organisms(**params)
+        make_organisms(**parameters)

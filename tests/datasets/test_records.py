@@ -1,7 +1,5 @@
 """Checking and reading the binary files."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -57,10 +55,10 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (FINE_NAMES[:-1], "holds 99 names instead of 100"),
-        ((*FINE_NAMES, "yak"), "holds 101 names instead of 100"),
+        (FINE_NAMES[:-1], "contains 99 names instead of 100"),
+        ((*FINE_NAMES, "yak"), "contains 101 names instead of 100"),
         (("apfel", *FINE_NAMES[1:]), "names 'apfel' in line 1, where 'apple' belongs"),
-        ((), "holds 0 names"),
+        ((), "contains 0 names"),
     ],
 )
 def test_label_names_must_be_the_official_ones(data_home, names, message):
