@@ -9,7 +9,11 @@ import numpy as np
 
 # Private in scikit-learn, and used by its own estimators as they are here.
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "StrOptions",
     "as_tuple",
     "check_sample_weight",
+    "check_values",
     "safe_indexing",
     "validate_parameter_constraints",
     "warn",
@@ -26,7 +31,7 @@ _BETWEEN = ("skcnn.", "sklearn.callback.")
 
 
 def warn(message: str) -> None:
-    """Give a UserWarning at the line that called into the package, by whatever way."""
+    """Give a UserWarning at the line that called into the package."""
     frame = inspect.currentframe()
     level = 1
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
@@ -47,3 +52,14 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
     if isinstance(value, np.ndarray):
         return tuple(value.tolist())
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any]) -> None:
+    """Check parameters by scikit-learn's constraints, in its words.
+
+    Raises
+    ------
+    ValueError
+        Naming the class, the parameter, what it is and what was expected.
+    """
+    validate_parameter_constraints(constraints, values, caller_name=caller)

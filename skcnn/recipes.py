@@ -1,34 +1,40 @@
-"""Settings of `ConvNetClassifier` that have proven themselves, to use, to read and to change.
+"""Proven settings of `ConvNetClassifier`, to use, to read and to change.
 
-Each is a dict of constructor parameters, `ConvNetClassifier(**recipes.fast)`, that names all of
-what decides on the network and its training: what a later version has as defaults changes nothing.
-How accurate they are, and how long they take, is in the documentation, on the page about recipes.
+Each is a dict of constructor parameters, `ConvNetClassifier(**recipes.fast)`, that names every
+parameter of the network and its training: the defaults of a later version change nothing. The
+documentation has their accuracy and training time, on the page about recipes. To change the
+network of a recipe, set parameters of its specification; the recipe itself stays as it is::
+
+    ConvNetClassifier(**recipes.fast).set_params(module__filters=(32, 64))
 """
 
 from typing import Any
 
 from skcnn.augmentation import CutMix, Shift
+from skcnn.networks import ConvBlocks
 
 __all__ = ["accurate", "fast", "lesson"]
 
-#: The network and the training of a lecture for ecologists: four convolutions, a dense layer,
-#: RMSprop at a constant rate. Right for comparisons with a textbook, and with nothing else.
+#: The baseline from a lecture for ecologists: four convolutions, a dense layer, RMSprop at a
+#: constant learning rate. Use it to compare with a textbook network.
 lesson: dict[str, Any] = {
-    "filters": (32, 64, 128, 256),
-    "convs_per_block": 1,
-    "kernel_size": 3,
-    "stem": None,
-    "pool": "max",
-    "pool_size": 2,
-    "pool_after": "last",
-    "activation": "relu",
-    "normalization": None,
-    "residual": False,
-    "symmetry": None,
-    "dense_units": 512,
-    "dropout": 0.5,
-    "head": "flatten",
-    "init": "uniform",
+    "module": ConvBlocks(
+        filters=(32, 64, 128, 256),
+        convs_per_block=1,
+        kernel_size=3,
+        stem=None,
+        pool="max",
+        pool_size=2,
+        pool_after="last",
+        activation="relu",
+        normalization=None,
+        residual=False,
+        symmetry=None,
+        dense_units=512,
+        dropout=0.5,
+        global_pool=None,
+        init="uniform",
+    ),
     "augment": None,
     "progressive_resizing": None,
     "optimizer": "rmsprop",
@@ -42,9 +48,7 @@ lesson: dict[str, Any] = {
     "batch_size": 128,
 }
 
-#: For minutes on a CPU: photographs of about 32x32 pixels, 12x12 at least, a few hundred of each
-#: class. Where a mirror image would be another thing, as of letters, `symmetry` has to be None.
-fast: dict[str, Any] = {
+_FAST_BLOCKS: dict[str, Any] = {
     "filters": (32, 128, 256),
     "convs_per_block": 3,
     "kernel_size": 3,
@@ -58,8 +62,14 @@ fast: dict[str, Any] = {
     "symmetry": "mirror",
     "dense_units": None,
     "dropout": 0.0,
-    "head": "average_max",
+    "global_pool": "average_max",
     "init": "dirac",
+}
+
+#: For minutes on a CPU: photographs of about 32x32 pixels, at least 12x12, a few hundred per
+#: class. Set ``module__symmetry=None`` where a mirror image has another label, as letters do.
+fast: dict[str, Any] = {
+    "module": ConvBlocks(**_FAST_BLOCKS),
     "augment": Shift(1 / 16),
     "progressive_resizing": (0.75, 1.0),
     "optimizer": "muon",
@@ -73,12 +83,11 @@ fast: dict[str, Any] = {
     "batch_size": "auto",
 }
 
-#: For a GPU, or many hours of a CPU: a network like that of `fast` with 15 times the parameters
-#: and earlier pooling, more epochs, and a part of another image in three of four. Photographs of
-#: 14x14 pixels at least.
+#: For a GPU, or many hours on a CPU: the network of `fast` with 15 times the parameters and
+#: earlier pooling, more epochs, and CutMix in three of four images. Photographs of at least
+#: 14x14 pixels.
 accurate: dict[str, Any] = fast | {
-    "filters": (128, 512, 1024),
-    "pool_after": "first",
+    "module": ConvBlocks(**_FAST_BLOCKS | {"filters": (128, 512, 1024), "pool_after": "first"}),
     "augment": (Shift(1 / 8), CutMix(0.75)),
     "progressive_resizing": (0.625, 0.75, 1.0),
     "bias_lr_factor": 1.0,

@@ -7,9 +7,11 @@ from skorch.helper import predefined_split
 
 from skcnn import ConvNetClassifier
 from skcnn._data._dataset import ImageDataset
-from skcnn._engine._net import ClassifierNet
+from skcnn._engine._fit import _build
+from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import PredictionBatching, run_images
-from skcnn.networks._conv_blocks import build_network
+from skcnn._targets import ClassTarget
+from skcnn.networks import ConvBlocks
 
 
 def stripes(n=120, n_classes=3, size=8, channels=3, seed=0, noise=40):
@@ -24,19 +26,25 @@ def stripes(n=120, n_classes=3, size=8, channels=3, seed=0, noise=40):
     return pixels.clip(0, 255).astype(np.uint8), y
 
 
+# Flat parameters of the network: void beside `module`.
+NETWORK = {
+    "filters": (8, 16),
+    "convs_per_block": 1,
+    "pool": "max",
+    "activation": "relu",
+    "normalization": "batch",
+    "residual": False,
+    "global_pool": "average",
+}
+
+
 def small_net(**parameters):
     """A network that learns the stripes within about a tenth of a second.
 
-    It says itself what the tests count on, whatever the defaults of the class are.
+    It names all that the tests count on, whatever the defaults of the class are.
     """
     defaults = {
-        "filters": (8, 16),
-        "convs_per_block": 1,
-        "pool": "max",
-        "activation": "relu",
-        "normalization": "batch",
-        "residual": False,
-        "head": "average",
+        **(NETWORK if parameters.get("module") is None else {}),
         "optimizer": "sgd",
         "lr_schedule": "onecycle",
         "label_smoothing": 0.1,
@@ -62,12 +70,22 @@ class Spy(Callback):
 CODES = np.arange(60) % 3
 
 
-def make_net(seed=0, network=None, **options):
-    """A net whose initial weights the seed decides, on images of 8x8 pixels in colour."""
-    network = {"filters": (4,), "normalization": None, "head": "average"} | (network or {})
+def small_blocks(**parameters):
+    """A specification with few layers, whatever the defaults of the class are."""
+    defaults = {
+        "filters": (4,),
+        "activation": "relu",
+        "normalization": None,
+        "residual": False,
+        "global_pool": "average",
+    }
+    return ConvBlocks(**{**defaults, **parameters})
+
+
+def make_net(seed=0, network=None, label_smoothing=0.0, **options):
+    """A net whose initial weights the seed decides, on color images of 8x8 pixels."""
     options = {
         "optimizer": torch.optim.SGD,
-        "criterion__reduction": "none",
         "lr": 0.1,
         "batch_size": 16,
         "max_epochs": 2,
@@ -75,13 +93,13 @@ def make_net(seed=0, network=None, **options):
         "device": "cpu",
         **options,
     }
-    net = ClassifierNet(
-        build_network,
+    net = TrainedNet(
+        _build,
+        target=ClassTarget(np.arange(3), label_smoothing=label_smoothing),
+        module__spec=small_blocks(**(network or {})),
         module__image_shape=(8, 8, 3),
-        module__n_classes=3,
-        module__mean=[100.0] * 3,
-        module__scale=[70.0] * 3,
-        **{f"module__{name}": value for name, value in network.items()},
+        module__n_outputs=3,
+        module__measured={"mean": [100.0] * 3, "scale": [70.0] * 3},
         **options,
     )
     with torch.random.fork_rng(devices=[]):
@@ -103,7 +121,9 @@ def logits_of(net, images):
         return net.module_.eval()(torch.tensor(images))
 
 
-def outputs_of(net, images, layer=None, **plan):
-    """What predictions are made from, by a plan of one's own where one is given."""
+def outputs_of(net, images, *, features=False, **plan):
+    """Outputs of a net, or features, by a plan of one's own where one is given."""
     plan = PredictionBatching(**plan) if plan else net.plan
-    return run_images(net.module_, images, torch.device(net.device), plan, layer)
+    function = net.module_.eval()
+    function = function.features if features else function
+    return run_images(function, images, torch.device(net.device), plan)

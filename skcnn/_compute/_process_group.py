@@ -29,18 +29,23 @@ class ProcessGroup:
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
-    def shard(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Return this process's rows of images, labels and weights.
+    def shard(
+        self, images: Tensor, target: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return this process's rows of a batch.
 
-        Where the rows cannot be shared out evenly, weights make up for it: the mean over the
-        processes of their mean losses is the mean over all the rows.
+        Where the rows cannot be divided evenly, weights make up for it: the mean over the
+        processes of their mean losses is the mean over all rows.
         """
-        n = len(tensors[0])
-        images, labels, *weight = (t.tensor_split(self.size)[self.rank] for t in tensors)
+        n = len(images)
+        rows = torch.arange(n).tensor_split(self.size)[self.rank]
+        part = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
+        images, target = images[part], target[part]
+        weight = None if weight is None else weight[part]
         if n % self.size:
             ones = torch.ones(len(images), device=images.device)
-            weight = [(weight[0] if weight else ones) * (len(images) * self.size / n)]
-        return images, labels, *weight
+            weight = (ones if weight is None else weight) * (len(images) * self.size / n)
+        return images, target, weight
 
     def min_batch_size(self) -> int:
         """How many images a batch must have for each process to get a share."""
@@ -68,7 +73,7 @@ class ProcessGroup:
                 buffer.copy_(self.mean(buffer))
 
     def check_same_on_all_ranks(
-        self, n_images: int, batch_size: int, epochs: int, labels: Any
+        self, n_images: int, batch_size: int, epochs: int, targets: Any
     ) -> None:
         """Check that all processes are about to do the same, lest they wait for each other.
 
@@ -87,7 +92,7 @@ class ProcessGroup:
             "images": n_images,
             "batch_size": batch_size,
             "max_epochs": epochs,
-            "labels": joblib.hash(labels),
+            "targets": joblib.hash(targets),
         }
         all_of_them: list[Any] = [None] * self.size
         dist.all_gather_object(all_of_them, mine)

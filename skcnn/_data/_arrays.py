@@ -1,4 +1,4 @@
-"""The contract for X: every form images may come in, and every error about them."""
+"""Arrays as X: every form in which images come in memory, and every error about them."""
 
 import os
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 
 ImageShape = tuple[int, int, int]
 
-# How many channels a colour or grey image has. Anything else in the last place, with one of
-# these in the second, is a channels-first array whose owner forgot to say so.
+# Numbers of channels of color and grayscale images. Any other number in the last place, with one
+# of these in the second, is a channels-first array whose owner forgot to say so.
 _USUAL_CHANNELS = (1, 3, 4)
 
-# Statistics of this many images are as good as those of all of them, and bound what is read
-# of a memory map before training begins.
+# Statistics of so many images are as good as those of all, and limit how much of a memory map is
+# read before training begins.
 _MAX_STATISTICS_ROWS = 10_000
 _STATISTICS_CHUNK_ROWS = 64
 
@@ -26,16 +26,16 @@ _STATISTICS_CHUNK_ROWS = 64
 class Images:
     """Images that are gathered row by row from whatever holds them.
 
-    Nothing is converted ahead of use: a memory map stays on disk and uint8 stays uint8.
+    Nothing is converted before use: a memory map stays on disk and uint8 stays uint8.
 
     Attributes
     ----------
     pixels : ndarray of shape (n_images, height, width, channels)
         The images, of any real dtype; often a view of an array of another shape.
     shape_inferred : bool
-        Whether nobody said that these are images of that shape.
+        Whether the shape was inferred from the length of rows.
     rows : ndarray of int, or None
-        The rows of `pixels` that count; None where all do.
+        Rows of `pixels` to use; None uses all.
     """
 
     pixels: npt.NDArray[Any]
@@ -64,8 +64,8 @@ class Images:
     def channel_statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel, over about 10,000 images.
 
-        Of more images than that, runs at even distances are taken. A constant channel gets the
-        standard deviation 1, so that dividing by it changes nothing.
+        Of more images, evenly spaced runs are taken. A constant channel gets the standard
+        deviation 1, so that dividing by it changes nothing.
         """
         height, width, channels = self.shape
         shift: npt.NDArray[np.float64] = np.zeros(0)
@@ -76,7 +76,7 @@ class Images:
             images = self[rows].astype(np.float64)
             n_images += len(images)
             if not shift.size:
-                # Sums of squares around a value near the mean do not cancel each other out.
+                # Sums of squares around a value near the mean lose no digits.
                 shift = images[0].reshape(-1, channels).mean(axis=0)
             values = images.reshape(len(images), -1)
             values -= np.tile(shift, height * width)
@@ -89,7 +89,7 @@ class Images:
         return (shift + offset).tolist(), deviation.tolist()
 
     def _statistics_chunks(self) -> list[int]:
-        """Where runs of images begin: runs, since a disk reads those many times faster."""
+        """Return the starts of runs of images, which a disk reads many times faster."""
         n_chunks = -(-min(len(self), _MAX_STATISTICS_ROWS) // _STATISTICS_CHUNK_ROWS)
         if len(self) <= _MAX_STATISTICS_ROWS:
             return [number * _STATISTICS_CHUNK_ROWS for number in range(n_chunks)]
@@ -112,21 +112,21 @@ def check_images(
     Parameters
     ----------
     estimator : estimator
-        Whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_` are
-        set or compared.
+        Estimator whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_`
+        are set or compared.
     X : array-like, tensor or DataFrame
-        Images (n, height, width, channels), grey images (n, height, width) or flattened
+        Images (n, height, width, channels), grayscale images (n, height, width) or flattened
         images (n, n_pixels).
     y : array-like of shape (n,), default="no_validation"
-        Labels, checked to fit X; the default leaves them out.
+        Targets, checked to fit X; the default leaves them out.
     reset : bool
-        Whether this is the X that decides what later ones must look like.
+        Whether this X decides what later ones must look like.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
         The shape of one image where X is flattened, and a check on it otherwise.
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
-        Where the channels lie.
+        Position of the channels.
     name : str, default="X"
-        What messages call the images.
+        Name of the images in messages.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def check_images(
     Raises
     ------
     ValueError
-        Where X cannot be read as images, or not as those of the fitted shape.
+        If X cannot be read as images, or not as images of the fitted shape.
     """
     expected = None if image_shape is None else as_shape(image_shape)
     if not reset:
@@ -164,7 +164,7 @@ def check_images(
             X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     _check_range(X, name)
     if reset:
-        # What validate_data, which takes no images, would do.
+        # As validate_data does, which takes no images.
         estimator.n_features_in_ = int(np.prod(X.shape[1:]))
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
@@ -172,7 +172,7 @@ def check_images(
 
 
 def infer_shape(n_features: int) -> ImageShape:
-    """Shape of a flattened image that nobody has told: square grey, square RGB or one row.
+    """Infer the shape of a flattened image: square grayscale, square RGB or one row.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def as_shape(image_shape: Sequence[int]) -> ImageShape:
 
 
 def _as_array(X: Any, name: str) -> Any:
-    """Turn tensors and sequences into arrays; leave what scikit-learn checks itself."""
+    """Turn tensors and sequences into arrays; scikit-learn checks everything else."""
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
@@ -223,7 +223,7 @@ def _as_array(X: Any, name: str) -> Any:
 
 
 def _first_value(X: Any) -> Any:
-    """Return a value that tells what kind of values there are; None for arrays of numbers."""
+    """Return one value that shows the type of all; None for arrays of numbers."""
     if hasattr(X, "iloc"):
         return X.iloc[(0,) * X.ndim] if X.size else None
     if isinstance(X, np.ndarray):
@@ -236,7 +236,7 @@ def _channels_last(X: npt.NDArray[Any], data_format: str, name: str) -> npt.NDAr
     if X.ndim > 4 or 0 in X.shape[1:]:
         raise ValueError(
             f"{name} has {X.ndim} dimensions, shape {X.shape}, with {np.prod(X.shape[1:])} "
-            "feature(s) an image. Expected images of shape (n, height, width, channels), (n, "
+            "feature(s) per image. Expected images of shape (n, height, width, channels), (n, "
             "height, width) or flattened (n, n_pixels), of at least one pixel."
         )
     if X.ndim == 3:
@@ -265,7 +265,7 @@ def _check_flat(
     estimator: Any, X: Any, y: Any, *, reset: bool, name: str
 ) -> tuple[npt.NDArray[Any], Any]:
     if not reset and not hasattr(estimator, "feature_names_in_") and hasattr(X, "to_numpy"):
-        # Where pixels had no names before, those of a DataFrame are nothing to warn about.
+        # The fitted pixels had no names: those of a DataFrame are no reason to warn.
         X = X.to_numpy()
     checked = validate_data(estimator, X, y, reset=reset)
     X, labels = checked if _has_target(y) else (checked, None)
@@ -297,6 +297,6 @@ def _check_range(X: npt.NDArray[Any], name: str) -> None:
     limit = np.finfo(np.float32).max
     if X.dtype.kind == "f" and X.dtype.itemsize > 4 and max(X.max(), -X.min()) > limit:
         raise ValueError(
-            f"{name} contains a value too large for float32, which the network computes in. "
+            f"{name} contains a value too large for float32, in which the network computes. "
             "Scale the pixels down."
         )

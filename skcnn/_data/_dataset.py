@@ -1,20 +1,43 @@
-"""Images with their targets and weights, as skorch takes them."""
+"""Images with their targets and weights: the data set, and one batch of it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import skorch.dataset
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Images of one step, with what belongs to each of them.
+
+    Attributes
+    ----------
+    images : torch.Tensor of shape (n, height, width, channels)
+    target : torch.Tensor of shape (n, ...)
+        Encoded targets.
+    weight : torch.Tensor of shape (n,) or None
+        Weight of each image in the loss; None where all weigh the same.
+    """
+
+    images: Tensor
+    target: Tensor
+    weight: Tensor | None = None
+
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Images and targets, as callbacks of skorch expect a batch."""
+        return self.images, self.target
 
 
 class ImageDataset(skorch.dataset.Dataset):
-    """Images with their encoded labels and weights, as skorch's own tools take them.
+    """Images with their encoded targets and weights, as skorch's own tools take them.
 
     Parameters
     ----------
     X : Images or ndarray of shape (n, height, width, channels)
-    y : ndarray of shape (n,), default=None
-        Encoded labels, 0 to n_classes - 1.
+    y : ndarray of shape (n, ...), default=None
+        Encoded targets.
     sample_weight : ndarray of shape (n,), default=None
         Weights whose mean is 1.
     """
@@ -22,7 +45,7 @@ class ImageDataset(skorch.dataset.Dataset):
     def __init__(
         self,
         X: Any,
-        y: npt.NDArray[np.int64] | None = None,
+        y: npt.NDArray[Any] | None = None,
         sample_weight: npt.NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__(X, y, length=len(X))

@@ -1,4 +1,4 @@
-"""Whole batches of images and labels, gathered at once rather than row by row."""
+"""Batches of images and targets, gathered as a whole rather than row by row."""
 
 import mmap
 from collections import deque
@@ -15,17 +15,16 @@ from torch.utils.data import Subset
 
 from skcnn._compute._device_memory import free_bytes
 from skcnn._compute._process_group import ProcessGroup
+from skcnn._data._dataset import Batch
 from skcnn._data._resize import resize
-from skcnn._targets._mixing import mix_targets
 from skcnn.augmentation import MixingAugmentation
 
 _AUTO_SIZES = (128, 64, 32)
 _AUTO_BATCHES = 60
-# The share of a device's free memory that a data set may take there, and how much of it is
-# copied at once.
-_RESIDENT_SHARE = 0.5
+# Fraction of a device's free memory that a data set may take there.
+_RESIDENT_FRACTION = 0.5
 _COPIED_BYTES = 2**26
-# Smaller files stay in the memory that the system reads disks through.
+# Smaller files stay in the system's page cache.
 _LARGE_FILE = 2**30
 _READ_AHEAD = 2
 
@@ -35,7 +34,7 @@ Item = TypeVar("Item")
 
 
 def choose_batch_size(n_images: int) -> int:
-    """Take the largest of 32, 64, 128 that makes 60 batches an epoch, and 32 where none does.
+    """Take the largest of 32, 64, 128 that makes 60 batches per epoch, and 32 if none does.
 
     Examples
     --------
@@ -50,38 +49,38 @@ class Batches:
     """Iterate over a data set in whole batches on a device.
 
     On a device other than the CPU the data set is copied there once, if it fits; a batch is then
-    a gather that the device does by itself. Otherwise, and where images lie on a disk, the next
-    batches are read while the device computes.
+    one gather on the device. Otherwise, and where images are read from a disk, the next batches
+    are read while the device computes.
 
     Parameters
     ----------
     dataset : skorch Dataset or a Subset of one
     batch_size : int
     device : torch.device
-        Where the batches are wanted.
+        Device of the batches.
     generator : torch.Generator, default=None
-        Draws the order of the rows and their augmentation; without one they come in order,
-        complete and unchanged.
+        Source of the order of the rows and of their augmentation. Without one the rows come in
+        order, complete and unchanged.
     augment : sequence of callables, default=()
         Applied to each batch in turn, see `skcnn.augmentation`.
-    n_classes : int, default=0
-        How many there are, for labels that are mixed.
+    mix : callable, default=None
+        `Target.mix`, for augmentations that mix images.
     resident : bool, default=True
-        Whether the data set may be copied to the device, for it to be gone through many times.
+        Whether the data set may be copied to the device, where it is read many times.
     group : ProcessGroup, default=None
-        Processes that each batch is shared among, once it is complete and augmented.
+        Processes that share each batch, once it is complete and augmented.
 
     Attributes
     ----------
     augment_rng : torch.Generator or None
-        What the augmentation draws from, on the device where that has generators.
+        Source of the augmentation, on the device where that has generators.
     scale : float
-        Share of its sides that each image is reduced to, after all else.
+        Fraction of its sides that each image is reduced to, after everything else.
 
     Notes
     -----
-    A last training batch of a single image, in each process, is left out: batch normalisation
-    cannot take it, and the next epoch draws another order.
+    A last training batch of a single image, in each process, is left out: batch normalization
+    cannot take it, and the next epoch has another order.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class Batches:
         device: torch.device,
         generator: Generator | None = None,
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
-        n_classes: int = 0,
+        mix: Callable[..., tuple[Tensor, Tensor | None]] | None = None,
         resident: bool = True,
         group: ProcessGroup | None = None,
     ) -> None:
@@ -104,7 +103,7 @@ class Batches:
         self.batch_size = batch_size
         self.generator = generator
         self.augment = augment
-        self.n_classes = n_classes
+        self.mix = mix
         self.group = group
         self.scale = 1.0
         self.n_images = len(dataset) if rows is None else len(rows)
@@ -115,61 +114,53 @@ class Batches:
 
     @property
     def rngs(self) -> list[Generator]:
-        """What order and augmentation draw from: one for both on the CPU."""
-        drawn = [
+        """Generators of order and augmentation: one for both on the CPU."""
+        own = [
             self.generator,
             self.augment_rng if self.augment_rng is not self.generator else None,
         ]
-        return [generator for generator in drawn if generator is not None]
+        return [generator for generator in own if generator is not None]
 
     def __len__(self) -> int:
         full, rest = divmod(self.n_images, self.batch_size)
-        fewest = 2 if self.group is None else self.group.min_batch_size()
-        dropped = self.generator is not None and 0 < rest < fewest and full > 0
+        smallest = 2 if self.group is None else self.group.min_batch_size()
+        dropped = self.generator is not None and 0 < rest < smallest and full > 0
         return full + (rest > 0) - dropped
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Iterate over images and labels, as skorch does."""
+    def __iter__(self) -> Iterator[Batch]:
         for inputs in self.inputs():
-            images, labels, *weight = self.load(*inputs)
-            yield images, weighted(labels, *weight)
+            yield self.load(*inputs)
 
     def inputs(self) -> Iterator[Inputs]:
-        """Iterate over what `load` makes batches of."""
+        """Iterate over the arguments of `load`, one tuple per batch."""
         if self.generator is None:
             order = torch.arange(self.n_images)
         else:
             order = torch.randperm(self.n_images, generator=self.generator)
         return self._source.inputs(torch.split(order, self.batch_size)[: len(self)])
 
-    def load(self, *inputs: Tensor) -> Inputs:
-        """Make images, labels and, where there are any, weights out of one of `inputs`.
+    def load(self, *inputs: Tensor) -> Batch:
+        """Make a batch from one of `inputs`, augmented where it is for training.
 
-        The images are augmented where they are for training. All of it happens on the device,
-        and nothing waits for it.
+        All of it happens on the device, and the CPU does not wait for it.
         """
-        images, *others = self._source.load(*inputs)
+        images, target, *rest = self._source.load(*inputs)
+        weight = rest[0] if rest else None
         if self.augment_rng is not None:
             for change in self.augment:
                 if isinstance(change, MixingAugmentation):
-                    images, partner, share = change.mix(images, self.augment_rng)
-                    others = [*mix_targets(self.n_classes, partner, share, *others)]
+                    images, partner, own = change.mix(images, self.augment_rng)
+                    assert self.mix is not None
+                    target, weight = self.mix(partner, own, target, weight)
                 else:
                     images = change(images, self.augment_rng)
         if self.group is not None:
-            images, *others = self.group.shard(images, *others)
-        return resize(images, self.scale), *others
-
-
-def weighted(labels: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Let weights ride along on labels, since skorch's callbacks know batches of two only."""
-    if weight is not None:
-        labels.sample_weight = weight  # type: ignore[attr-defined]
-    return labels
+            images, target, weight = self.group.shard(images, target, weight)
+        return Batch(resize(images, self.scale), target, weight)
 
 
 class _IndexedRows:
-    """Some rows of a data set, or all of them, gathered in the memory of the CPU."""
+    """Rows of a data set, gathered in the memory of the CPU."""
 
     def __init__(self, dataset: Any, rows: Rows | None, n_rows: int) -> None:
         self.dataset = dataset
@@ -180,8 +171,7 @@ class _IndexedRows:
         rows = numbers if self.rows is None else self.rows[numbers]
         images = torch.from_numpy(np.ascontiguousarray(self.dataset.X[rows]))
         y = self.dataset.y
-        # skorch unpacks a batch into X and y, whatever y is: without labels, zeros as its own
-        # data set has them.
+        # skorch unpacks a batch into X and y: without targets, zeros as in its own data set.
         labels = torch.zeros(len(rows)) if y is None else torch.from_numpy(np.asarray(y)[rows])
         weight = getattr(self.dataset, "sample_weight", None)
         if weight is None:
@@ -189,7 +179,7 @@ class _IndexedRows:
         return images, labels, torch.from_numpy(weight[rows])
 
     def is_memory_mapped(self) -> bool:
-        """Whether each batch may mean a wait for the disk."""
+        """Whether each batch may have to wait for the disk."""
         array = getattr(self.dataset.X, "pixels", self.dataset.X)
         while array is not None and not isinstance(array, mmap.mmap):
             array = getattr(array, "base", None)
@@ -202,13 +192,13 @@ def _source(
     if resident and device.type != "cpu":
         free = free_bytes(device)
         needed = rows.n_rows * sum(tensor.nbytes for tensor in rows.gather(np.arange(1)))
-        if free is None or needed <= _RESIDENT_SHARE * free:
+        if free is None or needed <= _RESIDENT_FRACTION * free:
             return _DeviceBatches(rows, device)
     return _HostBatches(rows, device)
 
 
 class _HostBatches:
-    """Gathers each batch on the CPU and sends it to the device, ahead of use where that helps."""
+    """Gathers each batch on the CPU and copies it to the device, ahead of use where that helps."""
 
     def __init__(self, rows: _IndexedRows, device: torch.device) -> None:
         self.rows = rows
@@ -228,12 +218,12 @@ class _HostBatches:
         gathered = self.rows.gather(numbers)
         if self.device.type != "cuda":
             return gathered
-        # Only from pinned memory does a copy run beside everything else.
+        # A copy overlaps with computation only from pinned memory.
         return tuple(tensor.pin_memory() for tensor in gathered)
 
 
 class _DeviceBatches:
-    """Holds all the rows on the device; a batch is named by its numbers."""
+    """Holds all rows on the device; a batch is a tensor of row numbers."""
 
     def __init__(self, rows: _IndexedRows, device: torch.device) -> None:
         self.device = device
@@ -256,7 +246,7 @@ class _DeviceBatches:
 
 
 def _prefetch(jobs: Sequence[Callable[[], Item]]) -> Iterator[Item]:
-    """Yield what jobs return, while a thread already does the next ones."""
+    """Yield the results of jobs, while a thread already runs the next ones."""
     with ThreadPoolExecutor(1) as pool:
         pending: deque[Any] = deque()
         for job in jobs:

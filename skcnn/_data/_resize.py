@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Height and width of an image at a share of its sides, at least a pixel.
+    """Return height and width of an image at a fraction of its sides, at least one pixel.
 
     Examples
     --------
@@ -16,9 +16,9 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resize(images: Tensor, scale: float) -> Tensor:
-    """Scale images (n, height, width, channels) down to a share of their sides.
+    """Reduce images (n, height, width, channels) to a fraction of their sides.
 
-    Sides of one pixel stay; what else is reduced is in float32.
+    Sides of one pixel stay. Reduced images are float32.
     """
     height, width = images.shape[1:3]
     size = scaled_size((height, width), scale)

@@ -1,9 +1,10 @@
-"""Trainings that go on from where a shorter one ended, and when that comes to the same thing."""
+"""Checkpoints: longer trainings that continue from the end of shorter ones."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import joblib
 import torch
@@ -12,10 +13,12 @@ from skorch.callbacks import Callback
 
 from skcnn._compute._process_group import current_group
 from skcnn._data._dataset import ImageDataset
+from skcnn._engine._optimizers import OptimizerSpec
 from skcnn._utils import warn
 from skcnn.augmentation import Augmentation
+from skcnn.networks import ConvBlocks
 
-# What the course of a training does not depend on, or what is part of its key by other means.
+# Parameters that do not influence training, or are part of the key by other means.
 _LEFT_OUT = {
     "callbacks",
     "class_weight",
@@ -25,7 +28,7 @@ _LEFT_OUT = {
     "image_shape",
     "lr_schedule",
     "max_epochs",
-    "memory",
+    "checkpoint_dir",
     "n_iter_no_change",
     "test_time_flip",
     "tol",
@@ -35,18 +38,63 @@ _LEFT_OUT = {
 }
 
 
-class TrainingCheckpoint(Callback):
-    """Takes up the longest training there is of this kind, and keeps what this one comes to.
+@dataclass(frozen=True)
+class CheckpointRequest:
+    """The wish to continue from shorter trainings, and to keep this one.
 
-    It is one of the net's callbacks, the last one.
+    Attributes
+    ----------
+    folder : str or joblib.Memory
+    kind : str
+        Name of the estimator's class.
+    parameters : dict
+        The estimator's parameters.
+    """
+
+    folder: Any
+    kind: str
+    parameters: dict[str, Any]
+
+    def open(
+        self,
+        epochs: int,
+        training: ImageDataset,
+        validation: ImageDataset | None,
+        device: str,
+    ) -> "TrainingCheckpoint | None":
+        """Return the checkpoint of a training; None where none would be sound."""
+        reason = _why_not_resumable(self.parameters)
+        if reason is not None:
+            warn(
+                f"checkpoint_dir={self.folder!r} has no effect, and training begins from the "
+                f"start: {reason}."
+            )
+            return None
+        deciding = {n: value for n, value in self.parameters.items() if n not in _LEFT_OUT}
+        key = joblib.hash(
+            [
+                deciding,
+                [_contents(part) for part in (training, validation) if part is not None],
+                # The last bits of a network depend on these, too.
+                [self.kind, version("skcnn"), torch.__version__],
+                [device, torch.get_num_threads()],
+            ]
+        )
+        return TrainingCheckpoint(check_memory(self.folder), key, epochs)
+
+
+class TrainingCheckpoint(Callback):
+    """Loads the longest training of this kind, and keeps the state after the last epoch.
+
+    It is the last one of the net's callbacks.
 
     Parameters
     ----------
     memory : joblib.Memory
     key : str
-        Tells apart trainings that would differ in any epoch.
+        Differs between trainings that would differ in any epoch.
     epochs : int
-        How many there shall be in the end.
+        Number of epochs at the end of this training.
     """
 
     def __init__(self, memory: joblib.Memory, key: str, epochs: int) -> None:
@@ -54,39 +102,8 @@ class TrainingCheckpoint(Callback):
         self.key = key
         self.epochs = epochs
 
-    @classmethod
-    def for_estimator(
-        cls,
-        estimator: Any,
-        epochs: int,
-        training: ImageDataset,
-        validation: ImageDataset | None,
-        device: torch.device,
-    ) -> Self | None:
-        """Return what `memory` of an estimator asks for; None where nothing can be resumed."""
-        if estimator.memory is None:
-            return None
-        obstacle = _why_not_resumable(estimator)
-        if obstacle is not None:
-            warn(
-                f"memory={estimator.memory!r} has no effect, and training begins afresh: "
-                f"{obstacle}."
-            )
-            return None
-        parameters = estimator.get_params(deep=False)
-        key = joblib.hash(
-            [
-                {name: value for name, value in parameters.items() if name not in _LEFT_OUT},
-                [_contents(part) for part in (training, validation) if part is not None],
-                # What else the last bits of a network depend on.
-                [type(estimator).__qualname__, version("skcnn"), torch.__version__],
-                [str(device), torch.get_num_threads()],
-            ]
-        )
-        return cls(check_memory(estimator.memory), key, epochs)
-
     def load(self, net: Any) -> int:
-        """Take a net to the last epoch that is kept, and return how many are left to train."""
+        """Load the last stored epoch into a net, and return the number of epochs left to train."""
         lengths = range(self.epochs, 0, -1)
         known = (n for n in lengths if self.kept.check_call_in_cache(self.key, n, None))
         n_known = next(known, 0)
@@ -102,7 +119,7 @@ class TrainingCheckpoint(Callback):
         return self.epochs - n_known
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Keep the state after the last epoch."""
+        """Store the state after the last epoch."""
         if len(net.history) == self.epochs:
             state = {
                 "module": net.module_.state_dict(),
@@ -115,45 +132,47 @@ class TrainingCheckpoint(Callback):
             self.kept(self.key, self.epochs, lambda: state)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Be no more than a name in the net that is stored."""
+        """Leave nothing but a name in the stored net."""
         self.kept = None
 
 
 def _cached_state(key: str, epochs: int, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Stand for a training of so many epochs; joblib keeps what it returns under its name."""
+    """Stand for a training of so many epochs; joblib stores the result under its arguments."""
     return train()
 
 
-def _why_not_resumable(estimator: Any) -> str | None:
-    """Say why an epoch would not be the same in a longer training, or be told from another."""
-    if not isinstance(estimator.random_state, Integral):
-        return "each training has random numbers of its own unless random_state is a number"
+def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
+    """Say why an epoch would differ in a longer training, or not be recognized."""
+    if not isinstance(parameters["random_state"], Integral):
+        return "each training has its own random numbers unless random_state is a number"
     if current_group() is not None:
         return "several processes train the network together"
-    if estimator.lr_schedule is not None:
+    if parameters["lr_schedule"] is not None:
         return (
-            f"with lr_schedule={estimator.lr_schedule!r} each epoch depends on how many there "
+            f"with lr_schedule={parameters['lr_schedule']!r} each epoch depends on how many there "
             "are, which it does not with lr_schedule=None"
         )
     for name in ("progressive_resizing", "weight_averaging"):
-        if getattr(estimator, name):
+        if parameters[name]:
             return f"with {name} each epoch depends on how many there are"
-    if estimator.early_stopping:
+    if parameters["early_stopping"]:
         return "early_stopping goes back to the weights of an earlier epoch"
-    for name in ("callbacks", "module"):
-        if getattr(estimator, name) is not None:
-            return f"what {name} does may change without a sign of it"
-    if not (isinstance(estimator.optimizer, str) or _is_torchs(estimator.optimizer)):
-        return "what an optimizer of your own does may change without a sign of it"
-    augment = estimator.augment
+    if parameters["callbacks"] is not None:
+        return "callbacks may do something else each time, and it would not be noticed"
+    if not (parameters["module"] is None or isinstance(parameters["module"], ConvBlocks)):
+        return "your own module may change, and it would not be noticed"
+    optimizer = parameters["optimizer"]
+    if not (isinstance(optimizer, str | OptimizerSpec) or _is_torchs(optimizer)):
+        return "an optimizer of your own may change, and it would not be noticed"
+    augment = parameters["augment"]
     changes = augment if isinstance(augment, list | tuple) else [augment]
     if not all(change is None or isinstance(change, str | Augmentation) for change in changes):
-        return "what augment holds of your own may change without a sign of it"
+        return "augmentations of your own may change, and it would not be noticed"
     return None
 
 
-def _is_torchs(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "torch"
+def _is_torchs(kind: Any) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] == "torch"
 
 
 def _contents(dataset: ImageDataset) -> list[Any]:

@@ -1,4 +1,4 @@
-"""CUDA graphs: what a function asks of the GPU, recorded once and replayed as a whole."""
+"""CUDA graphs: the GPU work of a function, captured once and replayed as a whole."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +11,12 @@ _WARM_UP_CALLS = 3
 
 
 class CUDAGraphRunner:
-    """A function whose work on the GPU is recorded in one call and replayed in all later ones.
+    """A function whose GPU work is captured in one call and replayed in all later calls.
 
     Small networks leave a GPU waiting for Python, which launches each operation by itself; a
-    replay launches them all at once. What the function does apart from the GPU, it does no more
-    once it is recorded. The first calls run as they are, and so do those with inputs of another
-    shape, or all of them where the work cannot be recorded.
+    replay launches them all at once. Python side effects of the function happen only until it is
+    captured. The first calls run as usual, and so do calls with inputs of another shape, or all
+    calls if the work cannot be captured.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class CUDAGraphRunner:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Return what the function does, in memory of its own."""
+        """Return the result of the function, in its own memory."""
         shapes = [tensor.shape for tensor in inputs]
         if self._shapes is None:
             self._shapes = shapes
@@ -56,7 +56,7 @@ class CUDAGraphRunner:
         return self._output.clone()
 
     def _warm_up(self, *inputs: Tensor) -> Tensor:
-        """Run on a stream of its own, as work that is to be recorded has to be before."""
+        """Run on a separate stream, as CUDA requires before a capture."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -72,12 +72,12 @@ class CUDAGraphRunner:
             graph.register_generator_state(generator)
         self._inputs = [tensor.clone() for tensor in inputs]
         try:
-            # Other threads, which read batches ahead, may go on meanwhile.
+            # Other threads, which prefetch batches, may continue meanwhile.
             with _gc_disabled(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._output = self.function(*self._inputs)
         except RuntimeError:
-            # A user's module that waits for the GPU, for instance. The generators still take
-            # themselves for being recorded, and would refuse to draw.
+            # A user's module may wait for the GPU, for instance. The generators are still in
+            # capture mode, and would refuse to work.
             for generator, state in zip(generators, states):
                 generator.graphsafe_set_state(state)
             self._can_record = False
@@ -88,7 +88,7 @@ class CUDAGraphRunner:
 
 @contextmanager
 def _gc_disabled() -> Iterator[None]:
-    """Put off the collection of garbage: to free what lies on a GPU may break a recording."""
+    """Postpone garbage collection: freeing GPU memory may break a capture."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

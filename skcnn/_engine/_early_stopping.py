@@ -8,14 +8,14 @@ from skorch.callbacks import Callback
 
 
 class StopEarly(Callback):
-    """Stop when the validation loss no longer falls, and restore the weights of its lowest.
+    """Stop when the validation loss no longer falls, and restore the best weights.
 
     Parameters
     ----------
     patience : int
         Epochs to wait for an improvement.
     tol : float
-        By how much the loss must fall below that of the last improvement to be one.
+        Smallest decrease of the loss that counts as an improvement.
     """
 
     def __init__(self, patience: int, tol: float) -> None:
@@ -23,7 +23,7 @@ class StopEarly(Callback):
         self.tol = tol
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Forget what was before."""
+        """Reset the state of an earlier training."""
         self.misses_, self.best_epoch_ = 0, 0
         self.reference_ = self.lowest_ = math.inf
         self.weights_: Any = None
@@ -31,7 +31,7 @@ class StopEarly(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights if they are the best so far; stop after too many misses."""
         if "valid_loss" not in net.history[-1]:
-            # Somebody trains the net itself on, where nothing is held out.
+            # A user continues to train the net itself, with nothing held out.
             return
         loss = net.history[-1, "valid_loss"]
         if loss < self.lowest_:
@@ -41,7 +41,7 @@ class StopEarly(Callback):
         if loss < self.reference_ - self.tol:
             self.reference_, self.misses_ = loss, 0
         if self.misses_ == self.patience:
-            # This is how skorch's loop is told to end.
+            # skorch's loop ends on this exception.
             raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:

@@ -1,11 +1,10 @@
-"""What happened in training, epoch by epoch, out of the history of a skorch net."""
+"""The history of a training run: one row per epoch, from the history of a skorch net."""
 
 from typing import Any
 
 import pandas as pd
 
-_NAMES = {"valid_acc": "valid_accuracy", "dur": "seconds"}
-_COLUMNS = ("train_loss", "valid_loss", "valid_accuracy", "lr", "seconds")
+_NAMES = {"dur": "seconds"}
 
 
 def whole_epochs(history: Any) -> list[dict[str, Any]]:
@@ -13,15 +12,21 @@ def whole_epochs(history: Any) -> list[dict[str, Any]]:
     return [row for row in history if "dur" in row]
 
 
-def as_frame(history: Any) -> pd.DataFrame:
-    """Return a skorch history with one row an epoch and the figures of callbacks last.
+def as_frame(history: Any, score_name: str | None = None) -> pd.DataFrame:
+    """Return a skorch history with one row per epoch and the figures of callbacks last.
+
+    Parameters
+    ----------
+    history : skorch.history.History or list of dict
+    score_name : str, default=None
+        Score of the validation images that the target has, such as "accuracy".
 
     Examples
     --------
     >>> print(as_frame([{"epoch": 1, "train_loss": 0.5, "dur": 2.0, "mine": 7}]).to_string())
-           train_loss  valid_loss  valid_accuracy  lr  seconds  mine
+           train_loss  valid_loss  lr  seconds  mine
     epoch
-    1             0.5         NaN             NaN NaN      2.0     7
+    1             0.5         NaN NaN      2.0     7
     """
     rows = [
         {
@@ -32,5 +37,7 @@ def as_frame(history: Any) -> pd.DataFrame:
         for row in whole_epochs(history)
     ]
     figures = pd.DataFrame(rows, columns=None if rows else ["epoch"]).set_index("epoch")
-    others = [name for name in figures if name not in _COLUMNS]
-    return figures.reindex(columns=[*_COLUMNS, *others])
+    score = [] if score_name is None else [f"valid_{score_name}"]
+    columns = ["train_loss", "valid_loss", *score, "lr", "seconds"]
+    others = [name for name in figures if name not in columns]
+    return figures.reindex(columns=[*columns, *others])

@@ -1,171 +1,260 @@
-"""What a skorch net holds on to during one call of fit."""
+"""The training loop of one fit: steps, their schedule, precision, averaging and CUDA graphs."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
-from skcnn._compute._process_group import current_group
+from skcnn._compute._process_group import ProcessGroup
+from skcnn._data._dataset import Batch
 from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
 from skcnn._engine._optimizers import make_capturable
 from skcnn._engine._schedule import LRSchedule
+from skcnn._targets import Target
 from skcnn.augmentation import Augmentation
 
-# Torch's own is so high that the first steps of every network are lost in finding a lower one.
-_FIRST_SCALE = 2.0**11
-# So many batches tell what averaged weights make of the images.
-_BATCHES_LOOKED_AT = 50
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+# Torch's default is so high that the first steps of every network are lost in finding a lower one.
+FIRST_LOSS_SCALE = 2.0**11
+# Batches that batch normalization sees after weights were averaged.
+_STATISTICS_BATCHES = 50
+
+Step = Callable[..., Tensor]
 
 
-class TrainingLoop:
-    """How the steps of one call of fit are taken, and what belongs to them.
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Compute in a floating-point type, whatever the caller's own autocast is."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
-    Parameters
-    ----------
-    net : ClassifierNet
-    epochs : int
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How the steps of a fit are taken.
 
     Attributes
     ----------
-    batch_hooks : bool
-        Whether a callback wants to be called for every batch.
-    network : callable
-        What training runs images through: the network, or what was compiled of it.
-    rates : LRSchedule
-    scaler : torch.amp.GradScaler or None
-        Scales the loss up where training computes in float16, whose small numbers are few.
+    epochs : int
+    device : torch.device
+    precision : torch.dtype
+        Floating-point type of training.
+    schedule : {"onecycle", "cosine"} or None
+        Learning-rate schedule.
+    resizing : sequence of float
+        Fractions of their sides that images are reduced to, over the epochs.
+    averaging : float
+        Fraction of the steps, the last ones, whose weights are averaged.
+    compiles : bool
+        Whether to train through `torch.compile`.
+    captures : bool
+        Whether steps on a GPU may be captured in a CUDA graph: every step does the same
+        operations, and no callback asks for each batch.
+    shows_progress : bool
+        Whether to show a progress bar.
     """
 
-    def __init__(self, net: Any, epochs: int) -> None:
-        self.net = net
-        self.epochs = epochs
-        self.group = current_group()
-        self.batch_hooks = any(
-            getattr(type(callback), hook) is not getattr(Callback, hook)
-            for _, callback in net.callbacks_
-            for hook in _BATCH_HOOKS
+    epochs: int
+    device: torch.device
+    precision: torch.dtype = torch.float32
+    schedule: str | None = None
+    resizing: Sequence[float] = ()
+    averaging: float = 0.0
+    compiles: bool = False
+    captures: bool = False
+    shows_progress: bool = False
+
+
+class TrainingLoop:
+    """State of one training run.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    optimizer : torch.optim.Optimizer
+    target : Target
+    options : LoopOptions
+    scaler : torch.amp.GradScaler, default=None
+        Scales the loss up where training computes in float16, which has few small numbers.
+    group : ProcessGroup, default=None
+        Processes that train the network together.
+
+    Attributes
+    ----------
+    lr_schedule : LRSchedule
+    captures : bool
+        Whether steps are captured in CUDA graphs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        target: Target,
+        options: LoopOptions,
+        *,
+        scaler: torch.amp.GradScaler | None = None,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        self.module = network
+        self.optimizer = optimizer
+        self.target = target
+        self.options = options
+        self.scaler = scaler
+        self.group = group
+        self.captures = (
+            make_capturable(optimizer, options.device)
+            and options.captures
+            and scaler is None
+            and group is None
         )
-        device = torch.device(net.device)
-        self.scaler: torch.amp.GradScaler | None = None
-        if net.precision == torch.float16:
-            # It has found its scale when training goes on.
-            self.scaler = getattr(net, "scaler_", None) or torch.amp.GradScaler(
-                device.type, init_scale=_FIRST_SCALE
-            )
-            net.scaler_ = self.scaler
-        self.recorded = (
-            make_capturable(net.optimizer_, device)
-            and net.use_cuda_graphs
-            and self.scaler is None
-            and not self.batch_hooks
-            and self.group is None
+        self.lr_schedule = LRSchedule(
+            optimizer, options.schedule, options.device if self.captures else None
         )
-        self.rates = LRSchedule(net.optimizer_, net.schedule, device if self.recorded else None)
-        self.network = torch.compile(net.module_) if net.use_torch_compile else net.module_
-        if self.group is not None:
-            self.network = self.group.wrap_ddp(self.network, device)
+        # What training runs images through: the module itself, or what was compiled from it.
+        self.network: Any = torch.compile(network) if options.compiles else network
+        if group is not None:
+            self.network = group.wrap_ddp(self.network, options.device)
         self.batches: Batches | None = None
         self.epoch = 0
         self._average: WeightAverage | None = None
-        self._steps: dict[float, Callable[..., Tensor]] = {}
+        self._steps: dict[float, Step] = {}
         self._bar: Any = None
 
-    def begin(self, batches: Batches) -> None:
-        """Get to know the batches in the first epoch, and set the size of images in each."""
+    def start_epoch(self, batches: Batches) -> None:
+        """Take the batches in the first epoch, and set the size of images in each."""
         if self.batches is None:
-            self._begin_first(batches)
-        batches.scale = scale_of(self.epoch, self.epochs, self.net.resizing)
+            self._start_first_epoch(batches)
+        batches.scale = scale_of(self.epoch, self.options.epochs, self.options.resizing)
         self.epoch += 1
         if batches.scale not in self._steps:
-            self._steps[batches.scale] = self._prepared_step(batches)
+            self._steps[batches.scale] = self._make_step(batches)
 
     @property
-    def step(self) -> Callable[..., Tensor]:
-        """Takes one of the `inputs` of the batches and returns the loss of a step.
+    def step(self) -> Step:
+        """Function from one of the `inputs` of the batches to the loss of a step.
 
-        It is another one for each size of images, since what is recorded has one size.
+        There is one for each size of images, since a CUDA graph has one size.
         """
         assert self.batches is not None
         return self._steps[self.batches.scale]
 
-    def _begin_first(self, batches: Batches) -> None:
+    def _start_first_epoch(self, batches: Batches) -> None:
         self.batches = batches
-        n_steps = self.epochs * len(batches)
-        self.rates.begin(n_steps)
-        if self.net.averaging:
-            self._average = WeightAverage(self.net.module_, n_steps, self.net.averaging)
-        if self.net.progress and (self.group is None or self.group.rank == 0):
+        n_steps = self.options.epochs * len(batches)
+        self.lr_schedule.begin(n_steps)
+        if self.options.averaging:
+            self._average = WeightAverage(self.module, n_steps, self.options.averaging)
+        if self.options.shows_progress and (self.group is None or self.group.rank == 0):
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=n_steps, desc="fit", unit="batch")
 
-    def _prepared_step(self, batches: Batches) -> Callable[..., Tensor]:
-        if not self.recorded:
-            return self._load_and_step
+    def _make_step(self, batches: Batches) -> Step:
+        if not self.captures:
+            return self._load_and_train
         if all(isinstance(change, Augmentation) for change in batches.augment):
             assert batches.augment_rng is not None
-            return CUDAGraphRunner(self._load_and_step, [batches.augment_rng])
-        # What other functions draw from, and decide by, is not known.
-        graphed = CUDAGraphRunner(self.net.train_on_batch)
-        return lambda *inputs: graphed(*batches.load(*inputs))
+            return CUDAGraphRunner(self._load_and_train, [batches.augment_rng])
+        # Which generator a user's own augmentation uses is not known: it runs outside the graph.
+        runner = CUDAGraphRunner(self.train_on_batch)
 
-    def _load_and_step(self, *inputs: Tensor) -> Tensor:
+        def load_then_replay(*inputs: Tensor) -> Tensor:
+            images, target, weight = batches.load(*inputs)
+            return runner(images, target) if weight is None else runner(images, target, weight)
+
+        return load_then_replay
+
+    def _load_and_train(self, *inputs: Tensor) -> Tensor:
         assert self.batches is not None
-        loss: Tensor = self.net.train_on_batch(*self.batches.load(*inputs))
-        return loss
+        return self.train_on_batch(*self.batches.load(*inputs))
 
-    def tick(self) -> None:
-        """Count a batch, and take note of the weights after it."""
+    def train_on_batch(
+        self, images: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
+        """Take one step of the optimizer, and return the loss before it."""
+        loss, _ = self.compute_gradients(Batch(images, target, weight))
+        self.update_weights()
+        return loss.detach()
+
+    def compute_gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, whose gradients are in the parameters, and the outputs."""
+        self.optimizer.zero_grad()
+        with autocast(self.options.device, self.options.precision):
+            outputs = self.network(batch.images)
+        outputs = outputs.float()
+        loss = weighted_mean(self.target.loss(outputs, batch.target, training=True), batch.weight)
+        torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
+        return loss, outputs
+
+    def unscale_gradients(self) -> None:
+        """Give gradients their true size, for callbacks that look at them."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+
+    def update_weights(self) -> None:
+        """Let the optimizer take its step."""
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+
+    def on_step_end(self) -> None:
+        """Count a batch, and include the weights after it in their average."""
         if self._average is not None:
             self._average.update()
         if self._bar is not None:
             self._bar.update()
 
-    def end_epoch(self) -> None:
-        """Put together what the steps, and several processes, have found."""
-        if self._average is not None and self.epoch == self.epochs:
-            with self.net.autocast():
-                self._average.apply(islice(self._images(), _BATCHES_LOOKED_AT))
+    def end_epoch(self, rows: list[dict[str, float]]) -> None:
+        """Average weights after the last epoch, and figures over several processes.
+
+        Parameters
+        ----------
+        rows : list of dict
+            Loss and size of each batch; changed in place.
+        """
+        if self._average is not None and self.epoch == self.options.epochs:
+            with autocast(self.options.device, self.options.precision):
+                self._average.apply(islice(self._images(), _STATISTICS_BATCHES))
         if self.group is None:
             return
-        self.group.average_buffers(self.net.module_)
-        batches = self.net.history[-1]["batches"]
+        self.group.average_buffers(self.module)
         names = ("train_loss", "train_batch_size")
-        figures = torch.tensor(
-            [[row[name] for name in names] for row in batches],
-            dtype=torch.float64,
-        )
-        for row, means in zip(batches, self.group.mean(figures).tolist()):
+        figures = torch.tensor([[row[name] for name in names] for row in rows]).double()
+        for row, means in zip(rows, self.group.mean(figures).tolist()):
             row.update(zip(names, means))
 
     def _images(self) -> Iterator[Tensor]:
         assert self.batches is not None
         for inputs in self.batches.inputs():
-            yield self.batches.load(*inputs)[0]
+            yield self.batches.load(*inputs).images
 
     def show(self, figures: dict[str, Any]) -> None:
-        """Put figures behind the progress bar."""
+        """Show figures behind the progress bar."""
         if self._bar is not None:
             self._bar.set_postfix(figures)
 
-    def end(self) -> None:
-        """Leave the optimizer as it was, the progress bar complete, and no cycle behind."""
-        self.rates.restore()
-        # Steps refer to the run, and the run to them: what a GPU recorded, and the images that lie
-        # there, would stay until the next collection of garbage.
+    def close(self) -> None:
+        """Restore the optimizer's learning rates, and release what the GPU captured."""
+        self.lr_schedule.restore()
+        # Steps refer to the loop, and the loop to them: captured graphs and the images on the GPU
+        # would stay until the next garbage collection.
         self._steps.clear()
         if self._bar is not None:
             self._bar.close()
 
 
+def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the mean of the losses of images, each times its weight."""
+    return losses.mean() if weight is None else (losses * weight).mean()
+
+
 def scale_of(epoch: int, n_epochs: int, scales: Sequence[float]) -> float:
-    """At which share of their sides images are trained on in an epoch.
+    """Return the fraction of their sides that images are reduced to in an epoch.
 
     The epochs are spread evenly over the scales, and the last epoch gets the last one.
 

@@ -1,4 +1,4 @@
-"""Muon: steps along orthogonalised momentum, for the filters of convolutions."""
+"""Muon: steps along orthogonalized momentum, for the filters of convolutions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,37 +7,40 @@ import torch
 from torch import Tensor
 from torch.optim.sgd import sgd
 
-# Of a polynomial that takes all singular values towards 1, the small ones fastest.
+# Coefficients of a polynomial that moves all singular values towards 1, small ones fastest.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _TINY = 1e-7
-# Each multiplies rounding errors of small products, which would pass for singular values at last.
+# Each iteration multiplies rounding errors of small products, which would soon look like singular
+# values.
 _ITERATIONS_AT_ONCE = 3
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for the filters of convolutions, and SGD with Nesterov momentum for all else.
+    """Muon for the filters of convolutions, and SGD with Nesterov momentum for everything else.
 
-    The momentum of a layer's filters, seen as a matrix with a filter a row, is replaced by the
-    orthogonal matrix nearest to it, so that a step changes what all of the filters do by the same
-    measure, however rare the images that ask for it. Filters keep a mean square length of 1, in
-    place of a decay. Biases, scales of norms and dense layers take steps of SGD.
+    The momentum of a layer's filters, as a matrix with one filter per row, is replaced by the
+    nearest orthogonal matrix, so that every direction gets a step of equal size. In groups with
+    `keeps_norm`, filters are rescaled after each step (mean squared norm per filter 1) in place
+    of weight decay; other filters decay as in AdamW.
 
     Parameters
     ----------
     params : iterable of torch.nn.Parameter or of dict
-        Parameters or groups of them, as for any optimizer of torch.
+        Parameters or groups of them, as for any optimizer of torch. Groups with
+        ``role="filters"`` hold the filters; without a role, parameters of more than two
+        dimensions are filters.
     lr : float, default=0.1
-        The learning rate of both.
+        Learning rate of both kinds of steps.
     weight_decay : float, default=5e-4
-        Of what takes steps of SGD.
+        Weight decay, but for filters that keep their norm.
     momentum : float, default=0.6
-        Share of the momentum of filters that a step keeps.
+        Fraction of the filters' momentum that a step keeps.
     sgd_momentum : float, default=0.9
         The same for SGD.
     n_iterations : int, default=3
-        How often the polynomial is applied that orthogonalises.
+        Iterations of the orthogonalization.
     dtype : torch.dtype, default=torch.float32
-        What that is computed in.
+        Floating-point type of the orthogonalization.
 
     References
     ----------
@@ -63,6 +66,8 @@ class Muon(torch.optim.Optimizer):
             "sgd_momentum": sgd_momentum,
             "n_iterations": n_iterations,
             "dtype": dtype,
+            "role": None,
+            "keeps_norm": True,
         }
         super().__init__(params, defaults)
 
@@ -78,9 +83,14 @@ class Muon(torch.optim.Optimizer):
             for parameter in parameters:
                 if not self.state[parameter]:
                     self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-            for filters in (p for p in parameters if p.ndim > 2):
-                self._step_filters(filters, group)
-            self._step_others([p for p in parameters if p.ndim <= 2], group)
+            role = group["role"]
+            filters = [p for p in parameters if role == "filters" or (not role and p.ndim > 2)]
+            for parameter in filters:
+                self._step_filters(parameter, group)
+            if not filters:
+                self._step_others(parameters, group)
+            elif role is None:
+                self._step_others([p for p in parameters if p.ndim <= 2], group)
         return loss
 
     def _step_filters(self, p: Tensor, group: dict[str, Any]) -> None:
@@ -90,7 +100,10 @@ class Muon(torch.optim.Optimizer):
         ahead = p.grad.lerp(buffer, momentum)
         matrix = orthogonalize(ahead.flatten(1), group["n_iterations"], group["dtype"])
         step = matrix * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
-        p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
+        if group["keeps_norm"]:
+            p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
+        else:
+            p.mul_(1 - group["lr"] * group["weight_decay"])
         p.sub_(step.view(p.shape))
 
     def _step_others(self, others: list[Tensor], group: dict[str, Any]) -> None:

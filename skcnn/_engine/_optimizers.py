@@ -1,34 +1,326 @@
-"""Optimizers by name."""
+"""Optimizers: their specifications, and the groups of parameters that they treat alike."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import partial
 from inspect import signature
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import torch
+from sklearn.base import BaseEstimator
+from torch import nn
 
-from skcnn._engine._muon import Muon
+from skcnn._engine._muon import Muon as MuonOptimizer
+from skcnn._utils import Interval, check_values
 
-# With what serves each best on a CPU and on a GPU.
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
-    "rmsprop": (torch.optim.RMSprop, {"alpha": 0.9, "eps": 1e-7, "foreach": True}),
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "muon": (Muon, {}),
+_MOMENTUM = [Interval(Real, 0, 1, closed="left")]
+_EPS = [Interval(Real, 0, None, closed="left")]
+
+
+class OptimizerSpec(BaseEstimator):
+    """Base of optimizer specifications, for the parameter `optimizer` of an estimator.
+
+    The learning rate and the weight decay are parameters of the estimator.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+    _torch_class: ClassVar[type[torch.optim.Optimizer]]
+
+    def check(self) -> None:
+        """Raise a ValueError if an option is not as described."""
+        check_values(type(self).__name__, self._parameter_constraints, self.get_params(deep=False))
+
+    @abstractmethod
+    def _options(self) -> dict[str, Any]:
+        """Arguments of the torch class."""
+
+
+class SGD(OptimizerSpec):
+    """Stochastic gradient descent with momentum.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        Fraction of the previous step in [0, 1) that is kept.
+    nesterov : bool, default=True
+        Whether to use Nesterov momentum [1]_; not with ``momentum=0``.
+
+    References
+    ----------
+    .. [1] Sutskever, Martens, Dahl, Hinton: On the importance of initialization and momentum in
+       deep learning. ICML 2013.
+
+    Examples
+    --------
+    >>> from skcnn import ConvNetClassifier
+    >>> from skcnn.optimizers import SGD
+    >>> clf = ConvNetClassifier(optimizer=SGD(momentum=0.8))
+    >>> clf.set_params(optimizer__nesterov=False).optimizer
+    SGD(momentum=0.8, nesterov=False)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "momentum": _MOMENTUM,
+        "nesterov": ["boolean"],
+    }
+    _torch_class = torch.optim.SGD
+
+    def __init__(self, momentum: float = 0.9, *, nesterov: bool = True) -> None:
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def check(self) -> None:
+        """Raise a ValueError if an option is not as described."""
+        super().check()
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                f"SGD has momentum={self.momentum} and nesterov=True, which needs momentum. Set "
+                "nesterov=False, or a momentum above 0."
+            )
+
+    def _options(self) -> dict[str, Any]:
+        return {"momentum": self.momentum, "nesterov": self.nesterov, "fused": True}
+
+
+class RMSprop(OptimizerSpec):
+    """RMSprop: steps divided by a running average of the gradients' magnitude.
+
+    Parameters
+    ----------
+    alpha : float, default=0.9
+        Fraction of the average in [0, 1) that is kept; Keras calls it rho.
+    eps : float, default=1e-7
+        Added to the denominator, from 0.
+    momentum : float, default=0.0
+        Fraction of the previous step in [0, 1) that is kept.
+
+    References
+    ----------
+    Tieleman, Hinton: Lecture 6.5 - RMSProp. COURSERA: Neural Networks for Machine Learning, 2012.
+
+    Examples
+    --------
+    >>> from skcnn.optimizers import RMSprop
+    >>> RMSprop().get_params()
+    {'alpha': 0.9, 'eps': 1e-07, 'momentum': 0.0}
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": _MOMENTUM,
+        "eps": _EPS,
+        "momentum": _MOMENTUM,
+    }
+    _torch_class = torch.optim.RMSprop
+
+    def __init__(self, alpha: float = 0.9, *, eps: float = 1e-7, momentum: float = 0.0) -> None:
+        self.alpha = alpha
+        self.eps = eps
+        self.momentum = momentum
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "alpha": self.alpha,
+            "eps": self.eps,
+            "momentum": self.momentum,
+            "foreach": True,
+        }
+
+
+class Adam(OptimizerSpec):
+    """Adam: steps from running averages of the gradients and of their squares.
+
+    Parameters
+    ----------
+    betas : tuple of (float, float), default=(0.9, 0.999)
+        Fractions in [0, 1) of both averages that are kept.
+    eps : float, default=1e-8
+        Added to the denominator, from 0.
+
+    References
+    ----------
+    Kingma, Ba: Adam: a method for stochastic optimization. ICLR 2015.
+
+    Examples
+    --------
+    >>> from skcnn.optimizers import Adam
+    >>> Adam(betas=(0.8, 0.99))
+    Adam(betas=(0.8, 0.99))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "betas": [tuple, list],
+        "eps": _EPS,
+    }
+    _torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adam
+
+    def __init__(self, betas: tuple[float, float] = (0.9, 0.999), *, eps: float = 1e-8) -> None:
+        self.betas = betas
+        self.eps = eps
+
+    def check(self) -> None:
+        """Raise a ValueError if an option is not as described."""
+        super().check()
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(
+                f"The 'betas' parameter of {type(self).__name__} must be two numbers in [0, 1), "
+                f"got {self.betas!r}."
+            )
+
+    def _options(self) -> dict[str, Any]:
+        return {"betas": tuple(self.betas), "eps": self.eps, "fused": True}
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is independent of the gradients.
+
+    Parameters
+    ----------
+    betas : tuple of (float, float), default=(0.9, 0.999)
+        Fractions in [0, 1) of both averages that are kept.
+    eps : float, default=1e-8
+        Added to the denominator, from 0.
+
+    References
+    ----------
+    Loshchilov, Hutter: Decoupled weight decay regularization. ICLR 2019.
+
+    Examples
+    --------
+    >>> from skcnn.optimizers import AdamW
+    >>> AdamW().betas
+    (0.9, 0.999)
+    """
+
+    _torch_class = torch.optim.AdamW
+
+
+class Muon(OptimizerSpec):
+    """Muon: orthogonalized steps for filters of convolutions, SGD for everything else.
+
+    Parameters
+    ----------
+    momentum : float, default=0.6
+        Fraction of the filters' momentum in [0, 1) that a step keeps.
+    sgd_momentum : float, default=0.9
+        The same for the steps of SGD, with Nesterov momentum.
+    n_iterations : int, default=3
+        Iterations of the orthogonalization, from 1.
+
+    References
+    ----------
+    Jordan et al.: Muon: an optimizer for hidden layers in neural networks. 2024,
+    https://kellerjordan.github.io/posts/muon/.
+
+    Examples
+    --------
+    >>> from skcnn.optimizers import Muon
+    >>> Muon(momentum=0.8)
+    Muon(momentum=0.8)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "momentum": _MOMENTUM,
+        "sgd_momentum": _MOMENTUM,
+        "n_iterations": [Interval(Integral, 1, None, closed="left")],
+    }
+    _torch_class = MuonOptimizer
+
+    def __init__(
+        self, momentum: float = 0.6, *, sgd_momentum: float = 0.9, n_iterations: int = 3
+    ) -> None:
+        self.momentum = momentum
+        self.sgd_momentum = sgd_momentum
+        self.n_iterations = n_iterations
+
+    def _options(self) -> dict[str, Any]:
+        return self.get_params(deep=False)  # type: ignore[no-any-return]
+
+
+#: Names that the parameter `optimizer` takes.
+OPTIMIZERS: Mapping[str, type[OptimizerSpec]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+    "muon": Muon,
 }
+Optimizer = str | OptimizerSpec | type[torch.optim.Optimizer] | partial[torch.optim.Optimizer]
 
 
-def supports_weight_decay(optimizer: str | type) -> bool:
+def resolve_optimizer(optimizer: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the torch class and its options for a name, a specification or a class.
+
+    Examples
+    --------
+    >>> resolve_optimizer("sgd")[1]
+    {'momentum': 0.9, 'nesterov': True, 'fused': True}
+    """
+    if isinstance(optimizer, str):
+        optimizer = OPTIMIZERS[optimizer]()
+    if isinstance(optimizer, OptimizerSpec):
+        return optimizer._torch_class, optimizer._options()
+    if isinstance(optimizer, partial):
+        return optimizer.func, dict(optimizer.keywords)
+    return optimizer, {}
+
+
+def supports_weight_decay(optimizer: Any) -> bool:
     """Whether an optimizer has the parameter weight_decay."""
-    return isinstance(optimizer, str) or "weight_decay" in signature(optimizer).parameters
+    return "weight_decay" in signature(resolve_optimizer(optimizer)[0]).parameters
 
 
 def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> bool:
-    """Make an optimizer ready for steps that a GPU records, and tell whether they can be.
+    """Make an optimizer ready for CUDA graphs, and tell whether it can be captured.
 
-    Only those in `OPTIMIZERS` are known to compute everything there.
+    Only the optimizers in `OPTIMIZERS` are known to compute everything on the GPU.
     """
     on_gpu = device.type == "cuda"
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = on_gpu
-    return on_gpu and type(optimizer) in {kind for kind, _ in OPTIMIZERS.values()}
+    return on_gpu and type(optimizer) in {spec._torch_class for spec in OPTIMIZERS.values()}
+
+
+def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Group the trained parameters of a network by what an optimizer does with them.
+
+    The role of a parameter follows from the module that holds it, not from its number of
+    dimensions alone: a table of positions or a scale per channel is not a filter.
+
+    Returns
+    -------
+    groups : list of dict
+        Each with `params` and `role`: "filters" of convolutions, other "weights", and "others",
+        which are biases, normalization layers and scales, whose `weight_decay` is 0. Filters are
+        in two groups, by `keeps_norm`: whether training may rescale them.
+    """
+    filters: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    weights: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    seen: set[int] = set()
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad or id(parameter) in seen:
+                continue
+            seen.add(id(parameter))
+            if name == "weight" and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                filters[getattr(module, "keeps_norm", False)].append(parameter)
+            elif parameter.squeeze().ndim > 1:
+                weights.append(parameter)
+            else:
+                others.append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": filters[True], "role": "filters", "keeps_norm": True},
+        {"params": filters[False], "role": "filters", "keeps_norm": False},
+        {"params": weights, "role": "weights"},
+        {"params": others, "role": "others", "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float, bias_lr_factor: float = 1.0) -> None:
+    """Set the learning rate of weights, and in proportion that of biases and norms."""
+    for group in optimizer.param_groups:
+        group["lr_factor"] = bias_lr_factor if group.get("role") == "others" else 1.0
+        group["lr"] = lr * group["lr_factor"]

@@ -1,29 +1,38 @@
-"""Running images through a fitted network: in large batches, with one copy of the results back."""
+"""Inference: images through a network in large batches, with one copy of the results back."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from skcnn._compute._device_memory import free_bytes
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 
-# As many pixels a batch as keep a prediction's largest feature maps near the caches of a CPU.
+# Pixels per batch that keep the largest feature maps near the caches of a CPU.
 _CPU_PIXELS = 2**18
 _CPU_IMAGES = 512
-# What a batch may take of the memory that is left on another device.
+# Fraction of the free memory of another device that a batch may take.
 _DEVICE_SHARE = 0.25
 _DEVICE_IMAGES = 2**14
-# Up to so many multiply-adds an image, filling a batch up to so many costs less than it takes
-# to call the network at all.
+# For networks of up to so many multiply-adds per image, padding a batch to so many multiply-adds
+# costs less than calling the network does.
 _SMALL_NETWORK = 250_000
-_FILLED_WORK = 4_000_000
+_PADDED_WORK = 4_000_000
+
+
+class ImageSource(Protocol):
+    """Images that are gathered in slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class PredictionBatching:
     batch_size : int
         Images at once.
     pad : bool
-        Whether smaller batches are filled up to that size.
+        Whether smaller batches are padded to that size.
     """
 
     batch_size: int
@@ -47,9 +56,9 @@ def plan_batches(
 ) -> PredictionBatching:
     """Choose the size of batches for a network.
 
-    For other numbers of rows the libraries underneath take other paths, whose results differ in
-    the last bits. Small networks can afford to run batches of one size only, so that each image
-    gets the same outputs in whatever company it comes.
+    BLAS and cuDNN choose kernels by batch size, so that results differ in the last bits. Small
+    networks therefore pad every batch to one size, which makes predictions independent of the
+    other images.
 
     Parameters
     ----------
@@ -57,7 +66,7 @@ def plan_batches(
     multiply_adds : int
         Of the network, for one image.
     n_values : int
-        How many values its layers make of one image.
+        Number of activations of all layers for one image.
     device : torch.device
         Where it runs.
 
@@ -66,10 +75,10 @@ def plan_batches(
     >>> plan_batches((32, 32, 3), 15_000_000, 100_000, torch.device("cpu"))
     PredictionBatching(batch_size=256, pad=False)
     """
-    # Filling takes numbers in float64, which not every device has.
+    # Padding needs float64, which not every device has.
     if multiply_adds <= _SMALL_NETWORK and device.type in ("cpu", "cuda"):
         return PredictionBatching(
-            min(_CPU_IMAGES, _FILLED_WORK // max(1, multiply_adds)), pad=True
+            min(_CPU_IMAGES, _PADDED_WORK // max(1, multiply_adds)), pad=True
         )
     free = None if device.type == "cpu" else free_bytes(device)
     if free is None:
@@ -80,91 +89,82 @@ def plan_batches(
 
 
 def run_images(
-    network: nn.Module,
-    images: Any,
+    function: Callable[[Tensor], Tensor],
+    images: ImageSource,
     device: torch.device,
     plan: PredictionBatching,
-    layer: nn.Module | None = None,
     *,
     flip: bool = False,
 ) -> npt.NDArray[np.float32]:
-    """Return the logits of images or, where a layer is named, what goes into that layer.
+    """Return the outputs of a network, or its features, for images.
+
+    It changes nothing in the network, so that several threads can do it at a time.
 
     Parameters
     ----------
-    network : torch.nn.Module
-        From images (n, height, width, channels) to logits, on the device.
+    function : callable
+        From a batch of images (n, height, width, channels) on the device to one row per image:
+        a network in evaluation mode, or its `features`.
     images : Images or ndarray of shape (n, height, width, channels)
     device : torch.device
     plan : PredictionBatching
-    layer : torch.nn.Module, default=None
-        A layer of the network.
     flip : bool, default=False
-        Whether to take the mean of each image and its mirror image.
+        Whether to average over each image and its mirror image.
 
     Returns
     -------
     outputs : ndarray of shape (n, n_outputs), float32
     """
     size = plan.batch_size if plan.pad else 0
-    if network.training:
-        network.eval()
-    with torch.inference_mode(), _capture_inputs(network, layer, exact=plan.pad) as taken:
-        batches = _batches(images, plan.batch_size, device)
-        filled = (_pad_batch(batch, size) for batch in batches)
-        logits = [_mean_with_mirrored(network, b) if flip else network(b) for b in filled]
-    outputs = taken or logits
-    result = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-    array: npt.NDArray[np.float32] = result.float().cpu().numpy()
+    exact = _ExactDense() if plan.pad else nullcontext()
+    outputs = []
+    with torch.inference_mode(), exact:
+        for batch in _batches(images, plan.batch_size, device):
+            padded = _pad_batch(batch, size)
+            result = _mean_with_mirrored(function, padded) if flip else function(padded)
+            outputs.append(result)
+    whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    array: npt.NDArray[np.float32] = whole.float().cpu().numpy()
     return array[: len(images)]
 
 
-def _mean_with_mirrored(network: nn.Module, images: Tensor) -> Tensor:
-    logits: Tensor = network(images) + network(images.flip(2))
-    return logits / 2
+def _mean_with_mirrored(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    return (function(images) + function(images.flip(2))) / 2
 
 
-def _batches(images: Any, size: int, device: torch.device) -> Iterator[Tensor]:
+def _batches(images: ImageSource, size: int, device: torch.device) -> Iterator[Tensor]:
     if device.type != "cpu":
         staged = Batches(ImageDataset(images), size, device=device, resident=False)
-        yield from (batch for batch, _ in staged)
+        yield from (batch.images for batch in staged)
         return
     for start in range(0, len(images), size):
-        # Without a copy, unless nobody may write to them: torch warns of tensors like that.
+        # Copied only if read-only: torch warns of tensors like that.
         yield torch.from_numpy(np.require(images[start : start + size], requirements=["C", "W"]))
 
 
-@contextmanager
-def _capture_inputs(
-    network: nn.Module, layer: nn.Module | None, *, exact: bool
-) -> Iterator[list[Tensor]]:
-    """Collect what goes into a layer, and compute dense layers exactly where that is wanted."""
-    taken: list[Tensor] = []
+class _ExactDense(TorchFunctionMode):
+    """Compute dense layers in float64, in this thread alone.
 
-    def take(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        taken.append(inputs[0].flatten(1))
-
-    hooks = [] if layer is None else [layer.register_forward_pre_hook(take)]
-    if exact:
-        dense = [part for part in network.modules() if isinstance(part, nn.Linear)]
-        hooks += [part.register_forward_hook(_in_float64) for part in dense]
-    try:
-        yield taken
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _in_float64(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Compute a dense layer once more, precisely.
-
-    The last bits of a matrix product in float32 depend on the place of a row among the others.
+    The last bits of a matrix product in float32 depend on the position of a row among the others.
     """
-    assert isinstance(layer, nn.Linear)
-    exact = inputs[0].double() @ layer.weight.double().T
-    if layer.bias is not None:
-        exact += layer.bias.double()
-    return exact.to(output.dtype)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is not nn.functional.linear:
+            return func(*args, **(kwargs or {}))
+        return _linear_in_float64(*args, **(kwargs or {}))
+
+
+def _linear_in_float64(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    exact = input.double() @ weight.double().T
+    if bias is not None:
+        exact += bias.double()
+    return exact.to(input.dtype)
 
 
 def _pad_batch(batch: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ _WARM_UP = 0.2
 
 
 def lr_multiplier(schedule: str | None, step: int, n_steps: int) -> float:
-    """Share of the full learning rate that step number `step` of `n_steps` takes.
+    """Return the fraction of the full learning rate at step number `step` of `n_steps`.
 
     "onecycle" climbs over a fifth of the steps and then falls to zero, both in straight lines;
     "cosine" falls from the start, along half a cosine.
@@ -36,16 +36,16 @@ def lr_multiplier(schedule: str | None, step: int, n_steps: int) -> float:
 
 
 class LRSchedule:
-    """The learning rates of an optimizer over the steps of one call of fit.
+    """Learning rates of an optimizer over the steps of one call of fit.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
     schedule : {"onecycle", "cosine"} or None
-        None leaves the rates to whoever else sets them.
+        None leaves the rates to callbacks.
     device : torch.device, default=None
-        Where the rates shall lie meanwhile, for steps that are recorded there; by default they
-        are numbers of Python.
+        Device that holds the rates during training, for CUDA graphs; by default they are numbers
+        of Python.
     """
 
     def __init__(
@@ -59,11 +59,12 @@ class LRSchedule:
         self.highest = [float(group["lr"]) for group in self.groups]
         self.n_steps = self.step = 0
         self._last_lr: Any = math.nan
+        self._first_factor = float(self.groups[0].get("lr_factor", 1.0))
         for group in self.groups if device is not None else ():
             group["lr"] = torch.tensor(group["lr"], device=device)
 
     def begin(self, n_steps: int) -> None:
-        """Say how many steps there will be."""
+        """Set the number of steps."""
         self.n_steps, self.step = n_steps, 0
 
     def advance(self) -> None:
@@ -75,14 +76,14 @@ class LRSchedule:
                     group["lr"].fill_(highest * factor)
                 else:
                     group["lr"] = highest * factor
-        # Noted now, since others may set the next one as soon as the step is taken.
+        # Read now, since a callback may set the next rate as soon as the step is taken.
         self._last_lr = self.groups[0]["lr"]
         self.step += 1
 
     @property
     def last_lr(self) -> float:
-        """The rate of the last step."""
-        return float(self._last_lr)
+        """The learning rate of the last step."""
+        return float(self._last_lr) / self._first_factor
 
     def restore(self) -> None:
         """Leave the rates as they were."""

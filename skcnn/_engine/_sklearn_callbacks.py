@@ -1,4 +1,4 @@
-"""Epochs as tasks that scikit-learn's callbacks hear of: its `ProgressBar`, for one."""
+"""Epochs as tasks of scikit-learn's callbacks, such as its `ProgressBar`."""
 
 import copy
 from collections.abc import Callable
@@ -11,10 +11,10 @@ try:
 except ImportError:  # scikit-learn before 1.9 has no callbacks
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands for scikit-learn's where there are no callbacks to support."""
+        """Stand-in for scikit-learn versions without callbacks."""
 
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Leave a method as it is."""
+        """Return the method unchanged."""
         return method
 
 
@@ -22,7 +22,7 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
 
 class FitTask:
-    """A call of fit, its epochs, and the callbacks of scikit-learn that are told of them.
+    """One call of fit and its epochs, as reported to the callbacks of scikit-learn.
 
     Parameters
     ----------
@@ -41,11 +41,12 @@ class FitTask:
             self.context.call_on_fit_task_begin(estimator=estimator, **about)
 
     def wrap_callbacks(self, callbacks: list[Any]) -> list[Any]:
-        """Add what reports epochs to the callbacks of a net: nothing where nobody listens."""
+        """Add a reporter of epochs to the callbacks of a net, if there are listeners."""
         if self.context is None or not getattr(self.estimator, "_skl_callbacks", []):
             return callbacks
         epochs = _EpochReporter(self)
-        # Reported first, since others may end the training; ended last, for them to see the epoch.
+        # The reporter comes first, since other callbacks may end the training; the request to stop
+        # comes last, so that they see the epoch.
         return [epochs, *callbacks, _StopOnRequest(epochs)]
 
     def end(self) -> None:
@@ -60,12 +61,12 @@ class _EpochReporter(Callback):
     """Reports the epochs of a fit."""
 
     def __init__(self, task: FitTask) -> None:
-        # Let go of when training ends, lest images and callbacks live on in every pickle.
+        # Released when training ends, so that no pickle holds images and callbacks.
         self.task: FitTask | None = task
         self.stop = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # Other callbacks store nets in mid-training.
+        # Other callbacks store nets during training.
         return {"task": None, "stop": False}
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -78,7 +79,7 @@ class _EpochReporter(Callback):
         assert self.task is not None
         self.stop = self.epoch_.call_on_fit_task_end(
             estimator=self.task.estimator,
-            # Called only where a callback asks for the estimator as it is now.
+            # Called only if a callback asks for the current estimator.
             reconstruction_attributes=lambda: {"net_": _prediction_copy(net)},
             **self.task.about,
         )
@@ -88,21 +89,21 @@ class _EpochReporter(Callback):
 
 
 class _StopOnRequest(Callback):
-    """Ends the training where a callback of scikit-learn asks for that."""
+    """Ends the training if a callback of scikit-learn asks for that."""
 
     def __init__(self, epochs: _EpochReporter) -> None:
         self.epochs = epochs
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if self.epochs.stop:
-            # This is how skorch's loop is told to end.
+            # skorch's loop ends on this exception.
             raise KeyboardInterrupt
 
 
 def _prediction_copy(net: Any) -> Any:
-    """Copy a net in mid-training, as far as predictions need it."""
+    """Copy a net during training, as far as predictions need it."""
     seen = object.__new__(type(net))
-    seen.__dict__ = {name: value for name, value in net.__dict__.items() if name != "_run"}
+    seen.__dict__ = {name: value for name, value in net.__dict__.items() if name != "_loop"}
     seen.__dict__ |= {"module_": copy.deepcopy(net.module_).eval(), "callbacks": []}
     seen.__dict__["callbacks_"] = []
     return seen

@@ -1,63 +1,258 @@
-"""What every estimator around an image network has: its parameters, its network and features."""
+"""Base of the estimators: fit and predict as a template, whatever the target."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._device import find_device, find_precision
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
+from skcnn._compute._process_group import broadcast_from_rank_zero
+from skcnn._compute._rng import draw_seed, make_random_state
 from skcnn._compute._threads import compute_threads
-from skcnn._data._arrays import ImageShape, as_shape, check_images
-from skcnn._engine._history import as_frame
-from skcnn._engine._net import ClassifierNet
+from skcnn._data._arrays import Images, ImageShape, as_shape, check_images
+from skcnn._data._dataset import ImageDataset
+from skcnn._engine._checkpoints import CheckpointRequest
+from skcnn._engine._early_stopping import StopEarly
+from skcnn._engine._fit import FitJob, FitSettings, fit_net
+from skcnn._engine._history import as_frame, whole_epochs
+from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import run_images
-from skcnn._engine._sklearn_callbacks import CallbackSupportMixin
-from skcnn._estimators._parameters import check_parameters
+from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
+from skcnn._estimators._parameters import check_parameters, flat_spec
+from skcnn._targets import Target
+from skcnn._targets._weights import normalize_weights
 from skcnn._utils import as_tuple
-from skcnn.networks._conv_blocks import build_network, last_linear
-from skcnn.networks._layers import ImageNetwork
+from skcnn.augmentation import as_augmentation
+from skcnn.networks import ImageNetwork, NetworkSpec
+from skcnn.networks._spec import OwnModule
 from skcnn.networks._summary import NetworkSummary, summarize
 
-_NETWORK_PARAMETERS = (
-    "module",
-    "filters",
-    "convs_per_block",
-    "kernel_size",
-    "stem",
-    "pool",
-    "pool_size",
-    "pool_after",
-    "activation",
-    "normalization",
-    "residual",
-    "symmetry",
-    "dense_units",
-    "dropout",
-    "head",
-    "init",
-)
+# Parameters that hold objects with parameters of their own.
+_SLOTS = ("module", "augment", "optimizer")
 
 
-class ImageEstimator(
+class ConvNetEstimator(
     CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """Base of estimators that hold a skorch net; think twice before adding anything here.
+    """Base of estimators that hold a skorch net.
 
-    A subclass has the parameters of `ConvNetClassifier` and, once fitted, sets what belongs
-    to its targets.
+    A subclass is its signature, its documentation, its `_make_target`, and its way to read
+    predictions from `_outputs`. Only what holds for every target belongs here.
     """
 
-    _parameter_constraints: dict[str, list[Any]]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]]
     image_shape_: ImageShape
-    net_: ClassifierNet
+    net_: TrainedNet
     n_features_in_: int
     _random_state: np.random.RandomState
+    _target: Target
+
+    @abstractmethod
+    def _make_target(self, y: npt.NDArray[Any], classes: Any = None) -> Target:
+        """Return the target of a y; `classes` are those that `partial_fit` names."""
+
+    # ------------------------------------------------------------------ fitting
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any
+    ) -> Self:
+        """Fit the network: the body of `fit`."""
+        self._check_parameters()
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        epochs: int = self.max_epochs
+        task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
+        continues = self.warm_start and hasattr(self, "net_")
+        images, y = self._read(X, y, reset=not continues)
+        target = self._take_target(self._make_target(y), continues=continues)
+        encoded = target.encode(y)
+        check_consistent_length(encoded, groups)
+        weight = target.weights(sample_weight, encoded)
+
+        validation = self._read_validation(X_val, y_val, target)
+        training_rows = None
+        if validation is None and self.early_stopping:
+            training_rows, held_out = target.split(
+                encoded, self.validation_fraction, groups, self._split_seed
+            )
+            validation = _dataset(images, encoded, weight, held_out)
+        stopper = StopEarly(self.n_iter_no_change, self.tol)
+        # Last, so that the other callbacks see the epoch in which it stops.
+        callbacks = [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
+        self._train(
+            _dataset(images, encoded, weight, training_rows),
+            target,
+            epochs,
+            continues=continues,
+            clip_pool_size=images.shape_inferred,
+            validation=validation,
+            schedule=self.lr_schedule,
+            averaging=self.weight_averaging,
+            callbacks=task.wrap_callbacks(callbacks),
+        )
+        if self.early_stopping:
+            self.best_epoch_ = stopper.best_epoch_
+        elif hasattr(self, "best_epoch_"):
+            del self.best_epoch_
+        task.end()
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        """Process a batch of data once: the body of `partial_fit`."""
+        self._check_parameters()
+        continues = hasattr(self, "net_")
+        images, y = self._read(X, y, reset=not continues)
+        target = self._target if continues and classes is None else None
+        if target is None:
+            made = self._make_target(y, classes)
+            target = self._take_target(made, continues=continues)
+        encoded = target.encode(y)
+        weight = target.weights(sample_weight, encoded)
+        self._train(
+            _dataset(images, encoded, weight),
+            target,
+            1,
+            continues=continues,
+            clip_pool_size=images.shape_inferred,
+            callbacks=self.callbacks or (),
+        )
+        return self
+
+    def _train(
+        self, dataset: ImageDataset, target: Target, epochs: int, *, continues: bool, **job: Any
+    ) -> None:
+        """Train the net, new or not, and store what came of it."""
+        checkpoint = None
+        if self.checkpoint_dir is not None:
+            parameters = self.get_params(deep=False)
+            checkpoint = CheckpointRequest(
+                self.checkpoint_dir, type(self).__qualname__, parameters
+            )
+        # Drawn before anything can fail, so that the random state moves on all the same.
+        settings, seed = self._settings(), draw_seed(self._random_state)
+        try:
+            self.net_ = fit_net(
+                FitJob(
+                    dataset,
+                    self.image_shape_,
+                    target,
+                    epochs,
+                    seed,
+                    checkpoint=checkpoint,
+                    **job,
+                ),
+                settings,
+                self.net_ if continues else None,
+            )
+        except Exception as error:
+            # A search continues without this fit, and shows the error.
+            error.add_note(f"Training {self!r} failed.")
+            raise
+        rows = whole_epochs(self.net_.history)
+        self.n_iter_ = len(rows)
+        self.loss_curve_ = [row["train_loss"] for row in rows]
+
+    def _settings(self) -> FitSettings:
+        device = find_device(self.device)
+        return FitSettings(
+            spec=self._spec(),
+            device=device,
+            precision=find_precision(self.precision, device),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            bias_lr_factor=self.bias_lr_factor,
+            weight_decay=self.weight_decay,
+            augment=tuple(as_augmentation(change) for change in as_tuple(self.augment)),
+            resizing=as_tuple(self.progressive_resizing),
+            batch_size=self.batch_size,
+            compiles=self.compile,
+            deterministic=self.deterministic,
+            verbose=int(self.verbose),
+        )
+
+    def _spec(self) -> NetworkSpec:
+        """Specification of the network: that of `module`, or of the flat parameters."""
+        if self.module is None:
+            return flat_spec(self.get_params(deep=False))
+        if isinstance(self.module, NetworkSpec):
+            spec: NetworkSpec = clone(self.module)
+            return spec
+        return OwnModule(self.module)
+
+    def _read(self, X: Any, y: Any, *, reset: bool) -> tuple[Images, npt.NDArray[Any]]:
+        images, y = check_images(
+            self,
+            X,
+            y,
+            reset=reset,
+            image_shape=self.image_shape,
+            data_format=self.data_format,
+        )
+        if reset:
+            # If this fit fails, the network of an earlier one must not meet the new targets.
+            if hasattr(self, "net_"):
+                del self.net_
+            self.image_shape_ = images.shape
+            self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
+            # The same images are held out when training continues.
+            self._split_seed = draw_seed(self._random_state)
+        return images, y
+
+    def _take_target(self, target: Target, *, continues: bool) -> Target:
+        """Store the target of this fit, once it is known to fit to an earlier one."""
+        if continues:
+            self._target.check_same(target)
+            self.net_.set_params(target=target)
+        self._target = target
+        return target
+
+    def _read_validation(self, X_val: Any, y_val: Any, target: Target) -> ImageDataset | None:
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
+        images, _ = check_images(
+            self, X_val, reset=False, data_format=self.data_format, name="X_val"
+        )
+        encoded = target.encode(target.check(y_val, len(images), "y_val"), "y_val")
+        return _dataset(images, encoded, target.weights(None, encoded))
+
+    def _check_parameters(self) -> None:
+        self._validate_params()
+        check_parameters(self)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, of this estimator or of objects in its parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the estimator, such as ``lr=0.05``, or of the objects in `module`,
+            `augment` and `optimizer`, such as ``module__filters=(32, 64)``. These objects are
+            copied first, so that others that hold them, such as a recipe, do not change.
+
+        Returns
+        -------
+        self : estimator
+        """
+        for slot in _SLOTS:
+            nested = any(name.startswith(f"{slot}__") for name in params)
+            holder = params.get(slot, getattr(self, slot, None))
+            if nested and hasattr(holder, "get_params") and not isinstance(holder, type):
+                params = {slot: clone(holder), **{n: v for n, v in params.items() if n != slot}}
+        super().set_params(**params)
+        return self
+
+    # ------------------------------------------------------------------ the fitted network
 
     @property
     def module_(self) -> ImageNetwork:
@@ -68,20 +263,20 @@ class ImageEstimator(
 
     @property
     def device_(self) -> torch.device:
-        """Where the network lies."""
+        """Device the network is on."""
         check_is_fitted(self, "net_")
         return torch.device(self.net_.device)
 
     @property
     def history_(self) -> pd.DataFrame:
-        """Figures of the training: one row an epoch."""
+        """Figures of the training: one row per epoch."""
         check_is_fitted(self, "net_")
-        return as_frame(self.net_.history)
+        return as_frame(self.net_.history, self._target.score_name)
 
     def transform(self, X: Any) -> npt.NDArray[np.float32]:
-        """Return the features of images: what goes into the last layer of the network.
+        """Return the features of images: the input of the network's head.
 
-        A network in a pipeline so serves the steps behind it as a feature extractor.
+        In a pipeline, the network can therefore act as a feature extractor.
 
         Parameters
         ----------
@@ -95,10 +290,10 @@ class ImageEstimator(
         Raises
         ------
         ValueError
-            Where X does not fit, or the network of `module` ends in no torch.nn.Linear.
+            If X does not fit, or the network of `module` does not say what its features are: by
+            attributes `body` and `head`, or as a Sequential that ends in a Linear layer.
         """
-        check_is_fitted(self, "net_")
-        return self._outputs(X, last_linear(self.module_))
+        return self._outputs(X, features=True)
 
     def summary(
         self, image_shape: Sequence[int] | None = None, n_classes: int | None = None
@@ -108,22 +303,23 @@ class ImageEstimator(
         Parameters
         ----------
         image_shape : sequence of (height, width) or (height, width, channels), default=None
-            Of the images that a network not yet fitted shall take. None describes the fitted
+            Shape of the images, for a network that is not fitted yet. None describes the fitted
             network.
         n_classes : int, default=None
-            How many classes it shall tell apart, needed together with `image_shape`.
+            Number of classes or other outputs, needed together with `image_shape`.
 
         Returns
         -------
         summary : NetworkSummary
-            A string to print, with the attributes `layers`, `n_parameters`, `multiply_adds`.
+            It prints as a table, and has the attributes `layers`, `n_parameters` and
+            `multiply_adds`.
 
         Raises
         ------
         ValueError
-            Where only one of the arguments is given, or an image of that shape is pooled away.
+            If only one of the arguments is given, or nothing of such an image is left to pool.
         NotFittedError
-            Where neither is given and nothing is fitted.
+            If neither is given and the estimator is not fitted.
 
         Examples
         --------
@@ -133,9 +329,9 @@ class ImageEstimator(
         --------------------------------------------------------------------
         block1.0.convolutions.0  Conv2d             28 x 28 x 8           72
         ...
-        output                   Linear             10                   170
+        head                     Linear             10                   170
         --------------------------------------------------------------------
-        1,578 parameters, 0.3 million multiply-adds an image
+        1,578 parameters, 0.3 million multiply-adds (MACs) per image
         """
         if image_shape is None and n_classes is None:
             return summarize(self.module_, self.image_shape_)
@@ -146,41 +342,53 @@ class ImageEstimator(
             )
         self._check_parameters()
         shape = as_shape(image_shape)
-        blank = [0.0] * shape[2]
         with torch.random.fork_rng(devices=[]):
-            network = build_network(shape, n_classes, blank, blank, **self._network_parameters())
+            network = self._spec().build(shape, n_classes)
         return summarize(network, shape)
 
     @property
     def _n_features_out(self) -> int:
-        return last_linear(self.module_).in_features
+        device = self.device_
+        with torch.inference_mode():
+            features = self.module_.features(torch.zeros(1, *self.image_shape_, device=device))
+        return features.shape[1]
 
-    def _check_parameters(self) -> None:
-        self._validate_params()
-        check_parameters(type(self).__name__, self.get_params(deep=False))
-
-    def _network_parameters(self) -> dict[str, Any]:
-        parameters = {name: getattr(self, name) for name in _NETWORK_PARAMETERS}
-        return {
-            **{n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in parameters.items()},
-            "filters": "auto" if isinstance(self.filters, str) else as_tuple(self.filters),
-        }
-
-    def _outputs(self, X: Any, layer: torch.nn.Module | None = None) -> npt.NDArray[np.float32]:
-        """Logits of images, or what goes into a layer."""
+    def _outputs(self, X: Any, *, features: bool = False) -> npt.NDArray[np.float32]:
+        """Return the outputs of the network for images, or their features."""
+        check_is_fitted(self, "net_")
         images, _ = check_images(self, X, reset=False, data_format=self.data_format)
         net = self.net_
-        device = torch.device(net.device)
-        work = self._multiply_adds * min(len(images), net.plan.batch_size)
+        device, network = torch.device(net.device), self.module_
+        multiply_adds, n_values = net.costs_
+        work = multiply_adds * min(len(images), net.plan.batch_size)
         hint = "Predict fewer images at a time, or free memory there"
+        if network.training:
+            network.eval()
         with (
-            reserve_device_memory(
-                device, torch.float32.itemsize * self._n_values * net.plan.batch_size
-            ),
+            reserve_device_memory(device, torch.float32.itemsize * n_values * net.plan.batch_size),
             compute_threads(device, work, training=False),
             retain_freed_memory(),
             explain_out_of_memory(device, hint),
         ):
-            # Features are those of the images as they are.
-            flip = self.test_time_flip and layer is None
-            return run_images(net.module_, images, device, net.plan, layer, flip=flip)
+            if features:
+                return run_images(network.features, images, device, net.plan)
+            return run_images(network, images, device, net.plan, flip=self.test_time_flip)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _dataset(
+    images: Images,
+    encoded: npt.NDArray[Any],
+    weight: npt.NDArray[np.float64] | None,
+    rows: npt.NDArray[np.intp] | None = None,
+) -> ImageDataset:
+    if rows is not None:
+        images, encoded = images.take(rows), encoded[rows]
+        weight = None if weight is None else weight[rows]
+    return ImageDataset(images, encoded, None if weight is None else normalize_weights(weight))

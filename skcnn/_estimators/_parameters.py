@@ -1,57 +1,59 @@
 """What each constructor parameter may be, and what errors say where it is not."""
 
+import inspect
 from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import joblib
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback, LRScheduler
 
 from skcnn._compute._device import PRECISIONS
-from skcnn._engine._optimizers import OPTIMIZERS, supports_weight_decay
+from skcnn._engine._optimizers import (
+    OPTIMIZERS,
+    OptimizerSpec,
+    resolve_optimizer,
+    supports_weight_decay,
+)
 from skcnn._engine._schedule import SCHEDULES
-from skcnn._utils import Interval, StrOptions, as_tuple, validate_parameter_constraints
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.augmentation import AUGMENTATIONS
-from skcnn.networks._blocks import ACTIVATIONS, NORMALIZATIONS, POOL_AFTER, POOLS, SYMMETRIES
-from skcnn.networks._conv_blocks import GLOBAL_POOLS, INITS, STEMS
+from skcnn.networks import ConvBlocks, NetworkSpec
+from skcnn.networks._spec import OwnModule
+
+#: Flat parameters of the estimators that are shorthand for those of `ConvBlocks`.
+NETWORK_PARAMETERS = (
+    "filters",
+    "convs_per_block",
+    "kernel_size",
+    "pool",
+    "pool_size",
+    "activation",
+    "normalization",
+    "residual",
+    "dense_units",
+    "dropout",
+    "global_pool",
+)
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 _FRACTION = Interval(Real, 0, 1, closed="left")
-
-# Parameters with a value for each block, dense layer or augmentation: what each value may be.
-_EACH: dict[str, list[Any]] = {
-    "filters": [_POSITIVE],
-    "convs_per_block": [_POSITIVE],
-    "kernel_size": [_POSITIVE],
-    "pool": [StrOptions(set(POOLS)), None],
-    "pool_size": [_POSITIVE],
-    "normalization": [StrOptions(set(NORMALIZATIONS)), None],
-    "residual": ["boolean"],
-    "dense_units": [_POSITIVE, None],
-    "dropout": [_FRACTION],
-    "augment": [StrOptions(set(AUGMENTATIONS)), callable],
-    "progressive_resizing": [Interval(Real, 0, 1, closed="right")],
-}
+_AUGMENT = [StrOptions(set(AUGMENTATIONS)), callable]
 _SEQUENCES = [tuple, list, np.ndarray]
 
 CONSTRAINTS: dict[str, list[Any]] = {
-    **{name: [*each, *_SEQUENCES] for name, each in _EACH.items()},
-    "filters": [*_EACH["filters"], *_SEQUENCES, StrOptions({"auto"})],
-    "stem": [StrOptions(set(STEMS)), None],
-    "pool_after": [StrOptions(set(POOL_AFTER))],
-    "symmetry": [StrOptions(set(SYMMETRIES)), None],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "head": [StrOptions({"flatten", *GLOBAL_POOLS})],
-    "init": [StrOptions(set(INITS))],
-    "module": [callable, None],
+    **{name: ConvBlocks._parameter_constraints[name] for name in NETWORK_PARAMETERS},
+    "module": [NetworkSpec, callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
-    "augment": [*_EACH["augment"], *_SEQUENCES, None],
+    "augment": [*_AUGMENT, *_SEQUENCES, None],
     "progressive_resizing": [*_SEQUENCES, None],
     "test_time_flip": ["boolean"],
-    "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), OptimizerSpec, type, partial],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "bias_lr_factor": [Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [StrOptions(set(SCHEDULES)), None],
@@ -66,7 +68,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [_POSITIVE],
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
-    "memory": [str, joblib.Memory, None],
+    "checkpoint_dir": [str, joblib.Memory, None],
     "callbacks": [list, tuple, None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],
@@ -77,64 +79,114 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def check_parameters(caller: str, parameters: dict[str, Any]) -> None:
-    """Check what sequences of parameters hold, and what parameters must be to each other.
+# Parameters that hold several values: the constraints of each of them.
+_EACH: dict[str, list[Any]] = {
+    "augment": _AUGMENT,
+    "progressive_resizing": [Interval(Real, 0, 1, closed="right")],
+}
+
+
+def flat_spec(parameters: dict[str, Any]) -> ConvBlocks:
+    """Return the specification that the flat parameters of an estimator are shorthand for."""
+    return ConvBlocks(**{name: parameters[name] for name in NETWORK_PARAMETERS})
+
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Check the values of sequences, the objects in parameters, and combinations.
 
     Parameters
     ----------
-    caller : str
-        The name of the estimator, for the messages.
-    parameters : dict
-        The estimator's parameters, each checked by itself already.
+    estimator : estimator
+        Each of its parameters by itself is checked already.
 
     Raises
     ------
     ValueError
-        Naming the parameter, what it is and what it should be.
+        Naming the parameter, what it is and what was expected.
     """
+    caller, parameters = type(estimator).__name__, estimator.get_params(deep=False)
     for name, each in _EACH.items():
-        scalar = not isinstance(parameters[name], tuple(_SEQUENCES))
-        for value in () if scalar else as_tuple(parameters[name]):
-            validate_parameter_constraints({name: each}, {name: value}, caller_name=caller)
-    if not as_tuple(parameters["filters"]):
-        raise ValueError(
-            f"The 'filters' parameter of {caller} is empty. Expected the number of filters of at "
-            "least one block, for example filters=(32, 64)."
-        )
+        for value in as_tuple(parameters[name]):
+            check_values(caller, {name: each}, {name: value})
+    spec = _check_network(caller, estimator, parameters)
     shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
-    if shrinks and parameters["module"] is None and parameters["head"] == "flatten":
+    if shrinks and not spec.allows_any_size():
         raise ValueError(
             f"{caller} has progressive_resizing={parameters['progressive_resizing']} and "
-            'head="flatten", which takes images of one size only. Use another head, such as '
-            '"average", or progressive_resizing=None.'
+            "global_pool=None, which takes images of one size only. Use a global pooling, such as "
+            'global_pool="average", or progressive_resizing=None.'
         )
-    _check_callbacks(caller, parameters["callbacks"] or (), parameters["lr_schedule"])
-    if parameters["module"] is not None and isinstance(parameters["module"], torch.nn.Module):
-        raise ValueError(
-            f"The 'module' parameter of {caller} is a network already built. Pass the Module "
-            "class or a function that returns a new network, so that each fit begins afresh."
-        )
-    optimizer = parameters["optimizer"]
-    if isinstance(optimizer, type) and not issubclass(optimizer, torch.optim.Optimizer):
-        raise ValueError(
-            f"The 'optimizer' parameter of {caller} is the class {optimizer.__name__}. Expected "
-            f"one of {sorted(OPTIMIZERS)} or a subclass of torch.optim.Optimizer."
-        )
-    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            f"The 'optimizer' parameter of {caller} is LBFGS, which evaluates each batch several "
-            "times over. Expected an optimizer that takes one step a batch, such as AdamW."
-        )
-    if parameters["weight_decay"] and not supports_weight_decay(optimizer):
-        raise ValueError(
-            f"{caller} has weight_decay={parameters['weight_decay']}, but {optimizer.__name__} "
-            "knows no weight decay. Set weight_decay=0, or take another optimizer."
-        )
-    normalizes = parameters["module"] is None and "batch" in as_tuple(parameters["normalization"])
+    normalizes = isinstance(spec, ConvBlocks) and spec.uses_batch_normalization()
     if parameters["batch_size"] == 1 and normalizes:
         raise ValueError(
             f'{caller} has batch_size=1 and normalization="batch", but one image has no batch '
-            "to normalise over. Set batch_size to 2 or more, or normalization=None."
+            "to normalize over. Set batch_size to 2 or more, or normalization=None."
+        )
+    _check_callbacks(caller, parameters["callbacks"] or (), parameters["lr_schedule"])
+    _check_optimizer(caller, parameters["optimizer"], parameters["weight_decay"])
+
+
+def _check_network(
+    caller: str, estimator: BaseEstimator, parameters: dict[str, Any]
+) -> NetworkSpec:
+    """Check the network's parameters, and return its specification."""
+    module = parameters["module"]
+    if module is None:
+        flat = flat_spec(parameters)
+        flat.check(caller)
+        return flat
+    if isinstance(module, torch.nn.Module):
+        raise ValueError(
+            f"The 'module' parameter of {caller} is a network already built. Pass the Module "
+            "class or a function that returns a new network, so that each fit starts with new "
+            "weights."
+        )
+    defaults = inspect.signature(type(estimator).__init__).parameters
+    changed = [
+        name
+        for name in NETWORK_PARAMETERS
+        if not _is_same(parameters[name], defaults[name].default)
+    ]
+    if changed:
+        instead = (
+            f"set them as module__{changed[0]} and so on"
+            if isinstance(module, NetworkSpec)
+            else "leave them at their defaults, since your own module decides"
+        )
+        raise ValueError(
+            f"{caller} has module={module!r} and also {', '.join(changed)}, which would have no "
+            f"effect: {instead}."
+        )
+    if isinstance(module, NetworkSpec):
+        module.check()
+        return module
+    return OwnModule(module)
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+def _check_optimizer(caller: str, optimizer: Any, weight_decay: float) -> None:
+    if isinstance(optimizer, OptimizerSpec):
+        optimizer.check()
+    kind = resolve_optimizer(optimizer)[0]
+    if not isinstance(kind, type) or not issubclass(kind, torch.optim.Optimizer):
+        name = getattr(kind, "__name__", repr(kind))
+        raise ValueError(
+            f"The 'optimizer' parameter of {caller} is the class {name}. Expected "
+            f"one of {sorted(OPTIMIZERS)}, a specification of skcnn.optimizers, or a subclass of "
+            "torch.optim.Optimizer."
+        )
+    if issubclass(kind, torch.optim.LBFGS):
+        raise ValueError(
+            f"The 'optimizer' parameter of {caller} is LBFGS, which evaluates each batch several "
+            "times. Expected an optimizer that takes one step per batch, such as AdamW."
+        )
+    if weight_decay and not supports_weight_decay(optimizer):
+        raise ValueError(
+            f"{caller} has weight_decay={weight_decay}, but {kind.__name__} "
+            "has no weight decay. Set weight_decay=0, or use another optimizer."
         )
 
 

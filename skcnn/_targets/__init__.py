@@ -1,1 +1,6 @@
-"""What y is."""
+"""Targets: what y is, and everything about it that training and prediction need."""
+
+from skcnn._targets._base import Target
+from skcnn._targets._classes import ClassTarget
+
+__all__ = ["ClassTarget", "Target"]

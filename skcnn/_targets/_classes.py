@@ -1,14 +1,22 @@
-"""Labels of classes."""
+"""Classes: one label per image."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
+from torch import Tensor
+from torch.nn import functional as F
+
+from skcnn._targets._base import Target
+from skcnn._targets._mixing import blend
+from skcnn._targets._split import Rows, train_validation_split
+from skcnn._targets._weights import class_weights, combine_weights
 
 Labels = npt.NDArray[Any]
-Rows = npt.NDArray[np.intp]
 
 
 def find_classes(y: Any, classes: Any = None) -> Labels:
@@ -49,3 +57,115 @@ def check_labels(y: Any, n_images: int, name: str) -> Labels:
     if len(labels) != n_images:
         raise ValueError(f"{name} has {len(labels)} labels for {n_images} images.")
     return labels
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTarget(Target):
+    """One label per image: cross-entropy of logits, one output per class.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weight of each class in the loss.
+    label_smoothing : float, default=0.0
+        Fraction of the target that is spread evenly over all classes, in training only.
+
+    References
+    ----------
+    Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception architecture for computer
+    vision. CVPR 2016.
+
+    Examples
+    --------
+    >>> target = ClassTarget.infer(["oak", "fir", "oak"])
+    >>> target.encode(["oak", "fir"]), target.decode(np.array([1, 0]))
+    (array([1, 0]), array(['oak', 'fir'], dtype='<U3'))
+    """
+
+    kind = "classifier"
+    score_name = "accuracy"
+
+    classes: Labels
+    class_weight: npt.NDArray[np.float64] | None = None
+    label_smoothing: float = 0.0
+
+    @classmethod
+    def infer(
+        cls, y: Any, classes: Any = None, *, class_weight: Any = None, label_smoothing: float = 0.0
+    ) -> Self:
+        """Make the target of the labels in y, or of the classes that the caller names."""
+        found = find_classes(y, classes)
+        return cls(found, class_weights(class_weight, found, y), label_smoothing)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def description(self) -> str:
+        """The outputs in words."""
+        return f"the logits of {len(self.classes)} classes"
+
+    def encode(self, y: Any, name: str = "y") -> npt.NDArray[np.int64]:
+        """Number labels by their position in `classes`."""
+        return encode(y, self.classes, name)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class."""
+        return outputs.softmax(-1)
+
+    def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Return the index of the most probable class of each row."""
+        indices: npt.NDArray[np.intp] = outputs.argmax(axis=1)
+        return indices
+
+    def decode(self, encoded: npt.NDArray[Any]) -> Labels:
+        """Return the labels of indices."""
+        labels: Labels = self.classes[encoded]
+        return labels
+
+    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Cross-entropy of indices, or of probabilities of classes where targets were mixed."""
+        smoothing = self.label_smoothing if training else 0.0
+        return F.cross_entropy(outputs, encoded, reduction="none", label_smoothing=smoothing)
+
+    def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
+        """Whether each image is classified correctly."""
+        return outputs.argmax(1) == encoded
+
+    def check(self, y: Any, n_images: int, name: str) -> Labels:
+        """Check labels that come beside those of the training images."""
+        return check_labels(y, n_images, name)
+
+    def check_same(self, other: Self) -> None:
+        """Training continues with the same classes only."""
+        if not np.array_equal(self.classes, other.classes):
+            raise ValueError(
+                f"Training continues with the classes {self.classes.tolist()}, but now got "
+                f"{other.classes.tolist()}. Give labels of the same classes, or fit from the "
+                "start: with warm_start=False, or a clone of this estimator."
+            )
+
+    def mix(
+        self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mix labels into probabilities of classes."""
+        if encoded.ndim == 1:
+            indices = torch.arange(len(self.classes), device=encoded.device)
+            encoded = (encoded[:, None] == indices).float()
+        return blend(partner, own, encoded, weight)
+
+    def weights(
+        self, sample_weight: Any, encoded: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the weight of each image times that of its class."""
+        return combine_weights(sample_weight, self.class_weight, encoded)
+
+    def split(
+        self, encoded: npt.NDArray[Any], fraction: float, groups: Any, random_state: Any
+    ) -> tuple[Rows, Rows]:
+        """Split each class in proportion."""
+        return train_validation_split(encoded, fraction, groups, random_state)

@@ -5,11 +5,67 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
 Rows = npt.NDArray[np.intp]
+
+
+def _check_groups(groups: Any, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the names of the groups, and the index of the group of each image."""
+    names, numbers = np.unique(column_or_1d(groups), return_inverse=True)
+    if len(numbers) != n_images or len(names) < 2:
+        raise ValueError(
+            f"groups has {len(numbers)} entries and {len(names)} different groups for "
+            f"{n_images} images. Expected one entry per image and at least 2 groups."
+        )
+    return names, numbers
+
+
+def random_split(n: int, fraction: float, groups: Any, random_state: Any) -> tuple[Rows, Rows]:
+    """Split rows for training and validation at random.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    fraction : float
+        Fraction of the rows for validation.
+    groups : array-like of shape (n,) or None
+        Rows of one group stay on the same side.
+    random_state : int or RandomState
+
+    Returns
+    -------
+    training, validation : ndarray of int
+        In ascending order.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows or groups.
+
+    Examples
+    --------
+    >>> training, validation = random_split(10, 0.2, None, 0)
+    >>> len(training), len(validation)
+    (8, 2)
+    """
+    rng = check_random_state(random_state)
+    if groups is not None:
+        _, numbers = _check_groups(groups, n)
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=rng)
+        training, validation = next(splitter.split(np.zeros(n), groups=numbers))
+        return np.sort(training), np.sort(validation)
+    if n < 2:
+        raise ValueError(
+            f"validation_fraction={fraction} of {n} images leaves none to train on. Give more "
+            "images, X_val and y_val, or early_stopping=False."
+        )
+    n_validation = min(n - 1, max(1, int(np.ceil(fraction * n))))
+    order = rng.permutation(n)
+    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
 
 
 def train_validation_split(
@@ -22,7 +78,7 @@ def train_validation_split(
     y : ndarray of shape (n,)
         Encoded labels.
     fraction : float
-        Share of the rows for validation.
+        Fraction of the rows for validation.
     groups : array-like of shape (n,) or None
         Rows of the same group, such as images of one burst, stay on the same side.
     random_state : int or RandomState
@@ -35,16 +91,11 @@ def train_validation_split(
     Raises
     ------
     ValueError
-        Where there are too few rows or groups.
+        If there are too few rows or groups.
     """
     rng = check_random_state(random_state)
     if groups is not None:
-        names, groups = np.unique(column_or_1d(groups), return_inverse=True)
-        if len(groups) != len(y) or len(names) < 2:
-            raise ValueError(
-                f"groups has {len(groups)} entries and {len(names)} different groups for "
-                f"{len(y)} images. Expected one entry an image and at least 2 groups."
-            )
+        names, groups = _check_groups(groups, len(y))
         share = min(fraction, 1 - fraction)
         n_folds = max(2, min(round(1 / share), len(names), int(np.bincount(y).max())))
         # The folds depend on the order of the groups, and it is this order that is shuffled:
@@ -52,7 +103,7 @@ def train_validation_split(
         groups = rng.permutation(len(names))[groups]
         folds = StratifiedGroupKFold(n_folds)
         with warnings.catch_warnings():
-            # Of classes rarer than there are folds, some folds have none: so be it.
+            # A class with fewer images than folds is missing from some folds.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             most, fewest = next(folds.split(np.zeros(len(y)), y, groups))
         return (most, fewest) if fraction <= 0.5 else (fewest, most)

@@ -12,7 +12,7 @@ Labels = npt.NDArray[Any]
 
 
 def class_weights(class_weight: Any, classes: Labels, y: Labels) -> npt.NDArray[np.float64] | None:
-    """Return the weight of each class, of shape (n_classes,); None where all count the same."""
+    """Return the weight of each class, of shape (n_classes,); None where all weigh the same."""
     if class_weight is None:
         return None
     weights: npt.NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
@@ -27,19 +27,20 @@ def class_weights(class_weight: Any, classes: Labels, y: Labels) -> npt.NDArray[
 def combine_weights(
     sample_weight: Any,
     by_class: npt.NDArray[np.float64] | None,
-    codes: npt.NDArray[np.int64],
-    X: Any,
+    codes: npt.NDArray[Any],
 ) -> npt.NDArray[np.float64] | None:
-    """Multiply the weights of rows and of their classes; None where all count the same.
+    """Multiply the weights of images and of their classes; None where all weigh the same.
 
     Raises
     ------
     ValueError
-        Where a weight is negative or not finite, or no row is left with a positive one.
+        If a weight is negative or not finite, or no weight is positive.
     """
     weight: npt.NDArray[np.float64] | None = None
     if sample_weight is not None:
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = check_sample_weight(
+            sample_weight, codes, dtype=np.float64, ensure_non_negative=True
+        )
     if by_class is not None:
         weight = by_class[codes] if weight is None else weight * by_class[codes]
     if weight is not None and not weight.any():
@@ -54,8 +55,8 @@ def normalize_weights(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float32
     """Scale weights to a mean of 1, so that they leave the learning rate as it is."""
     if not weight.any():
         raise ValueError(
-            "After images were held out for validation, sample_weight is zero for all that are "
-            "left, or for all that are held out. Expected positive weights on both sides: weight "
+            "After images were held out for validation, sample_weight is zero for all training "
+            "images, or for all validation images. Expected positive weights in both: weight "
             "more images, or pass X_val and y_val."
         )
     scaled: npt.NDArray[np.float32] = (weight / weight.mean()).astype(np.float32)

@@ -1,1 +1,7 @@
-"""Network specifications and layers."""
+"""Network specifications, for `module=`, and the networks that they build."""
+
+from skcnn.networks._conv_blocks import ConvBlocks
+from skcnn.networks._image_network import ImageNetwork
+from skcnn.networks._spec import NetworkSpec
+
+__all__ = ["ConvBlocks", "ImageNetwork", "NetworkSpec"]

@@ -1,21 +1,36 @@
-"""From parameters to a torch network, and the shape arithmetic that goes with it."""
+"""Blocks of convolutions and pooling: the specification `ConvBlocks`, and how it is built."""
 
-import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from skcnn.networks._blocks import ACTIVATIONS, build_block
-from skcnn.networks._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout, ImageNetwork
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
+from skcnn.networks._blocks import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    POOL_AFTER,
+    POOLS,
+    SYMMETRIES,
+    build_block,
+)
+from skcnn.networks._image_network import ImageNetwork
+from skcnn.networks._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout
 from skcnn.networks._mirror import MirroredConv2d, MirrorMean
-from skcnn.networks._whitening import stem_window
+from skcnn.networks._spec import (
+    ImageShape,
+    Measured,
+    NetworkSpec,
+    TrainingImages,
+    plain,
+    statistics,
+)
+from skcnn.networks._whitening import stem_window, whitening_filters
 
 GLOBAL_POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": AdaptiveMaxPool2d,
@@ -26,27 +41,342 @@ STEMS = ("whitening",)
 INITS = ("uniform", "dirac")
 _AUTO_FILTERS = (32, 64, 128, 256)
 
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+_SEQUENCES = [tuple, list]
+# Parameters with a value per block or dense layer: the constraints of each value.
+_EACH: dict[str, list[Any]] = {
+    "filters": [_POSITIVE],
+    "convs_per_block": [_POSITIVE],
+    "kernel_size": [_POSITIVE],
+    "pool": [StrOptions(set(POOLS)), None],
+    "pool_size": [_POSITIVE],
+    "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+    "residual": ["boolean"],
+    "dense_units": [_POSITIVE, None],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+}
+_WHOLE: dict[str, list[Any]] = {
+    "stem": [StrOptions(set(STEMS)), None],
+    "pool_after": [StrOptions(set(POOL_AFTER))],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "symmetry": [StrOptions(set(SYMMETRIES)), None],
+    "global_pool": [StrOptions(set(GLOBAL_POOLS)), None],
+    "init": [StrOptions(set(INITS))],
+}
 
-def per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
-    """Spread a scalar over the blocks, or check that there is one value for each.
+
+class ConvBlocks(NetworkSpec):
+    """Blocks of convolutions and pooling, global pooling, dense layers and a head.
+
+    The specification of the network that the flat parameters of the estimators describe, with
+    four more. Pass it as ``module=ConvBlocks(...)``; a grid search reaches its parameters as
+    ``module__filters`` and so on.
+
+    Parameters
+    ----------
+    filters : int, sequence of int or "auto", default="auto"
+        Convolution filters of each block. There are as many blocks as values. Each block halves
+        the sides of the image unless `pool` or `pool_size` say otherwise. "auto" takes as many
+        of 32, 64, 128, 256 as the image can be halved.
+    convs_per_block : int or sequence of int, default=1
+        Convolution layers per block, before its pooling.
+    kernel_size : int or sequence of int, default=3
+        Side of the convolution windows in pixels, the same for height and width. Images are
+        padded with zeros so that a convolution keeps their size.
+    stem : {"whitening"} or None, default=None
+        Layer before the blocks. "whitening" is a fixed 2x2 convolution that whitens patches of
+        the image: its outputs are uncorrelated with unit variance [1]_. Its filters are computed
+        from the training images and not trained.
+    pool : {"max", "average"}, None, or a sequence of these, default="max"
+        Pooling at the end of each block. None means no pooling.
+    pool_size : int or sequence of int, default=2
+        Side of the pooling windows in pixels, and their stride.
+    pool_after : {"first", "last"}, default="last"
+        Convolution of a block after which it pools. "first" makes the remaining convolutions
+        cheaper, and the shortcut spans only those. With "last" and several convolutions the
+        shortcut is average-pooled [2]_.
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
+        Activation function after each convolution and each dense layer.
+    normalization : {"batch"}, None, or a sequence of these, default="batch"
+        Batch normalization [3]_ between convolution and activation, or none.
+    residual : bool or sequence of bool, default=True
+        Whether a shortcut spans the convolutions of a block [4]_.
+    symmetry : {"mirror"} or None, default=None
+        Symmetry built into the network. "mirror" makes predictions identical for an image and
+        its left-right mirror image: half of the filters of each convolution are trained, and the
+        other half are their mirror images [5]_. For as many filters that is half of the
+        parameters. Pooling windows grow to cover pixels left over at the edges. Needs even
+        numbers of filters. Wrong for letters and digits.
+    dense_units : int, sequence of int or None, default=None
+        Units of the dense layers between global pooling and the head.
+    dropout : float or sequence of float, default=0.0
+        Fraction in [0, 1) of values set to zero at random in training [6]_. A single rate acts
+        on the features after global pooling. With one rate per block, each of the others acts on
+        the output of its block, and the last one on the features.
+    global_pool : {"average", "max", "average_max"} or None, default="average"
+        Pooling of the last block's feature maps into features: the average or the maximum of
+        each channel, or a quarter of the sum of both (global pooling [7]_). None flattens the
+        maps: each pixel of each channel is a feature.
+    init : {"uniform", "dirac"}, default="uniform"
+        Initialization of convolutions: torch's default, or Dirac (identity) for the first
+        `in_channels` filters [8]_.
+
+    References
+    ----------
+    .. [1] Page: How to train your ResNet 8: bag of tricks. 2019,
+       https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/.
+    .. [2] He, Zhang, Zhang, Zhang, Xie, Li: Bag of tricks for image classification with
+       convolutional neural networks. CVPR 2019.
+    .. [3] Ioffe, Szegedy: Batch normalization: accelerating deep network training by reducing
+       internal covariate shift. ICML 2015.
+    .. [4] He, Zhang, Ren, Sun: Deep residual learning for image recognition. CVPR 2016.
+    .. [5] Cohen, Welling: Group equivariant convolutional networks. ICML 2016.
+    .. [6] Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov: Dropout: a simple way to
+       prevent neural networks from overfitting. JMLR 15, 2014.
+    .. [7] Lin, Chen, Yan: Network in network. ICLR 2014.
+    .. [8] Zagoruyko, Komodakis: DiracNets: training very deep neural networks without
+       skip-connections. 2017, arXiv:1706.00388.
 
     Examples
     --------
-    >>> per_block("kernel_size", 3, 2), per_block("pool", ("max", None), 2)
+    >>> from skcnn.networks import ConvBlocks
+    >>> network = ConvBlocks(filters=(8, 16)).build((28, 28, 1), n_outputs=10)
+    >>> network.head
+    Linear(in_features=16, out_features=10, bias=True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{name: [*each, *_SEQUENCES] for name, each in _EACH.items()},
+        "filters": [*_EACH["filters"], *_SEQUENCES, StrOptions({"auto"})],
+        **_WHOLE,
+    }
+
+    def __init__(
+        self,
+        filters: int | Sequence[int] | Literal["auto"] = "auto",
+        *,
+        convs_per_block: int | Sequence[int] = 1,
+        kernel_size: int | Sequence[int] = 3,
+        stem: str | None = None,
+        pool: str | Sequence[str | None] | None = "max",
+        pool_size: int | Sequence[int] = 2,
+        pool_after: str = "last",
+        activation: str = "silu",
+        normalization: str | Sequence[str | None] | None = "batch",
+        residual: bool | Sequence[bool] = True,
+        symmetry: str | None = None,
+        dense_units: int | Sequence[int] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        global_pool: str | None = "average",
+        init: str = "uniform",
+    ) -> None:
+        self.filters = filters
+        self.convs_per_block = convs_per_block
+        self.kernel_size = kernel_size
+        self.stem = stem
+        self.pool = pool
+        self.pool_size = pool_size
+        self.pool_after = pool_after
+        self.activation = activation
+        self.normalization = normalization
+        self.residual = residual
+        self.symmetry = symmetry
+        self.dense_units = dense_units
+        self.dropout = dropout
+        self.global_pool = global_pool
+        self.init = init
+
+    def check(self, caller: str = "ConvBlocks") -> None:
+        """Check each parameter, and each value of sequences.
+
+        Parameters
+        ----------
+        caller : str, default="ConvBlocks"
+            Class named in messages: an estimator, where its flat parameters are checked.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not as described.
+        """
+        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
+        check_values(caller, self._parameter_constraints, parameters)
+        for name, each in _EACH.items():
+            if not isinstance(parameters[name], str):
+                for value in as_tuple(parameters[name]):
+                    check_values(caller, {name: each}, {name: value})
+        if not as_tuple(parameters["filters"]):
+            raise ValueError(
+                f"The 'filters' parameter of {caller} is empty. Expected the number of filters "
+                "of at least one block, for example filters=(32, 64)."
+            )
+
+    def uses_batch_normalization(self) -> bool:
+        """Whether a training batch needs more than one image."""
+        return "batch" in as_tuple(self.normalization)
+
+    def allows_any_size(self) -> bool:
+        """Whether the network takes images of any size: flattened maps have one size only."""
+        return self.global_pool is not None
+
+    def measure(self, images: TrainingImages) -> dict[str, Any]:
+        """Compute the statistics of the channels, and the filters of a whitening stem."""
+        measured = super().measure(images)
+        if self.stem == "whitening":
+            measured["stem_filters"] = whitening_filters(
+                images,
+                measured["mean"],
+                measured["scale"],
+                mirrored=self.symmetry == "mirror",
+            )
+        return measured
+
+    def build(
+        self,
+        image_shape: ImageShape,
+        n_outputs: int,
+        *,
+        measured: Measured | None = None,
+        clip_pool_size: bool = False,
+    ) -> ImageNetwork:
+        """Build a network with new weights; see `NetworkSpec.build`.
+
+        Sides of one pixel (rows of numbers read as images) are neither convolved along nor
+        pooled.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has the wrong number of values, nothing is left to pool, or mirrored
+            filters are odd in number.
+        """
+        layers, n_features = self._build_body(image_shape, clip_pool_size=clip_pool_size)
+        head = nn.Linear(n_features, n_outputs)
+        network = ImageNetwork(nn.Sequential(layers), head, **statistics(image_shape, measured))
+        if self.init == "dirac":
+            _dirac_init(network)
+        if measured is not None and "stem_filters" in measured:
+            _set_stem(network, layers["stem"], torch.from_numpy(measured["stem_filters"]))
+        return network
+
+    def _build_body(
+        self, image_shape: ImageShape, *, clip_pool_size: bool
+    ) -> tuple[OrderedDict[str, nn.Module], int]:
+        """Return the layers before the head, and the number of features."""
+        *sides, channels = image_shape
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        activate = ACTIVATIONS[self.activation]
+        if self.stem is not None:
+            window = stem_window(image_shape)
+            sides = [side - w + 1 for side, w in zip(sides, window)]
+            n_filters = 2 * channels * math.prod(window)
+            convolution = nn.Conv2d(channels, n_filters, window, bias=False)
+            layers["stem"] = nn.Sequential(convolution.requires_grad_(False), activate())
+            channels = n_filters
+        filters = choose_filters(sides) if isinstance(self.filters, str) else _ints(self.filters)
+        self._check_filters(filters)
+        block_dropout, dropout = self._dropout_rates(len(filters))
+        for number, block in enumerate(self._blocks(filters), start=1):
+            width, convs, kernel, pooling, window_size, norm, skip = block
+            # There is nothing to convolve along a side of one pixel.
+            kernels = tuple(kernel if side > 1 else 1 for side in image_shape[:2])
+            windows = [1, 1]
+            if pooling is not None:
+                windows = [window_size if side > 1 else 1 for side in image_shape[:2]]
+                if not clip_pool_size and any(w > s for w, s in zip(windows, sides)):
+                    pools = _per_block("pool", self.pool, len(filters))
+                    raise ValueError(
+                        _pooling_error(image_shape, sides, number, pools, window_size)
+                    )
+                windows = [min(w, s) for w, s in zip(windows, sides)]
+                sides = [side // w for side, w in zip(sides, windows)]
+            layers[f"block{number}"] = built = build_block(
+                channels,
+                width,
+                n_convs=convs,
+                kernel_size=(kernels[0], kernels[1]),
+                activation=self.activation,
+                normalization=norm,
+                residual=skip,
+                symmetry=self.symmetry,
+                is_first=number == 1,
+                pool=pooling,
+                windows=(windows[0], windows[1]),
+                pool_after=self.pool_after,
+            )
+            channels = width
+            if number < len(filters) and block_dropout[number - 1]:
+                built.append(Dropout(block_dropout[number - 1]))
+        if self.global_pool is not None:
+            layers["pool"] = GLOBAL_POOLS[self.global_pool]()
+            sides = [1, 1]
+        if self.symmetry == "mirror":
+            layers["mirror_mean"] = MirrorMean()
+            channels //= 2
+        layers["flatten"] = nn.Flatten()
+        if dropout:
+            layers["dropout"] = Dropout(dropout)
+        n_features = channels * math.prod(sides)
+        for number, width in enumerate(filter(None, as_tuple(self.dense_units)), start=1):
+            layers[f"dense{number}"] = nn.Linear(n_features, width)
+            layers[f"activation{number}"] = activate()
+            n_features = width
+        return layers, n_features
+
+    def _blocks(self, filters: Sequence[int]) -> Any:
+        """Iterate over the parameters of each block."""
+        names = (
+            "convs_per_block",
+            "kernel_size",
+            "pool",
+            "pool_size",
+            "normalization",
+            "residual",
+        )
+        values = [_per_block(name, getattr(self, name), len(filters)) for name in names]
+        return zip(filters, *values, strict=True)
+
+    def _dropout_rates(self, n_blocks: int) -> tuple[list[float], float]:
+        """Rates of all blocks but the last, and of the features."""
+        rates = plain(self.dropout)
+        if not isinstance(rates, Sequence):
+            return [0.0] * (n_blocks - 1), rates
+        *of_blocks, of_features = _per_block("dropout", rates, n_blocks)
+        return of_blocks, of_features
+
+    def _check_filters(self, filters: Sequence[int]) -> None:
+        if self.symmetry == "mirror" and any(width % 2 for width in filters):
+            raise ValueError(
+                f'symmetry="mirror" makes pairs of filters, but filters={tuple(filters)} has an '
+                "odd number. Use even numbers of filters, or symmetry=None."
+            )
+
+
+def _ints(value: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in as_tuple(value))
+
+
+def _per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
+    """Repeat a scalar for each block, or check that there is one value per block.
+
+    Examples
+    --------
+    >>> _per_block("kernel_size", 3, 2), _per_block("pool", ("max", None), 2)
     ([3, 3], ['max', None])
     """
+    value = plain(value)
     if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * n_blocks
     if len(value) != n_blocks:
         raise ValueError(
             f"{name}={value!r} has {len(value)} values, but filters makes {n_blocks} blocks. "
-            "Give one value, or one for each block."
+            "Give one value, or one per block."
         )
     return list(value)
 
 
 def choose_filters(sides: Sequence[int]) -> tuple[int, ...]:
-    """Filters for images of any size: of 32, 64, 128, 256 as many as the image can be halved.
+    """Return as many of 32, 64, 128, 256 filters as the image can be halved.
 
     Examples
     --------
@@ -58,230 +388,21 @@ def choose_filters(sides: Sequence[int]) -> tuple[int, ...]:
     return _AUTO_FILTERS[: min(halvings, default=1)]
 
 
-def build_layers(
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    filters: Sequence[int] | Literal["auto"],
-    convs_per_block: int | Sequence[int] = 1,
-    kernel_size: int | Sequence[int] = 3,
-    stem: str | None = None,
-    pool: str | Sequence[str | None] | None = "max",
-    pool_size: int | Sequence[int] = 2,
-    pool_after: str = "last",
-    activation: str = "relu",
-    normalization: str | Sequence[str | None] | None = None,
-    residual: bool | Sequence[bool] = False,
-    symmetry: str | None = None,
-    dense_units: int | Sequence[int] | None = None,
-    dropout: float | Sequence[float] = 0.0,
-    head: str = "flatten",
-    init: str = "uniform",
-    fit_pooling: bool = False,
-) -> nn.Sequential:
-    """Stack blocks of [convolutions, pooling], a head, dense layers and the output layer.
-
-    Sides that are one pixel long from the start (rows of numbers read as images) are neither
-    convolved along nor pooled.
-
-    Parameters
-    ----------
-    image_shape : tuple of (height, width, channels)
-    n_classes : int
-    filters, convs_per_block, ..., head, init
-        As in `ConvNetClassifier`.
-    fit_pooling : bool, default=False
-        Whether to pool less where nothing is left to pool, rather than to raise.
-
-    Returns
-    -------
-    layers : torch.nn.Sequential
-        From images (n, channels, height, width) to logits (n, n_classes).
-
-    Raises
-    ------
-    ValueError
-        Where a per-block parameter has the wrong length, the image is pooled away, or mirrored
-        filters are odd in number.
-    """
-    *sides, channels = image_shape
-    if stem is not None:
-        stem_size = stem_window(image_shape)
-        sides = [side - w + 1 for side, w in zip(sides, stem_size)]
-    if isinstance(filters, str):
-        filters = choose_filters(sides)
-    n_blocks = len(filters)
-    if symmetry == "mirror" and any(width % 2 for width in filters):
-        raise ValueError(
-            f'symmetry="mirror" makes pairs of filters, but filters={tuple(filters)} has an odd '
-            "number. Use even numbers of filters, or symmetry=None."
-        )
-    pools = per_block("pool", pool, n_blocks)
-    blocks = zip(
-        filters,
-        per_block("convs_per_block", convs_per_block, n_blocks),
-        per_block("kernel_size", kernel_size, n_blocks),
-        pools,
-        per_block("pool_size", pool_size, n_blocks),
-        per_block("normalization", normalization, n_blocks),
-        per_block("residual", residual, n_blocks),
-        strict=True,
-    )
-    if isinstance(dropout, Sequence):
-        *block_dropout, head_dropout = per_block("dropout", dropout, n_blocks)
-    else:
-        block_dropout, head_dropout = [0.0] * (n_blocks - 1), dropout
-
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if stem is not None:
-        n_filters = 2 * channels * math.prod(stem_size)
-        layers["stem"] = nn.Sequential(
-            nn.Conv2d(channels, n_filters, stem_size, bias=False).requires_grad_(False),
-            ACTIVATIONS[activation](),
-        )
-        channels = n_filters
-    for number, (width, convs, kernel, pooling, window, norm, skip) in enumerate(blocks, start=1):
-        # Along a side that was one pixel from the start there is nothing to convolve.
-        kernels = (kernel if image_shape[0] > 1 else 1, kernel if image_shape[1] > 1 else 1)
-        windows = [1, 1]
-        if pooling is not None:
-            windows = [_window(side, full, window) for side, full in zip(sides, image_shape[:2])]
-            if not fit_pooling and any(w > s for w, s in zip(windows, sides)):
-                raise ValueError(_pooling_error(image_shape, sides, number, pools, window))
-            windows = [min(w, s) for w, s in zip(windows, sides)]
-            sides = [side // w for side, w in zip(sides, windows)]
-        block = build_block(
-            channels,
-            width,
-            n_convs=convs,
-            kernel_size=kernels,
-            activation=activation,
-            normalization=norm,
-            residual=skip,
-            symmetry=symmetry,
-            is_first=number == 1,
-            pool=pooling,
-            windows=(windows[0], windows[1]),
-            pool_after=pool_after,
-        )
-        channels = width
-        if number < n_blocks and block_dropout[number - 1]:
-            block.append(Dropout(block_dropout[number - 1]))
-        layers[f"block{number}"] = block
-
-    if head != "flatten":
-        layers["pool"] = GLOBAL_POOLS[head]()
-        sides = [1, 1]
-    if symmetry == "mirror":
-        layers["mirror_mean"] = MirrorMean()
-        channels //= 2
-    layers["flatten"] = nn.Flatten()
-    if head_dropout:
-        layers["dropout"] = Dropout(head_dropout)
-    features = channels * sides[0] * sides[1]
-    units = dense_units if isinstance(dense_units, Sequence) else [dense_units]
-    for number, width in enumerate(filter(None, units), start=1):
-        layers[f"dense{number}"] = nn.Linear(features, width)
-        layers[f"activation{number}"] = ACTIVATIONS[activation]()
-        features = width
-    layers["output"] = nn.Linear(features, n_classes)
-    network = nn.Sequential(layers)
-    if init == "dirac":
-        _dirac_init(network)
-    return network
-
-
-def build_network(
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    mean: Sequence[float],
-    scale: Sequence[float],
-    module: Callable[..., nn.Module] | None = None,
-    *,
-    stem_filters: npt.NDArray[np.float32] | None = None,
-    **parameters: Any,
-) -> ImageNetwork:
-    """Build the network of the user's module, or of the parameters where there is none.
-
-    Parameters
-    ----------
-    image_shape : tuple of (height, width, channels)
-    n_classes : int
-    mean, scale : sequence of float
-        The pixel statistics of each channel.
-    module : callable, default=None
-        A torch.nn.Module class or a function that returns a module. Called with those of
-        `image_shape`, `n_channels` and `n_classes` that its signature names.
-    stem_filters : ndarray of shape (n_filters, channels, height, width), default=None
-        The filters of a stem.
-    **parameters
-        Of `build_layers`, unused where there is a module.
-
-    Returns
-    -------
-    network : ImageNetwork
-    """
-    if module is None:
-        layers = build_layers(image_shape, n_classes, **parameters)
-        if stem_filters is not None:
-            with torch.no_grad():
-                stem: Any = layers.stem
-                stem[0].weight.copy_(torch.from_numpy(stem_filters))
-                for layer in layers.modules():
-                    if isinstance(layer, MirroredConv2d) and layer.unpaired_input:
-                        layer.pair_channels(stem[0].weight)
-        return ImageNetwork(layers, mean, scale)
-    offered = {
-        "image_shape": image_shape,
-        "n_channels": image_shape[2],
-        "n_classes": n_classes,
-    }
-    accepted = inspect.signature(module).parameters
-    if getattr(module, "__init__", None) is nn.Module.__init__:
-        # What a class without a constructor of its own would hand on is of no use to Module's.
-        offered = {}
-    elif not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
-        offered = {name: value for name, value in offered.items() if name in accepted}
-    own = module(**offered)
-    if not isinstance(own, nn.Module):
-        raise TypeError(
-            f"module={module!r} returned {type(own).__name__}, expected a torch.nn.Module. "
-            "Pass a Module class, or a function that returns a Module."
-        )
-    network = ImageNetwork(own, mean, scale)
-    if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
-        # Lazy layers take their shape from the first image they see.
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, *image_shape))
-        network.train()
-    if not any(p.requires_grad for p in network.parameters()):
-        raise ValueError(
-            f"The network of module={module!r} has no parameters to train. Expected a Module with "
-            "at least one layer that has weights."
-        )
-    return network
-
-
-def last_linear(network: nn.Module) -> nn.Linear:
-    """Return the last dense layer, whose input are the features a network has learnt."""
-    dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    if not dense:
-        raise ValueError(
-            "The network of module= has no torch.nn.Linear layer, so that the features before "
-            "its last layer are not defined. End the module with a Linear layer to use transform."
-        )
-    return dense[-1]
+def _set_stem(network: nn.Module, stem: nn.Module, filters: torch.Tensor) -> None:
+    """Give a stem its filters, and tell mirrored convolutions which of them are pairs."""
+    convolution: Any = next(stem.children())
+    with torch.no_grad():
+        convolution.weight.copy_(filters)
+        for layer in network.modules():
+            if isinstance(layer, MirroredConv2d) and layer.unpaired_input:
+                layer.pair_channels(convolution.weight)
 
 
 def _dirac_init(network: nn.Module) -> None:
-    """Let as many filters of each convolution as it has channels begin as the identity."""
+    """Initialize the first in_channels filters of each convolution as the identity."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
             nn.init.dirac_(layer.weight.detach()[: layer.in_channels])
-
-
-def _window(side: int, full_side: int, window: int) -> int:
-    return window if full_side > 1 else 1
 
 
 def _pooling_error(

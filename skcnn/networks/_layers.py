@@ -1,6 +1,5 @@
 """The layers that torch does not have, or not as fast."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,36 +9,6 @@ from torch.autograd.function import once_differentiable
 _INT64_MIN = -(2**63)
 _CACHE_BYTES = 2**21
 _FEW_PIXELS = 25
-
-
-class ImageNetwork(nn.Module):
-    """Standardise pixels, then run the layers: images (n, height, width, channels) to logits.
-
-    Images of any dtype go in, on the network's device; the statistics of the training images
-    are buffers, so that they are saved and moved together with the weights.
-
-    Parameters
-    ----------
-    layers : torch.nn.Module
-        Takes float images (n, channels, height, width) to logits (n, n_classes).
-    mean, scale : sequence of float
-        Per channel, what is taken off the pixels and what they are then divided by.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, layers: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
-        self.layers = layers
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = (images.to(self.mean.dtype) - self.mean).div_(self.scale)
-        # Seen through permuted axes, channels-last memory is torch's channels_last layout.
-        logits: Tensor = self.layers(images.permute(0, 3, 1, 2))
-        return logits
 
 
 class Residual(nn.Module):
@@ -82,6 +51,8 @@ class Conv2d(nn.Conv2d):
     processing. IWFHR 2006.
     """
 
+    #: Normalization follows, or training takes the length of filters for a choice of its own.
+    keeps_norm = True
     padding: tuple[int, int]
 
     def __init__(

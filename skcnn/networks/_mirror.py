@@ -26,7 +26,7 @@ class MirroredConv2d(Conv2d):
 
     References
     ----------
-    Cohen, Welling: ProcessGroup equivariant convolutional networks. ICML 2016.
+    Cohen, Welling: Group equivariant convolutional networks. ICML 2016.
 
     Examples
     --------

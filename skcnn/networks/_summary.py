@@ -284,10 +284,10 @@ def _short_name(name: str) -> str:
 
     Examples
     --------
-    >>> _short_name("layers.block1.0"), _short_name("body.block1.0"), _short_name("head")
+    >>> _short_name("own.block1.0"), _short_name("body.block1.0"), _short_name("head")
     ('block1.0', 'block1.0', 'head')
     """
-    return re.sub(r"^(layers|body)\.", "", name)
+    return re.sub(r"^(own|body)\.", "", name)
 
 
 def _is_layer(part: Part) -> bool:

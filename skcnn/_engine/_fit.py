@@ -1,0 +1,332 @@
+"""One call of fit: from a data set, a target and settings to a trained net."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from skorch.helper import predefined_split
+from torch import Generator, Tensor
+
+from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._device import deterministic_algorithms
+from skcnn._compute._device_memory import (
+    explain_out_of_memory,
+    is_device_shared,
+    reserve_device_memory,
+)
+from skcnn._compute._process_group import current_group
+from skcnn._compute._rng import fork_rng
+from skcnn._compute._threads import compute_threads, single_thread
+from skcnn._data._dataset import ImageDataset
+from skcnn._data._loader import choose_batch_size
+from skcnn._data._resize import scaled_size
+from skcnn._engine._checkpoints import CheckpointRequest
+from skcnn._engine._history import whole_epochs
+from skcnn._engine._muon import Muon as MuonOptimizer
+from skcnn._engine._net import TrainedNet
+from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
+from skcnn._engine._predict import plan_batches
+from skcnn._targets import Target
+from skcnn._utils import warn
+from skcnn.networks import ImageNetwork, NetworkSpec
+from skcnn.networks._spec import ImageShape
+from skcnn.networks._summary import NetworkSummary, summarize
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """What one call of fit trains on, and for how long.
+
+    Attributes
+    ----------
+    dataset : ImageDataset
+    image_shape : tuple of (height, width, channels)
+    target : Target
+    epochs : int
+    seed : int
+        Decides everything random.
+    clip_pool_size : bool
+        Whether a new network pools less where nothing is left to pool.
+    validation : ImageDataset or None
+        Scored after each epoch.
+    schedule : {"onecycle", "cosine"} or None
+        Learning-rate schedule.
+    averaging : float
+        Fraction of the steps whose weights are averaged at the end.
+    callbacks : sequence of skorch callbacks
+    checkpoint : CheckpointRequest or None
+        Where the state after the last epoch is kept.
+    """
+
+    dataset: ImageDataset
+    image_shape: ImageShape
+    target: Target
+    epochs: int
+    seed: int
+    clip_pool_size: bool = False
+    validation: ImageDataset | None = None
+    schedule: str | None = None
+    averaging: float = 0.0
+    callbacks: Sequence[Callback] = ()
+    checkpoint: CheckpointRequest | None = None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How networks are built and trained, whatever the data.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+    device : torch.device
+    precision : torch.dtype
+        Floating-point type of training.
+    optimizer : str, OptimizerSpec or torch.optim.Optimizer class
+    lr, bias_lr_factor, weight_decay : float
+    augment : tuple of callables
+    resizing : tuple of float
+        Fractions of their sides that images are reduced to.
+    batch_size : int or "auto"
+    compiles, deterministic : bool
+    verbose : int
+    """
+
+    spec: NetworkSpec
+    device: torch.device
+    precision: torch.dtype
+    optimizer: Any
+    lr: float
+    bias_lr_factor: float = 1.0
+    weight_decay: float = 0.0
+    augment: tuple[Callable[[Tensor, Generator], Tensor], ...] = ()
+    resizing: tuple[float, ...] = ()
+    batch_size: int | str = "auto"
+    compiles: bool = False
+    deterministic: bool = False
+    verbose: int = field(default=0, compare=False)
+
+
+def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -> TrainedNet:
+    """Train a new net, or continue to train one.
+
+    Where workers share a GPU whose memory turns out too small, the fit is repeated alone.
+
+    Parameters
+    ----------
+    job : FitJob
+    settings : FitSettings
+    net : TrainedNet, default=None
+        Net whose training continues; if that fails, it is as it was before.
+
+    Returns
+    -------
+    net : TrainedNet
+    """
+    try:
+        trained = _train(job, settings, net, exclusive=False)
+    except MemoryError:
+        if not is_device_shared(settings.device):
+            raise
+        trained = _train(job, settings, net, exclusive=True)
+    _warn_if_interrupted(trained)
+    return trained
+
+
+def _train(
+    job: FitJob, settings: FitSettings, net: TrainedNet | None, *, exclusive: bool
+) -> TrainedNet:
+    device, dataset = settings.device, job.dataset
+    continues = net is not None
+    batch_size = (
+        choose_batch_size(len(dataset))
+        if isinstance(settings.batch_size, str)
+        else settings.batch_size
+    )
+    with (
+        fork_rng(job.seed, device),
+        deterministic_algorithms(device, settings.deterministic),
+        retain_freed_memory(),
+    ):
+        net = net or _new_net(job, settings)
+        with single_thread():
+            summary = _check_output_shape(net.module_, job)
+            _check_smallest_resolution(net.module_, job, settings)
+        _prepare(net, job, settings, summary, batch_size)
+        with ExitStack() as stack:
+            group = current_group()
+            if group is None:
+                needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
+                stack.enter_context(reserve_device_memory(device, needed, alone=exclusive))
+                work = summary.multiply_adds * batch_size
+                stack.enter_context(compute_threads(device, work))
+            else:
+                # All processes compute at the same time, each with its own dropout.
+                group.check_same_on_all_ranks(len(dataset), batch_size, job.epochs, dataset.y)
+                torch.manual_seed(job.seed + group.rank)
+            stack.callback(_release_training_state, net, job.epochs)
+            if continues:
+                stack.enter_context(_rollback_on_error(net))
+            hint = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
+            stack.enter_context(explain_out_of_memory(device, hint))
+            if not continues and job.checkpoint is not None:
+                _resume(net, job)
+            net.initialize_callbacks()
+            net.partial_fit(dataset, None)
+    return net
+
+
+def _build(
+    spec: NetworkSpec, image_shape: ImageShape, n_outputs: int, **options: Any
+) -> ImageNetwork:
+    """Build the network of a skorch net, which can be initialized again."""
+    return spec.build(image_shape, n_outputs, **options)
+
+
+def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
+    optimizer, options = resolve_optimizer(settings.optimizer)
+    on_gpu = settings.device.type != "cpu"
+    if optimizer is MuonOptimizer and settings.precision == torch.bfloat16 and on_gpu:
+        # On a CPU, float32 is faster for matrices as small as those of filters.
+        options = {**options, "dtype": settings.precision}
+    if supports_weight_decay(settings.optimizer) and "weight_decay" not in options:
+        options = {**options, "weight_decay": settings.weight_decay}
+    net = TrainedNet(
+        _build,
+        target=job.target,
+        module__spec=settings.spec,
+        module__image_shape=job.image_shape,
+        module__n_outputs=job.target.n_outputs,
+        module__measured=settings.spec.measure(job.dataset.X),
+        module__clip_pool_size=job.clip_pool_size,
+        optimizer=optimizer,
+        **{f"optimizer__{name}": value for name, value in options.items()},
+        lr=settings.lr,
+        bias_lr_factor=settings.bias_lr_factor,
+        precision=settings.precision,
+        device=str(settings.device),
+    )
+    net.initialize()
+    return net
+
+
+def _prepare(
+    net: TrainedNet,
+    job: FitJob,
+    settings: FitSettings,
+    summary: NetworkSummary,
+    batch_size: int,
+) -> None:
+    """Tell a net, new or not, how to train."""
+    device, validation = torch.device(net.device), job.validation
+    net.set_params(
+        plan=plan_batches(job.image_shape, summary.multiply_adds, summary.n_values, device),
+        lr=settings.lr,
+        bias_lr_factor=settings.bias_lr_factor,
+        max_epochs=job.epochs,
+        schedule=job.schedule,
+        augment=settings.augment,
+        resizing=settings.resizing,
+        averaging=job.averaging,
+        batch_size=batch_size,
+        seed=job.seed,
+        use_torch_compile=settings.compiles,
+        use_cuda_graphs=settings.spec.is_static,
+        verbose=int(settings.verbose),
+        progress=bool(settings.verbose),
+        train_split=None if validation is None else predefined_split(validation),
+    )
+    # Callbacks may predict during training.
+    net.costs_ = (summary.multiply_adds, summary.n_values)
+    net.set_lr(settings.lr)
+    net.callbacks = list(job.callbacks)
+
+
+def _resume(net: TrainedNet, job: FitJob) -> None:
+    """Take a new net to the longest training of its kind, and have this one kept."""
+    assert job.checkpoint is not None
+    checkpoint = job.checkpoint.open(job.epochs, job.dataset, job.validation, net.device)
+    if checkpoint is not None:
+        net.max_epochs = checkpoint.load(net)
+        net.callbacks.append(checkpoint)
+
+
+def _check_output_shape(network: ImageNetwork, job: FitJob) -> NetworkSummary:
+    try:
+        summary = summarize(network, job.image_shape)
+    except RuntimeError as error:
+        raise ValueError(
+            "The network of module= cannot take an image of height, width and channels "
+            f"{job.image_shape}: {error}"
+        ) from error
+    if summary.output_shape != (job.target.n_outputs,):
+        raise ValueError(
+            f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
+            f"expected {job.target.description}, {('n', job.target.n_outputs)}."
+        )
+    return summary
+
+
+def _check_smallest_resolution(network: ImageNetwork, job: FitJob, settings: FitSettings) -> None:
+    height, width, channels = job.image_shape
+    size = scaled_size((height, width), min(settings.resizing, default=1.0))
+    if size == (height, width):
+        return
+    try:
+        summarize(network, (*size, channels))
+    except RuntimeError as error:
+        raise ValueError(
+            f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x{size[1]} "
+            f"pixels, which the network cannot take ({error}). Use larger fractions, or pool "
+            "less."
+        ) from error
+
+
+def estimate_training_bytes(
+    summary: NetworkSummary, dataset: ImageDataset, batch_size: int, scales: Sequence[float] = ()
+) -> int:
+    """Estimate how much memory of a device training takes, data included.
+
+    For each activation there are its gradient and the buffers of the layers around it; for each
+    parameter its gradient and up to two averages of the optimizer. CUDA graphs are captured for
+    each size of images, and each graph keeps its memory.
+    """
+    whole_images = sum(scale**2 for scale in set(scales)) if scales else 1
+    values = 4 * round(whole_images * summary.n_values) * batch_size + 4 * summary.n_parameters
+    targets = 0 if dataset.y is None else dataset.y.nbytes
+    images = len(dataset) * int(dataset.X[:1].nbytes)
+    return torch.float32.itemsize * values + images + targets
+
+
+@contextmanager
+def _rollback_on_error(net: TrainedNet) -> Iterator[None]:
+    """Restore a net that was trained before, if further training fails."""
+    n_epochs = len(net.history)
+    before = copy.deepcopy((net.module_.state_dict(), net.optimizer_.state_dict()))
+    try:
+        yield
+    except Exception:
+        net.module_.load_state_dict(before[0])
+        net.optimizer_.load_state_dict(before[1])
+        del net.history[n_epochs:]
+        raise
+
+
+def _release_training_state(net: TrainedNet, epochs: int) -> None:
+    """Make a net ready to predict, and release what only training needs."""
+    # The split would keep the validation images in memory, and in every pickle.
+    net.set_params(train_split=None, initial_rng_states=(), max_epochs=epochs)
+    net.module_.eval()
+    net.optimizer_.zero_grad()
+
+
+def _warn_if_interrupted(net: TrainedNet) -> None:
+    history = net.history
+    if len(whole_epochs(history)) < len(history) and "dur" not in history[-1]:
+        warn(
+            f"Training was interrupted in epoch {len(history)}; the network is as the last batch "
+            "left it."
+        )

@@ -1,0 +1,108 @@
+"""The contract for y: everything about a kind of target that training and prediction need."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from skcnn._targets._split import Rows, random_split
+from skcnn._targets._weights import combine_weights
+
+
+class Target(ABC):
+    """A kind of y: how it is encoded, learned from, split, and read from a network's outputs.
+
+    An estimator makes its target from y in `fit`. The training loop, the batches and early
+    stopping ask the target, and know nothing else about y. A subclass is a small object without
+    references to data, since it is stored with the fitted net.
+
+    Attributes
+    ----------
+    kind : {"classifier", "regressor"} or None
+        What scikit-learn calls estimators of such targets.
+    score_name : str or None
+        Name of the figure that `score` computes during validation, such as "accuracy".
+    """
+
+    kind: ClassVar[str | None] = None
+    score_name: ClassVar[str | None] = None
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Number of outputs that the network needs for this target."""
+
+    @property
+    def description(self) -> str:
+        """The outputs in words, for error messages."""
+        return f"{self.n_outputs} outputs"
+
+    @abstractmethod
+    def encode(self, y: Any, name: str = "y") -> npt.NDArray[Any]:
+        """Return y as the numbers that the loss takes, one row per image."""
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return outputs as `predict_proba` of the skorch net has them."""
+        return outputs
+
+    @abstractmethod
+    def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the encoded prediction for each row of outputs."""
+
+    @abstractmethod
+    def decode(self, encoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return encoded values as the user gave them."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Return the loss of each image, of shape (n,)."""
+
+    def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
+        """Return the score of each image, of shape (n,), whose mean validation reports."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def check(self, y: Any, n_images: int, name: str) -> npt.NDArray[Any]:
+        """Check a y that comes beside the training images, such as `y_val`."""
+
+    @abstractmethod
+    def check_same(self, other: Self) -> None:
+        """Raise a ValueError unless training can continue from this target to another one."""
+
+    def mix(
+        self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mix the targets of images that were mixed, and their weights.
+
+        Parameters
+        ----------
+        partner : torch.Tensor of shape (n,), int64
+            Index of the image that each image was mixed with.
+        own : torch.Tensor of shape (n,)
+            Fraction of the image itself in the mixture.
+        encoded : torch.Tensor of shape (n, ...)
+        weight : torch.Tensor of shape (n,) or None
+
+        Returns
+        -------
+        encoded : torch.Tensor of shape (n, ...)
+        weight : torch.Tensor of shape (n,) or None
+        """
+        raise ValueError(
+            f"augment= mixes images with each other, but {type(self).__name__} cannot mix their "
+            "targets. Leave out MixUp and CutMix."
+        )
+
+    def weights(
+        self, sample_weight: Any, encoded: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the weight of each image in the loss; None where all weigh the same."""
+        return combine_weights(sample_weight, None, encoded)
+
+    def split(
+        self, encoded: npt.NDArray[Any], fraction: float, groups: Any, random_state: Any
+    ) -> tuple[Rows, Rows]:
+        """Split rows for training and validation, both in ascending order."""
+        return random_split(len(encoded), fraction, groups, random_state)

@@ -1,0 +1,110 @@
+"""The fitted network: standardized pixels, a body that finds features, a head that answers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ImageNetwork(nn.Module):
+    """Network from images (n, height, width, channels) to outputs, by way of features.
+
+    Images of any dtype go in, on the network's device. The statistics of the training images are
+    buffers, so that they are saved and moved together with the weights.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        From standardized float images (n, channels, height, width) to features (n, n_features).
+    head : torch.nn.Module
+        From features to outputs (n, n_outputs).
+    mean, scale : sequence of float of shape (channels,)
+        Each channel is standardized: ``(pixels - mean) / scale``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> body = torch.nn.Flatten()
+    >>> network = ImageNetwork(body, torch.nn.Linear(12, 2), mean=[128] * 3, scale=[64] * 3)
+    >>> images = torch.zeros(5, 2, 2, 3, dtype=torch.uint8)
+    >>> network.features(images).shape, network(images).shape
+    (torch.Size([5, 12]), torch.Size([5, 2]))
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, body: nn.Module, head: nn.Module, mean: Sequence[float], scale: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self._register_statistics(mean, scale)
+        self.body = body
+        self.head = head
+
+    def _register_statistics(self, mean: Sequence[float], scale: Sequence[float]) -> None:
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+
+    def standardize(self, images: Tensor) -> Tensor:
+        """Return images as standardized floats (n, channels, height, width)."""
+        images = (images.to(self.mean.dtype) - self.mean).div_(self.scale)
+        # With permuted axes, channels-last memory is torch's channels_last layout.
+        return images.permute(0, 3, 1, 2)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features of images, of shape (n, n_features)."""
+        features: Tensor = self.body(self.standardize(images))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the outputs for images, of shape (n, n_outputs)."""
+        outputs: Tensor = self.head(self.features(images))
+        return outputs
+
+
+class OwnNetwork(ImageNetwork):
+    """A user's own module behind the standardization of pixels.
+
+    Its features are defined where the module says so: by attributes `body` and `head`, with
+    outputs ``head(body(images))``, or by being a Sequential that ends in a Linear layer.
+
+    Parameters
+    ----------
+    own : torch.nn.Module
+        From standardized float images (n, channels, height, width) to outputs.
+    mean, scale : sequence of float of shape (channels,)
+        As for `ImageNetwork`.
+    """
+
+    def __init__(self, own: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
+        nn.Module.__init__(self)
+        self._register_statistics(mean, scale)
+        self.own = own
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features of images, of shape (n, n_features).
+
+        Raises
+        ------
+        ValueError
+            If the module does not say what its features are.
+        """
+        body = getattr(self.own, "body", None)
+        if not isinstance(body, nn.Module) or not hasattr(self.own, "head"):
+            own = self.own
+            if not isinstance(own, nn.Sequential) or not isinstance(own[-1], nn.Linear):
+                raise ValueError(
+                    f"The network of module= is a {type(own).__name__} that does not say what "
+                    "its features are. Give it the attributes `body` and `head`, two modules "
+                    "with outputs head(body(images)), or make it a torch.nn.Sequential whose "
+                    "last layer is a torch.nn.Linear."
+                )
+            body = own[:-1]
+        features: Tensor = body(self.standardize(images))
+        return features.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the outputs for images."""
+        outputs: Tensor = self.own(self.standardize(images))
+        return outputs

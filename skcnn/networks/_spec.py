@@ -1,0 +1,159 @@
+"""Network specifications: objects that build a network for images of a given shape."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from skcnn.networks._image_network import ImageNetwork, OwnNetwork
+
+ImageShape = tuple[int, int, int]
+Measured = Mapping[str, Any]
+
+
+class TrainingImages(Protocol):
+    """Images as a specification measures them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[Any]: ...
+
+    def channel_statistics(self) -> tuple[list[float], list[float]]: ...
+
+
+class NetworkSpec(BaseEstimator, ABC):
+    """Base of network specifications, for the parameter `module` of an estimator.
+
+    A specification holds the parameters of a family of networks, as scikit-learn's estimators
+    hold theirs: `get_params`, `set_params` and `clone` work, and a grid search reaches them as
+    ``module__<name>``. It builds a new network for each fit and stays as it is.
+    """
+
+    #: Whether each training step does the same operations, so that a GPU can replay them.
+    is_static = True
+
+    def check(self) -> None:
+        """Raise a ValueError if a parameter is not as described."""
+
+    def measure(self, images: TrainingImages) -> dict[str, Any]:
+        """Compute what the network takes from the training images, as small arrays.
+
+        Parameters
+        ----------
+        images : sequence of images (height, width, channels)
+
+        Returns
+        -------
+        measured : dict
+            Argument of `build`.
+        """
+        mean, scale = images.channel_statistics()
+        return {"mean": mean, "scale": scale}
+
+    @abstractmethod
+    def build(
+        self,
+        image_shape: ImageShape,
+        n_outputs: int,
+        *,
+        measured: Measured | None = None,
+        clip_pool_size: bool = False,
+    ) -> ImageNetwork:
+        """Build a network with new weights.
+
+        Parameters
+        ----------
+        image_shape : tuple of (height, width, channels)
+        n_outputs : int
+        measured : dict, default=None
+            Result of `measure`. None builds a network that shows its structure only.
+        clip_pool_size : bool, default=False
+            Whether to pool less where nothing is left to pool, in place of an error: for rows of
+            numbers that nobody called images.
+
+        Returns
+        -------
+        network : ImageNetwork
+        """
+
+    def allows_any_size(self) -> bool:
+        """Whether the network also takes images of other sizes than it was built for."""
+        return True
+
+
+def statistics(image_shape: ImageShape, measured: Measured | None) -> dict[str, list[float]]:
+    """Return the mean and scale of the channels, or stand-ins where nothing was measured."""
+    if measured is None:
+        return {"mean": [0.0] * image_shape[2], "scale": [1.0] * image_shape[2]}
+    return {name: measured[name] for name in ("mean", "scale")}
+
+
+class OwnModule(NetworkSpec):
+    """A user's torch module class, or function that returns a module, as a specification.
+
+    Parameters
+    ----------
+    module : callable
+        It is called with those of `image_shape`, `n_channels`, `n_outputs` and `n_classes` that
+        its signature names; the last two are the same number.
+    """
+
+    # The operations of a user's module are not known.
+    is_static = False
+
+    def __init__(self, module: Callable[..., nn.Module]) -> None:
+        self.module = module
+
+    def build(
+        self,
+        image_shape: ImageShape,
+        n_outputs: int,
+        *,
+        measured: Measured | None = None,
+        clip_pool_size: bool = False,
+    ) -> OwnNetwork:
+        """Call the user's class or function."""
+        own = self.module(**self._accepted(image_shape, n_outputs))
+        if not isinstance(own, nn.Module):
+            raise TypeError(
+                f"module={self.module!r} returned {type(own).__name__}, expected a "
+                "torch.nn.Module. Pass a Module class, or a function that returns a Module."
+            )
+        network = OwnNetwork(own, **statistics(image_shape, measured))
+        if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
+            # Lazy layers take their shape from the first image they see.
+            with torch.no_grad():
+                network.eval()(torch.zeros(1, *image_shape))
+            network.train()
+        if not any(p.requires_grad for p in network.parameters()):
+            raise ValueError(
+                f"The network of module={self.module!r} has no parameters to train. Expected a "
+                "Module with at least one layer that has weights."
+            )
+        return network
+
+    def _accepted(self, image_shape: ImageShape, n_outputs: int) -> dict[str, Any]:
+        if getattr(self.module, "__init__", None) is nn.Module.__init__:
+            # A class without its own constructor takes no arguments.
+            return {}
+        offered = {
+            "image_shape": image_shape,
+            "n_channels": image_shape[2],
+            "n_outputs": n_outputs,
+            "n_classes": n_outputs,
+        }
+        accepted = inspect.signature(self.module).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+            return offered
+        return {name: value for name, value in offered.items() if name in accepted}
+
+
+def plain(value: Any) -> Any:
+    """Return arrays as lists, which builders take as they take tuples."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
