@@ -1,4 +1,4 @@
-"""One fit on several GPUs, and searches on a cluster that survive the loss of workers."""
+"""One fit on several GPUs, and fault-tolerant searches on Dask clusters."""
 
 import gc
 import os
@@ -20,37 +20,38 @@ __all__ = ["data_parallel", "replicate_scattered_data"]
 
 @contextmanager
 def data_parallel() -> Iterator[None]:
-    """Let all processes of a script train each network together.
+    """Train each network in all processes of a script together, on one GPU per process.
 
-    For networks that take too long on one GPU. The script is started once for each GPU, all of
-    them read the same data, and each fit in this block is one fit of them all: of every batch,
-    each process computes the gradients of its share, and all take the same step down their mean
-    (torch's DistributedDataParallel [1]_). Processes are given by ``torchrun --nproc-per-node=4
-    script.py`` or ``accelerate launch script.py``, on one machine or several. A script that is
-    started as usual does what it does without this block.
+    For networks that take too long on one GPU. The script is started once per GPU, and all
+    processes read the same data. Each fit in this block is then one fit of all of them: each
+    process computes the gradients of its part of a batch, and all take the same step with the mean
+    of the gradients (torch's DistributedDataParallel [1]_). Start the processes with ``torchrun
+    --nproc-per-node=4 script.py`` or ``accelerate launch script.py``, on one machine or several. A
+    script that is started as usual runs as it would without this block.
 
     Raises
     ------
     ValueError
-        In `fit`, where the processes have different data or parameters, or a batch has fewer than
-        two images for each.
+        In `fit`, if the processes have different data or parameters, or if a batch has fewer than
+        two images per process.
 
     Notes
     -----
-    The batches are those of a fit in one process, down to their augmentation, and so are loss
-    curve and network, but for rounding and these: batch normalisation takes means over a
-    process's share of the batch, each process draws its own values for dropout, and of an epoch's
-    last batch nothing is left that is smaller than two images a process.
+    Batches and their augmentation are those of a fit in one process. The loss curve and the
+    network are the same, too, except for rounding and the following: batch normalization computes
+    means over a process's part of the batch, each process draws its own dropout, and the last
+    batch of an epoch is left out if it has fewer than two images per process.
 
     `batch_size` is that of all processes together. Each process computes all validation and all
-    predictions by itself. They wait for each other: whatever ends the training early, such as a
-    callback, has to do so in all of them. On CPUs, each process keeps the number of threads that
-    torchrun gives it, one unless the environment variable OMP_NUM_THREADS names more.
+    predictions by itself. The processes wait for each other: if something ends the training
+    early, such as a callback, it has to do so in all of them. On CPUs, each process uses the
+    number of threads that torchrun sets: one, unless the environment variable OMP_NUM_THREADS is
+    set.
 
     References
     ----------
-    .. [1] Li et al.: PyTorch distributed: experiences on accelerating data parallel training.
-       VLDB 2020.
+    .. [1] S. Li et al.: PyTorch distributed: experiences on accelerating data parallel training.
+       Proceedings of the VLDB Endowment 13(12), 2020.
 
     Examples
     --------
@@ -68,50 +69,54 @@ def data_parallel() -> Iterator[None]:
     with_gpus = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", 0))
     if begun_here:
-        # Its functions have the group as a default: were they made later, it would never end.
+        # Functions of this module keep the group as a default argument if they are defined while
+        # it exists, and it could then never be destroyed.
         import_module("torch.distributed.nn")
         dist.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo")
     with torch.cuda.device(local) if with_gpus else nullcontext(), warnings.catch_warnings():
-        # The memory of a filter of one pixel is channels last and channels first at once.
+        # Filters of one pixel are in channels-last and channels-first layout at once.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view", UserWarning)
         token = current.set(ProcessGroup())
         try:
             yield
         finally:
             current.reset(token)
-    # Not after an error: the other processes may be waiting in the midst of a step.
+    # Not after an error: the other processes may still be waiting in a training step.
     if begun_here:
-        # Wrapped networks lie in cycles and hold the group, whose threads have to end before the
-        # interpreter does: one that still gives a tensor back then aborts the process.
+        # Wrapped networks are in reference cycles and hold the group. Its threads have to end
+        # before the interpreter does: a thread that frees a tensor after that aborts the process.
         gc.collect()
         dist.destroy_process_group()
 
 
 def replicate_scattered_data(client: Any) -> Any:
-    """Have a Dask client send out data in such a way that no worker is the only one to have them.
+    """Patch a Dask client so that scattered data can be recomputed when a worker dies.
 
-    joblib's Dask backend sends each large argument of a search, the images and the rows of
-    each fold, to one worker. Such data are not the result of a task that could run again: when
-    that worker dies, all tasks that need them are cancelled, or wait for ever. After this call
-    the data are what a task returns, which the scheduler keeps: workers hand copies to each
-    other, and where the last one is lost, another worker runs the task again. A worker that dies
-    costs no more than the fits it was at, which others do anew.
+    This replaces the method `scatter` of the client that you pass. Calling the function again
+    changes nothing. A new client is not affected.
+
+    joblib's Dask backend calls `scatter` with each large argument of a search: the images and the
+    rows of each fold. Dask's own `scatter` sends them to one worker. When that worker dies, they
+    are lost, and all tasks that need them are canceled or wait forever. The patched `scatter`
+    submits a task that returns the data. The scheduler keeps the task: workers copy the data from
+    each other, and when the last copy is lost, another worker runs the task again. If a worker
+    dies, only the fits that ran there are repeated.
 
     Parameters
     ----------
     client : distributed.Client
-        Connected to the cluster. From now on, what it is to scatter lies in the scheduler's
-        memory as well.
+        Connected to the cluster, and changed by this function. From now on, the scheduler keeps
+        a copy of all data that are scattered.
 
     Returns
     -------
     client : distributed.Client
-        The same one.
+        The same object.
 
     Raises
     ------
     TypeError
-        Where it is no such client, or an asynchronous one.
+        If `client` is not a Dask client, or is an asynchronous one.
 
     Examples
     --------
@@ -123,15 +128,16 @@ def replicate_scattered_data(client: Any) -> Any:
     """
     if not all(hasattr(client, name) for name in ("scatter", "submit")) or client.asynchronous:
         raise TypeError(
-            f"client={client!r} is no synchronous Dask client. Expected distributed.Client(...), "
-            'which pip install "skcnn[dask]" brings.'
+            f"client={client!r} is not a synchronous Dask client. Expected "
+            'distributed.Client(...), which pip install "skcnn[dask]" provides.'
         )
-    client.scatter = partial(_scatter, client)
+    if getattr(client.scatter, "func", None) is not _scatter:
+        client.scatter = partial(_scatter, client)
     return client
 
 
 class _Data:
-    """A task without arguments that returns data: Dask does not look for tasks inside."""
+    """A task that returns its data. Dask does not search them for tasks, unlike arguments."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -141,9 +147,9 @@ class _Data:
 
 
 def _scatter(client: Any, data: Any, *, asynchronous: bool = False, **kwargs: Any) -> Any:
-    """Do as `distributed.Client.scatter` does: a future for an object, or each in a collection.
+    """Replace `distributed.Client.scatter`: return a future, or a collection of futures.
 
-    Where to send them, which `kwargs` may say, is the scheduler's affair.
+    `kwargs`, which choose the workers, are ignored: the scheduler chooses them.
     """
     if asynchronous:
         return _scattered(client, data)
@@ -161,6 +167,6 @@ async def _scattered(client: Any, data: Any) -> Any:
 def _submit(client: Any, data: Any, key: Any = None) -> Any:
     import dask
 
-    # Dask would warn of large data in its graph, where they are on purpose.
+    # Dask warns of large data in its graph, which are intended here.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PiB"}):
         return client.submit(_Data(data), key=key or f"{type(data).__name__}-{uuid4().hex}")

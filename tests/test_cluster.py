@@ -97,9 +97,21 @@ def test_a_search_on_dask_survives_a_worker(client, data, local):
     assert_array_equal(search.predict(data[0]), local.predict(data[0]))
 
 
+def test_replicate_scattered_data_patches_a_client_once():
+    class Client:
+        asynchronous = False
+        scatter = submit = None
+
+    client = Client()
+    assert replicate_scattered_data(client) is client
+    patched = client.scatter
+    assert replicate_scattered_data(client).scatter is patched
+    assert Client.scatter is None
+
+
 @pytest.mark.parametrize("client", [None, object(), "scheduler:8786"], ids=repr)
-def test_what_is_no_client_is_refused(client):
-    with pytest.raises(TypeError, match=r"is no synchronous Dask client.*skcnn\[dask\]"):
+def test_replicate_scattered_data_refuses_other_objects(client):
+    with pytest.raises(TypeError, match=r"is not a synchronous Dask client.*skcnn\[dask\]"):
         replicate_scattered_data(client)
 
 

@@ -1,4 +1,4 @@
-"""The processes that train one network together."""
+"""Processes that train one network together."""
 
 import contextvars
 import inspect
@@ -9,21 +9,21 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-# Batch normalisation cannot take a single image.
-_LEAST_SHARE = 2
+# Batch normalization needs two images.
+_MIN_IMAGES_PER_PROCESS = 2
 
 Value = TypeVar("Value")
 
 
 class ProcessGroup:
-    """The processes that train one network, seen from one of them.
+    """Group of processes that train one network, as one of them sees it.
 
     Attributes
     ----------
     rank : int
-        The number of this process, from 0.
+        Number of this process, from 0.
     size : int
-        How many there are.
+        Number of processes.
     """
 
     def __init__(self) -> None:
@@ -34,8 +34,8 @@ class ProcessGroup:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return this process's rows of a batch.
 
-        Where the rows cannot be divided evenly, weights make up for it: the mean over the
-        processes of their mean losses is the mean over all rows.
+        If the rows cannot be divided evenly, weights correct for that: the mean of the losses of
+        all processes is the mean over all rows.
         """
         n = len(images)
         rows = torch.arange(n).tensor_split(self.size)[self.rank]
@@ -48,15 +48,15 @@ class ProcessGroup:
         return images, target, weight
 
     def min_batch_size(self) -> int:
-        """How many images a batch must have for each process to get a share."""
-        return _LEAST_SHARE * self.size
+        """Return how many images a batch needs, so that each process gets enough of them."""
+        return _MIN_IMAGES_PER_PROCESS * self.size
 
     def wrap_ddp(self, network: Any, device: torch.device) -> Any:
-        """Return a network whose gradients are averaged over the processes, from equal weights."""
+        """Wrap a network, so that processes start from equal weights and average gradients."""
         where = [torch.cuda.current_device()] if device.type == "cuda" else None
         kind: Any = nn.parallel.DistributedDataParallel
         names = ("forward_sync_buffers", "broadcast_buffers")
-        # The first is what newer torch calls it.
+        # Its name changed between versions of torch.
         name = next(name for name in names if name in inspect.signature(kind).parameters)
         return kind(network, device_ids=where, **{name: False})
 
@@ -67,7 +67,7 @@ class ProcessGroup:
         return total / self.size
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Average what each process has measured, as batch normalisation does."""
+        """Average buffers over the processes, such as the statistics of batch normalization."""
         for buffer in network.buffers():
             if buffer.is_floating_point():
                 buffer.copy_(self.mean(buffer))
@@ -75,18 +75,21 @@ class ProcessGroup:
     def check_same_on_all_ranks(
         self, n_images: int, batch_size: int, epochs: int, targets: Any
     ) -> None:
-        """Check that all processes are about to do the same, lest they wait for each other.
+        """Check that all processes train on the same data with the same parameters.
+
+        If not, they would wait for each other forever.
 
         Raises
         ------
         ValueError
-            Where they are not, or a process would get no share of the batches.
+            If the processes differ, or batches have too few images for all of them.
         """
         if min(batch_size, n_images) < self.min_batch_size():
             raise ValueError(
-                f"batch_size={batch_size} of {n_images} images cannot be shared by {self.size} "
-                f"processes, each of which takes at least {_LEAST_SHARE} images of a batch. Set "
-                f"batch_size to {self.min_batch_size()} or more, or train in fewer processes."
+                f"batch_size={batch_size} of {n_images} images cannot be divided among "
+                f"{self.size} processes, each of which needs at least {_MIN_IMAGES_PER_PROCESS} "
+                f"images per batch. Set batch_size to {self.min_batch_size()} or more, or train "
+                "in fewer processes."
             )
         mine = {
             "images": n_images,
@@ -100,7 +103,7 @@ class ProcessGroup:
             for name, value in other.items():
                 if value != all_of_them[0][name]:
                     raise ValueError(
-                        f"Process {rank} trains with other {name} than process 0: {value} "
+                        f"Process {rank} has different {name} than process 0: {value} "
                         f"instead of {all_of_them[0][name]}. Expected the same parameters and "
                         "the same data, in the same order, in all processes of data_parallel()."
                     )
@@ -112,12 +115,12 @@ current: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar(
 
 
 def current_group() -> ProcessGroup | None:
-    """Return the processes that fits are shared among; None where each fit is one process's."""
+    """Return the processes that share each fit; None outside of `data_parallel`."""
     return current.get()
 
 
 def broadcast_from_rank_zero(value: Value) -> Value:
-    """Return what the first process has, where fits are shared; otherwise the value itself."""
+    """Return the value of the process of rank 0; outside of `data_parallel`, the value itself."""
     if current.get() is None:
         return value
     values = [value]
