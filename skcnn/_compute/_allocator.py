@@ -1,4 +1,4 @@
-"""The C library's allocator: freed memory is retained from batch to batch."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 import os
@@ -8,54 +8,77 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-# Numbers of glibc's mallopt, and how many bytes it takes for its own at most.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEEP = 2**30
-# What glibc comes to by itself where large blocks are freed again and again.
+from skcnn._compute._fork import call_in_forked_children
+
+# Numbers of settings of glibc's mallopt.
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+# Freed memory up to this many bytes is retained.
+_RETAINED_BYTES = 2**30
+# Values that glibc arrives at by itself when large blocks are freed again and again.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26}
-_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+# Environment variables by which users choose these settings.
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 _lock = threading.Lock()
-_n_keeping = 0
+# Identifiers of the threads that have memory retained, once per nested use.
+_retaining: list[int] = []
 
 
 @contextmanager
 def retain_freed_memory() -> Iterator[None]:
-    """Keep freed memory in the process for a while.
+    """Retain freed memory in the process for a while.
 
-    Each batch takes and frees the same blocks. glibc hands large ones back to the system, which
-    then clears them page by page when the next batch takes them again: on some machines that
-    takes longer than to compute what goes in. Other C libraries are left alone, and so is glibc
-    where the environment has settings of its own for this.
+    Each batch allocates and frees the same blocks. glibc returns large ones to the system, which
+    clears them page by page when the next batch allocates them again: on some machines that takes
+    longer than the computation itself. Other C libraries are left as they are, and so is glibc if
+    the environment has settings for this.
     """
-    global _n_keeping
     mallopt = _mallopt()
     if mallopt is None:
         yield
         return
     with _lock:
-        _n_keeping += 1
-        if _n_keeping == 1:
+        _retaining.append(threading.get_ident())
+        if len(_retaining) == 1:
             for setting in _USUAL:
-                mallopt(setting, _KEEP)
+                mallopt(setting, _RETAINED_BYTES)
     try:
         yield
     finally:
         with _lock:
-            _n_keeping -= 1
-            if _n_keeping == 0:
-                for setting, value in _USUAL.items():
-                    mallopt(setting, value)
+            _retaining.remove(threading.get_ident())
+            if not _retaining:
+                _restore(mallopt)
+
+
+def _restore(mallopt: Any) -> None:
+    for setting, value in _USUAL.items():
+        mallopt(setting, value)
+
+
+def _forget_other_threads() -> None:
+    """Start again in a forked child, which has only the thread that forked."""
+    global _lock
+    _lock = threading.Lock()
+    if _retaining:
+        here = threading.get_ident()
+        _retaining[:] = [thread for thread in _retaining if thread == here]
+        if not _retaining:
+            _restore(_mallopt())
+
+
+call_in_forked_children(_forget_other_threads)
 
 
 @cache
 def _mallopt() -> Any:
-    if os.name != "posix" or any(name in os.environ for name in _SETTINGS):
+    if os.name != "posix" or any(name in os.environ for name in _VARIABLES):
         return None
     library = ctypes.CDLL(None)
-    # Other C libraries have a mallopt too, whose numbers mean something else.
+    # Other C libraries have a mallopt, too, with other numbers.
     if not hasattr(library, "gnu_get_libc_version"):
         return None
-    # What is free now, all the imports have left in bits too small to be of use.
+    # The imports have left much free memory in pieces that are too small for batches.
     library.malloc_trim(0)
     return library.mallopt

@@ -1,4 +1,4 @@
-"""The memory of a device: how much is free, sharing it with other processes, running out of it."""
+"""Memory of a device: free bytes, sharing among workers, and errors when it is short."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,21 @@ import torch
 
 from skcnn._compute._slots import acquire_slots, worker_kind
 
-# Into how many parts workers divide the memory of a device, how much of it they may fill together,
-# and what a process takes there before it has computed anything.
+# Workers share the memory of a device in this many equal parts.
 _N_SLOTS = 16
+# Fraction of the memory that they may fill together.
 _USABLE_FRACTION = 0.9
+# Memory that a process takes on a device before it computes anything.
 _CONTEXT_BYTES = 2**29
 
 
 @contextmanager
 def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
-    """Turn torch's errors about memory into a MemoryError that says what to do."""
+    """Turn torch's out-of-memory errors into a MemoryError with a hint on what to do."""
     try:
         yield
     except RuntimeError as error:
-        # On the CPU it is no class of its own.
+        # On the CPU torch raises a plain RuntimeError.
         short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not short:
             raise
@@ -31,32 +32,32 @@ def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
 
 
 def is_device_shared(device: torch.device) -> bool:
-    """Whether other workers may compute on a device at the same time; cores are no device."""
+    """Whether other workers may compute on a device at the same time; False for the CPU."""
     return device.type != "cpu" and worker_kind() is not None
 
 
 @contextmanager
 def reserve_device_memory(
-    device: torch.device, needed: int, *, alone: bool = False
+    device: torch.device, needed: int, *, exclusive: bool = False
 ) -> Iterator[None]:
-    """Have a worker wait until a device that several share has memory for its work.
+    """Wait until a device that several workers share has enough free memory.
 
-    Workers claim parts of the memory: those whose work fits into it together go side by side,
-    and others wait. Whoever is no worker is never kept waiting.
+    Workers whose tasks fit into the memory together run side by side; others wait. A process that
+    is no worker never waits.
 
     Parameters
     ----------
     device : torch.device
     needed : int
-        How many bytes the work is expected to take. Where that is more than there is, or nobody
-        can tell how much there is, the work has the device to itself.
-    alone : bool, default=False
-        Whether it has so in any case.
+        Expected memory of the task in bytes. If it is more than the device has, or its size is
+        unknown, the task gets the device to itself.
+    exclusive : bool, default=False
+        Whether the task gets the device to itself in any case.
     """
     if not is_device_shared(device):
         yield
         return
-    total = None if alone else _total_bytes(device)
+    total = None if exclusive else _total_bytes(device)
     wanted = (
         _N_SLOTS
         if total is None
@@ -66,7 +67,7 @@ def reserve_device_memory(
         try:
             yield
         finally:
-            # What torch keeps for later, no other process can use.
+            # Other processes cannot use memory that torch caches.
             getattr(torch, device.type).empty_cache()
 
 
@@ -80,7 +81,7 @@ def _total_bytes(device: torch.device) -> int | None:
 
 
 def _name_of(device: torch.device) -> str:
-    """Name a device alike in all processes, each of which may number its own from 0."""
+    """Return a name of a device that is the same in all processes, whatever its index there."""
     module = getattr(torch, device.type)
     if not hasattr(module, "get_device_properties"):
         return device.type
@@ -90,7 +91,7 @@ def _name_of(device: torch.device) -> str:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return how much memory is left on a device; None where torch does not tell.
+    """Return the free memory of a device in bytes; None if it is unknown.
 
     Examples
     --------
@@ -103,6 +104,6 @@ def free_bytes(device: torch.device) -> int | None:
     if not hasattr(module, "mem_get_info"):
         return None
     free, _ = module.mem_get_info(device)
-    # What torch holds but does not use is as good as free.
+    # Memory that torch caches but does not use is as good as free.
     unused: int = module.memory_reserved(device) - module.memory_allocated(device)
     return int(free) + unused

@@ -1,4 +1,4 @@
-"""Random numbers: generators of our own, and torch's global ones given back as they were."""
+"""Random number generators: own ones, and torch's global ones for a while."""
 
 import threading
 from collections.abc import Iterator
@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skcnn._compute._fork import call_in_forked_children
+
+# Held by the thread whose fit uses torch's global generators. Predictions draw no random numbers
+# and never wait for it.
 _global_generators = threading.RLock()
 
 
 def make_random_state(random_state: Any) -> np.random.RandomState:
-    """Return a generator of our own: None draws fresh entropy, not from numpy's global state."""
+    """Return a generator; for None one with fresh entropy, not numpy's global one."""
     if random_state is None:
         return np.random.RandomState(np.random.SeedSequence().generate_state(4))
     rng: np.random.RandomState = check_random_state(random_state)
@@ -21,21 +25,36 @@ def make_random_state(random_state: Any) -> np.random.RandomState:
 
 
 def draw_seed(rng: np.random.RandomState) -> int:
-    """Draw a number to seed another generator with."""
+    """Draw a seed for another generator."""
     return int(rng.randint(np.iinfo(np.int32).max))
+
+
+def _replace_lock() -> None:
+    global _global_generators
+    _global_generators = threading.RLock()
+
+
+call_in_forked_children(_replace_lock)
 
 
 @contextmanager
 def fork_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch for a while, and give its global generators back as they were.
+    """Seed torch for a while, and restore its global generators afterwards.
 
-    There is one a process for the CPU and one for each other device: fits in several threads
-    take turns. Devices other than the one named are left alone.
+    A process has one generator for the CPU and one for each other device. Fits in several threads
+    therefore take turns; a fit within a fit, from a callback for instance, does not wait.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        Its generator is seeded beside that of the CPU. Those of other devices are left as they
+        are.
     """
     with _global_generators, _restore_rng_state(device):
         torch.default_generator.manual_seed(seed)
         if device.type != "cpu":
-            # Seeds the current device of its kind.
+            # torch seeds the current device.
             with _current(device):
                 getattr(torch, device.type).manual_seed(seed)
         yield
@@ -48,7 +67,7 @@ def _restore_rng_state(device: torch.device) -> Iterator[None]:
             yield
             return
         module = getattr(torch, device.type)
-        # Apple's GPU is the only one of its kind, and is not named.
+        # There is only one Apple GPU, and these functions take no device.
         which = () if device.type == "mps" else (device,)
         state = module.get_rng_state(*which)
         try:

@@ -1,4 +1,4 @@
-"""Which process this is among several, and how they share what a machine has."""
+"""Worker processes: which kind this is, and slots for the cores and memory that they share."""
 
 import multiprocessing
 import os
@@ -17,16 +17,16 @@ import filelock
 
 _POLL_SECONDS = 0.01
 
-_of_this_thread = threading.local()
+_held_by_this_thread = threading.local()
 
 
 def worker_kind() -> str | None:
-    """Tell what runs this process: "dask", "ray", another "process", or None for no worker.
+    """Return the kind of this worker: "dask", "ray", another "process", or None for no worker.
 
-    A worker computes one of several things that somebody else has handed out, as joblib, Dask
-    and Ray do; it shares the machine with its like.
+    A worker computes one of several tasks that another process has distributed, as joblib, Dask
+    and Ray do, and shares the machine with other workers.
     """
-    # Whoever runs in a worker of theirs has them imported.
+    # In a worker of theirs, these libraries have been imported.
     if "distributed" in sys.modules and _in_dask_worker():
         return "dask"
     if "ray" in sys.modules and _in_ray_worker():
@@ -54,33 +54,34 @@ def _in_ray_worker() -> bool:
 
 @contextmanager
 def acquire_slots(pool: str, n_slots: int, n_requested: int) -> Iterator[None]:
-    """Hold some of the lots that the user's workers on this machine share, and wait for them.
+    """Acquire slots that this user's workers on this machine share; wait until they are free.
 
-    A lot is the lock on a file, which the system gives back when a process dies, however it
-    does. Whoever waits is next: large claims are not passed over for ever by small ones.
+    A slot is a file lock, released by the operating system when its process ends. Requests are
+    served in order, so that small ones do not starve large ones. Within a block that holds slots
+    of a pool, the same thread needs no more of them.
 
     Parameters
     ----------
     pool : str
-        What is shared.
+        Name of the shared resource.
     n_slots : int
-        How many lots it has, the same in all processes.
+        Number of slots of the pool, the same in all processes.
     n_requested : int
-        How many to hold; all of them where that is more than there are.
+        Number of slots to acquire; all of them if it is larger than `n_slots`.
     """
-    held_pools: set[str] = _of_this_thread.__dict__.setdefault("pools", set())
+    held_pools: set[str] = _held_by_this_thread.__dict__.setdefault("pools", set())
     if pool in held_pools:
         yield
         return
-    lots = [_lock(pool, str(number)) for number in range(n_slots)]
+    free = [_lock(pool, str(number)) for number in range(n_slots)]
     n_missing = min(n_requested, n_slots)
     with ExitStack() as held:
         with _lock(pool, "next").acquire(poll_interval=_POLL_SECONDS):
             while True:
-                for lock in [*lots]:
-                    if n_missing and _taken(lock):
+                for lock in [*free]:
+                    if n_missing and _try_acquire(lock):
                         held.callback(lock.release)
-                        lots.remove(lock)
+                        free.remove(lock)
                         n_missing -= 1
                 if not n_missing:
                     break
@@ -92,22 +93,23 @@ def acquire_slots(pool: str, n_slots: int, n_requested: int) -> Iterator[None]:
 
 @cache
 def worker_index() -> int:
-    """Return the lowest number that no other of the user's workers on this machine has.
+    """Return the lowest index that no other worker of this user on this machine has.
 
-    It stays with the process, and is free again when that ends.
+    The process keeps it until it ends.
     """
     for number in count():
         lock = _lock("numbers", str(number))
-        if _taken(lock):
-            _kept.append(lock)
+        if _try_acquire(lock):
+            _index_locks.append(lock)
             return number
     raise AssertionError("there is always another number")
 
 
-_kept: list[filelock.BaseFileLock] = []
+# Locks are released when they are garbage collected.
+_index_locks: list[filelock.BaseFileLock] = []
 
 
-def _taken(lock: filelock.BaseFileLock) -> bool:
+def _try_acquire(lock: filelock.BaseFileLock) -> bool:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -123,10 +125,10 @@ def _lock(pool: str, name: str) -> filelock.BaseFileLock:
 
 
 def cpu_affinity_key() -> str:
-    """Name the set of cores that this process may run on.
+    """Return a name for the set of cores that this process may run on.
 
-    Jobs of a cluster have cores of their own and nothing to share with their neighbours, whose
-    folder for temporary files may be the same.
+    Jobs on one node of a cluster may have different cores, which they do not share, and the same
+    folder for temporary files.
     """
     if not hasattr(os, "sched_getaffinity"):
         return "cores"

@@ -92,6 +92,8 @@ class FitSettings:
         Fractions of their sides that images are reduced to.
     batch_size : int or "auto"
     compiles, deterministic : bool
+    thread_limit : int or None
+        Limit that the process has which sent the work to this one.
     verbose : int
     """
 
@@ -107,6 +109,7 @@ class FitSettings:
     batch_size: int | str = "auto"
     compiles: bool = False
     deterministic: bool = False
+    thread_limit: int | None = None
     verbose: int = field(default=0, compare=False)
 
 
@@ -160,9 +163,9 @@ def _train(
             group = current_group()
             if group is None:
                 needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
-                stack.enter_context(reserve_device_memory(device, needed, alone=exclusive))
+                stack.enter_context(reserve_device_memory(device, needed, exclusive=exclusive))
                 work = summary.multiply_adds * batch_size
-                stack.enter_context(compute_threads(device, work))
+                stack.enter_context(compute_threads(device, work, inherited=settings.thread_limit))
             else:
                 # All processes compute at the same time, each with its own dropout.
                 group.check_same_on_all_ranks(len(dataset), batch_size, job.epochs, dataset.y)

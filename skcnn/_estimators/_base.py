@@ -17,7 +17,7 @@ from skcnn._compute._device import find_device, find_precision
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._process_group import broadcast_from_rank_zero
 from skcnn._compute._rng import draw_seed, make_random_state
-from skcnn._compute._threads import compute_threads
+from skcnn._compute._threads import ThreadLimitMixin, compute_threads
 from skcnn._data._arrays import Images, ImageShape, as_shape, check_images
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._checkpoints import CheckpointRequest
@@ -41,7 +41,11 @@ _SLOTS = ("module", "augment", "optimizer")
 
 
 class ConvNetEstimator(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    ThreadLimitMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Base of estimators that hold a skorch net.
 
@@ -175,6 +179,7 @@ class ConvNetEstimator(
             batch_size=self.batch_size,
             compiles=self.compile,
             deterministic=self.deterministic,
+            thread_limit=self._thread_limit,
             verbose=int(self.verbose),
         )
 
@@ -366,7 +371,7 @@ class ConvNetEstimator(
             network.eval()
         with (
             reserve_device_memory(device, torch.float32.itemsize * n_values * net.plan.batch_size),
-            compute_threads(device, work, training=False),
+            compute_threads(device, work, training=False, inherited=self._thread_limit),
             retain_freed_memory(),
             explain_out_of_memory(device, hint),
         ):

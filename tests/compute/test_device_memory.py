@@ -1,4 +1,4 @@
-"""What is kept of freed memory, how much a device has left, and how workers share that."""
+"""Retained memory, free memory of a device, and sharing it among workers."""
 
 import contextlib
 import ctypes
@@ -96,7 +96,7 @@ else:
 
 @only_glibc
 def test_what_is_kept_need_not_be_had_from_the_system_again():
-    environment = {k: v for k, v in os.environ.items() if k not in _allocator._SETTINGS}
+    environment = {k: v for k, v in os.environ.items() if k not in _allocator._VARIABLES}
     kept, usual = (
         int(
             subprocess.run(
@@ -186,8 +186,8 @@ def most_side_by_side(works):
     """How many of some works share the GPU at once, and that all of them get their turn."""
     inside, most, lock = [], [], threading.Lock()
 
-    def work(needed, alone):
-        with reserve_device_memory(torch.device("cuda"), needed, alone=alone):
+    def work(needed, exclusive):
+        with reserve_device_memory(torch.device("cuda"), needed, exclusive=exclusive):
             with lock:
                 inside.append(needed)
                 most.append(len(inside))

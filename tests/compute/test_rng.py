@@ -1,6 +1,8 @@
-"""Random numbers of our own, and those of everybody."""
+"""Own random number generators, and torch's global ones."""
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,3 +60,25 @@ def test_seeds_differ_from_draw_to_draw():
     seeds = {draw_seed(rng) for _ in range(50)}
     assert len(seeds) == 50
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_fork_rng_is_for_one_thread_at_a_time():
+    start = threading.Barrier(3)
+
+    def draw(seed):
+        start.wait(20)
+        found = []
+        for _ in range(20):
+            with fork_rng(seed, CPU):
+                found.append(torch.rand(1).item())
+                # A fit within a fit does not wait.
+                with fork_rng(seed + 1, CPU):
+                    torch.rand(1)
+                found.append(torch.rand(1).item())
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        results = [job.result(30) for job in [pool.submit(draw, seed) for seed in range(3)]]
+    for seed, found in enumerate(results):
+        with fork_rng(seed, CPU):
+            assert found == torch.rand(2).tolist() * 20

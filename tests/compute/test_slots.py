@@ -1,4 +1,4 @@
-"""Which process this is, and what workers leave for each other."""
+"""Kinds of workers, and the slots that they share."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ from skcnn._compute._slots import acquire_slots, cpu_affinity_key, worker_index,
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    """Lots of our own, whoever else runs these tests on this machine."""
+    """Slots of this test alone, whoever else runs it on this machine."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
@@ -44,7 +44,7 @@ def test_a_thread_of_joblib_is_not():
 
 
 def hold(log, n_slots, wanted, seconds=0.05):
-    """Claim lots for a while, and note from when to when."""
+    """Hold slots for a while, and note from when to when."""
     with acquire_slots("test", n_slots, wanted):
         began = time.monotonic()
         time.sleep(seconds)
@@ -88,7 +88,7 @@ def test_what_fits_goes_side_by_side():
     assert not inside.broken
 
 
-def test_small_claims_do_not_pass_a_large_one_over():
+def test_acquire_slots_serves_large_requests_in_order():
     log, waiting = [], threading.Event()
 
     def small():
@@ -168,12 +168,12 @@ def test_a_process_that_is_killed_gives_everything_back(tmp_path):
     _slots.worker_index.cache_clear()
     assert worker_index() == 0
     _slots.worker_index.cache_clear()
-    for lock in _slots._kept:
+    for lock in _slots._index_locks:
         lock.release()
-    _slots._kept.clear()
+    _slots._index_locks.clear()
 
 
-def test_lots_lie_where_temporary_files_do(tmp_path):
+def test_slots_are_files_in_the_folder_for_temporary_files(tmp_path):
     with acquire_slots("test", 1, 1):
         assert {path.name for path in Path(tmp_path).glob("skcnn-*/*")} >= {"test-0.lock"}
 

@@ -1,31 +1,36 @@
-"""How many threads, and whose turn it is."""
+"""Numbers of threads, and taking turns."""
 
+import contextlib
 import itertools
 import multiprocessing
 import os
-import runpy
+import pickle
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import pytest
 import torch
+from sklearn.base import clone
 
+from skcnn import ConvNetClassifier
 from skcnn._compute import _threads
-from skcnn._compute._threads import compute_threads, n_threads
+from skcnn._compute._threads import compute_threads, n_threads, thread_limit
 
 CPU = torch.device("cpu")
 SMALL, LARGE = 1, 10**12
 
 
-def test_small_batches_get_one_thread_whatever_is_wished(monkeypatch):
+def test_small_batches_get_one_thread_whatever_the_limit(monkeypatch):
     monkeypatch.setenv("SKCNN_NUM_THREADS", "5")
     assert n_threads(SMALL, training=True) == 1
     assert n_threads(LARGE, training=True) == 5
 
 
-def test_a_prediction_gets_more_threads_sooner_than_a_step(monkeypatch):
+def test_predictions_get_several_threads_for_less_work_than_steps(monkeypatch):
     monkeypatch.setenv("SKCNN_NUM_THREADS", "5")
     work = 16_000_000
     assert (n_threads(work, training=True), n_threads(work, training=False)) == (1, 5)
@@ -34,10 +39,12 @@ def test_a_prediction_gets_more_threads_sooner_than_a_step(monkeypatch):
 
 def test_large_batches_get_the_cores_of_the_machine(monkeypatch):
     monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     threads = n_threads(LARGE, training=True)
     assert 1 <= threads <= min(16, os.cpu_count())
-    # In how many ways the machine is shared makes no difference.
+    # A worker's share of the cores makes no difference.
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    monkeypatch.setattr(_threads, "worker_kind", lambda: "process")
     assert n_threads(LARGE, training=True) == threads
 
 
@@ -75,9 +82,6 @@ def test_the_number_of_threads_is_set_for_a_while(work, threads, error, two_thre
         with pytest.raises(error):
             compute()
     assert torch.get_num_threads() == 3
-    # And the turn is given back.
-    with compute_threads(CPU, work):
-        pass
 
 
 def test_a_wrong_number_of_threads_changes_nothing(two_threads, monkeypatch):
@@ -87,78 +91,88 @@ def test_a_wrong_number_of_threads_changes_nothing(two_threads, monkeypatch):
     assert torch.get_num_threads() == 3
 
 
-def test_work_within_work_has_its_turn_already(two_threads):
-    done = threading.Event()
+def test_compute_threads_can_be_nested(two_threads):
+    with compute_threads(CPU, LARGE):
+        with compute_threads(CPU, SMALL), compute_threads(CPU, LARGE):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 3
 
-    def nested():
-        with compute_threads(CPU, LARGE):
-            with compute_threads(CPU, SMALL), compute_threads(CPU, LARGE):
-                assert torch.get_num_threads() == 2
-            # The inner work does not give the turn of the outer one away.
-            other = threading.Thread(target=enter, daemon=True)
-            other.start()
-            assert not entered.wait(0.2)
-        other.join(20)
-        done.set()
 
-    entered = threading.Event()
+def in_thread(function):
+    """Call a function in a new thread and return its result."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(20)
 
-    def enter():
-        with compute_threads(CPU, LARGE):
+
+@pytest.mark.parametrize("outer_ends_first", [True, False])
+def test_threads_that_start_during_a_computation_keep_the_usual_number(
+    outer_ends_first, two_threads
+):
+    def number_after_computation():
+        with compute_threads(CPU, SMALL):
+            assert torch.get_num_threads() == 1
             entered.set()
+            assert leave.wait(20)
+        return torch.get_num_threads()
 
-    thread = threading.Thread(target=nested, daemon=True)
-    thread.start()
-    assert done.wait(20)
-    thread.join(20)
-    assert entered.is_set()
+    entered, leave = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with compute_threads(CPU, LARGE):
+            inner = pool.submit(number_after_computation)
+            assert entered.wait(20)
+            # Another thread does not change the number of this one.
+            assert torch.get_num_threads() == 2
+            if not outer_ends_first:
+                leave.set()
+                assert inner.result(20) == 3
+        assert torch.get_num_threads() == 3
+        leave.set()
+        assert inner.result(20) == 3
+    assert torch.get_num_threads() == in_thread(torch.get_num_threads) == 3
+
+
+def test_computations_in_one_process_wait_for_nobody(two_threads):
+    # All have to be inside at once to get through.
+    inside = threading.Barrier(4)
+
+    def run(device, work, training):
+        with compute_threads(torch.device(device), work, training=training):
+            inside.wait(20)
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [("cpu", LARGE, True), ("cpu", LARGE, False), ("cpu", SMALL, True)]
+        for job in [pool.submit(run, *job) for job in [*jobs, ("cuda", LARGE, True)]]:
+            job.result(30)
+
+
+@pytest.mark.parametrize(
+    ("work", "training", "waits"),
+    [
+        (SMALL, True, True),
+        (LARGE, True, True),
+        (SMALL, False, False),
+        # One image in a network of usual size.
+        (50_000_000, False, False),
+        (LARGE, False, True),
+    ],
+)
+def test_workers_wait_for_cores_except_for_short_predictions(work, training, waits, monkeypatch):
+    acquired = []
+
+    def acquire(pool, n_slots, n_requested):
+        acquired.append(n_requested)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(_threads, "worker_kind", lambda: "process")
+    monkeypatch.setattr(_threads, "acquire_slots", acquire)
+    with compute_threads(CPU, work, training=training):
+        assert bool(acquired) == waits
 
 
 def overlap(intervals):
     ordered = sorted(intervals)
     return any(later[0] < earlier[1] for earlier, later in itertools.pairwise(ordered))
-
-
-def test_threads_take_turns_with_large_work(two_threads):
-    intervals, start = [], threading.Barrier(3)
-
-    def work():
-        start.wait(20)
-        for _ in range(3):
-            with compute_threads(CPU, LARGE):
-                began = time.monotonic()
-                time.sleep(0.01)
-                intervals.append((began, time.monotonic()))
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(intervals) == 9
-    assert not overlap(intervals)
-    assert torch.get_num_threads() == 3
-
-
-@pytest.mark.parametrize(("device", "work"), [("cpu", SMALL), ("cuda", LARGE)])
-def test_small_work_and_work_elsewhere_waits_for_nobody(device, work, two_threads):
-    # Both have to be inside at once to get through.
-    inside, through = threading.Barrier(2), []
-
-    def run(device, work):
-        with compute_threads(torch.device(device), work):
-            inside.wait(20)
-            through.append(work)
-
-    threads = [
-        threading.Thread(target=run, args=(device, work)),
-        threading.Thread(target=run, args=("cpu", LARGE)),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert sorted(through) == sorted([work, LARGE])
 
 
 def _work_in_turns(path, barrier):
@@ -202,33 +216,78 @@ def test_worker_processes_take_turns_with_large_work(tmp_path, monkeypatch):
     assert second[0][0] < first[-1][0]
 
 
-@pytest.mark.slow
-def test_a_limit_on_openmp_is_one_on_large_batches():
-    code = (
-        "import os; from skcnn._compute._threads import n_threads;"
-        "print(os.environ['SKCNN_NUM_THREADS'], n_threads(10**12, training=True))"
-    )
-    environment = {k: v for k, v in os.environ.items() if k != "SKCNN_NUM_THREADS"}
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**environment, "OMP_NUM_THREADS": "3"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.split() == ["3", "3"]
-
-
 @pytest.mark.parametrize(
     ("openmp", "own", "threads"),
     [("3", None, 3), ("3", "5", 5), ("4,2", None, 4), (" 4 ", None, 4)],
     ids=["openmp", "own", "nested_openmp", "spaces"],
 )
 def test_limits_as_openmp_reads_them(openmp, own, threads, monkeypatch):
-    # Set first, so that whatever becomes of it is undone.
-    monkeypatch.setenv("SKCNN_NUM_THREADS", own or "")
-    if own is None:
-        monkeypatch.delenv("SKCNN_NUM_THREADS")
+    monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
+    if own is not None:
+        monkeypatch.setenv("SKCNN_NUM_THREADS", own)
     monkeypatch.setenv("OMP_NUM_THREADS", openmp)
-    fresh = runpy.run_path(_threads.__file__)
-    assert fresh["n_threads"](LARGE, training=True) == threads
+    assert n_threads(LARGE, training=True) == threads
+
+
+@pytest.mark.parametrize("openmp", ["", "0", "many", "-1"])
+def test_wrong_limits_of_openmp_are_no_limits(openmp, monkeypatch):
+    monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    assert thread_limit() is None
+
+
+# ---------------------------------------------------------------- limits in workers
+
+
+def limit_of(estimator):
+    """The limit that a computation of an estimator would have in this process."""
+    return thread_limit(estimator._thread_limit)
+
+
+@pytest.mark.parametrize("openmp", ["3", None])
+def test_the_thread_limit_travels_with_estimators(openmp, monkeypatch):
+    monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if openmp is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    limit = None if openmp is None else int(openmp)
+    sent = [pickle.dumps(ConvNetClassifier()), pickle.dumps(clone(ConvNetClassifier()))]
+    cloned = clone(ConvNetClassifier())
+    # What a worker finds in its environment.
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert limit_of(cloned) == 7
+    monkeypatch.setattr(_threads, "worker_kind", lambda: "process")
+    arrived = [*map(pickle.loads, sent), cloned]
+    # Nested searches clone and send on.
+    arrived += [clone(clf) for clf in arrived]
+    arrived += [pickle.loads(pickle.dumps(clf)) for clf in arrived]
+    assert {limit_of(clf) for clf in arrived} == {limit}
+    # A worker's own setting goes first.
+    monkeypatch.setenv("SKCNN_NUM_THREADS", "5")
+    assert {limit_of(clf) for clf in arrived} == {5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_workers_of_joblib_have_the_limit_of_this_process(backend, monkeypatch):
+    monkeypatch.delenv("SKCNN_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with joblib.parallel_config(backend):
+        limits = joblib.Parallel(n_jobs=2)(
+            joblib.delayed(limit_of)(ConvNetClassifier()) for _ in range(4)
+        )
+    assert limits == [3] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["skcnn", "skcnn._compute._threads", "skcnn.parallel"])
+def test_importing_leaves_the_environment_as_it_was(name):
+    # Only torch, which sets variables itself, is imported before.
+    code = (
+        "import os, torch, sklearn, skorch; before = dict(os.environ);"
+        f"import {name}; assert dict(os.environ) == before"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "SKCNN_NUM_THREADS"}
+    subprocess.run(
+        [sys.executable, "-c", code], env={**environment, "OMP_NUM_THREADS": "3"}, check=True
+    )

@@ -266,8 +266,8 @@ def claims(monkeypatch):
     claims = []
 
     @contextmanager
-    def shared(device, needed, *, alone=False):
-        claims.append((needed, alone))
+    def shared(device, needed, *, exclusive=False):
+        claims.append((needed, exclusive))
         yield
 
     monkeypatch.setattr(_fitting, "is_device_shared", lambda device: True)
