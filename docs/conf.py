@@ -1,4 +1,4 @@
-"""How the documentation is built: sphinx-build -W --keep-going docs docs/_build/html."""
+"""Configuration of the documentation: sphinx-build -W --keep-going docs docs/_build/html."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import skcnn
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
-# What the examples fit is small: a second thread would only wait.
+# The examples fit small networks, for which one thread is fastest.
 os.environ.setdefault("SKCNN_NUM_THREADS", "1")
 matplotlib.use("Agg")
 
@@ -31,21 +31,21 @@ extensions = [
 ]
 exclude_patterns = ["_build", "recorded", "**/README.rst"]
 templates_path = ["templates"]
-# A name in single backticks is a link where there is something to link to.
+# A name in single backticks becomes a link if its target is documented.
 default_role = "py:obj"
 toc_object_entries = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
-# Each module's __all__ says what there is to document.
+# Document what each module has in __all__.
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
-# No page elsewhere has to be within reach: the names that are linked to lie here. See
+# Inventories of other projects are stored here, so that the build works offline. See
 # make_inventories.py.
 intersphinx_mapping = {
     path.stem: (path.with_suffix(".url").read_text().strip(), str(path))
@@ -62,7 +62,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skcnn",),
     "inspect_global_variables": False,
-    # A display at the end of a cell is there for its picture.
+    # Cells that end in a display show its picture, not its repr.
     "capture_repr": (),
     "image_srcset": ["2x"],
     "download_all_examples": False,
@@ -87,13 +87,14 @@ html_theme_options = {
     "footer_end": [],
     "logo": {"text": "skcnn"},
 }
-html_sidebars = {"index": [], "changelog": [], "recorded_run": []}
+html_sidebars = {"index": [], "changelog": []}
 copyright = author
 
-# Where a page of the repository, as its Markdown names it, is to be found on the site.
+# Links between files of the repository, and the pages of the site that they lead to.
 _ON_SITE = {
     r"\(\.\./benchmarks/README\.md": "(benchmarks.md",
-    r"\(\.\./docs/": "(",
+    r"\((\.\./)?docs/": "(",
+    r"\(\.\./examples/README\.rst\)": "(auto_examples/index.rst)",
     r"\(\.\./examples/cifar100_ecology\.py\)": "(recorded_run.md)",
     r"\(\.\./examples/(plot_\w+)\.py\)": r"(auto_examples/\1.rst)",
     r"\(\.\./CHANGELOG\.md": "(changelog.md",
@@ -104,19 +105,19 @@ _ON_SITE = {
 def _rewrite_links(app, docname, source):
     for pattern, target in _ON_SITE.items():
         source[0] = re.sub(pattern, target, source[0])
-    # doctest needs the empty line at the end of an example, readers do not.
+    # Only doctest needs the empty line at the end of an example.
     source[0] = re.sub(r"\n\n```$", "\n```", source[0], flags=re.MULTILINE)
 
 
 def _skip_inherited(app, kind, name, member, skip, options):
-    """Leave out what scikit-learn describes."""
+    """Leave out methods that scikit-learn documents."""
     function = getattr(member, "fget", member)
     module = getattr(function, "__module__", None) or "skcnn"
     return True if not module.startswith("skcnn") else None
 
 
 def setup(app):
-    """Hook in what Sphinx has no option for."""
+    """Connect what Sphinx has no option for."""
     app.connect("autodoc-skip-member", _skip_inherited)
     app.connect("source-read", _rewrite_links)
     app.connect("include-read", lambda app, path, parent, source: _rewrite_links(app, "", source))

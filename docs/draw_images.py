@@ -1,7 +1,7 @@
 """Draw the pictures of README.md into docs/images: python docs/draw_images.py [--data DIR]
 
-Fits the recipe `fast` to the photographs of CIFAR-100's ecology categories, and draws what it
-makes of some that it has not met: ten minutes on two cores.
+Trains the recipe `fast` on the photographs of CIFAR-100's ecology categories, and draws its
+predictions for some test images, and feature maps of one. Takes ten minutes on two cores.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SEED = 0
 
 
 def main() -> None:
-    """Fit, predict, draw."""
+    """Train, predict and draw."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     folder = arguments.parse_args().data
@@ -33,16 +33,16 @@ def main() -> None:
     X, y = test.data, names[test.target]
     print(f"test accuracy {clf.score(X, y):.3f}")
 
-    some = np.random.default_rng(SEED).choice(len(X), size=12, replace=False)
-    save(PredictionsDisplay.from_estimator(clf, X[some], y[some], n_columns=6), "predictions")
-    surest = clf.predict_proba(X).max(axis=1).argmax()
-    # The first convolution of a block, and its pooling.
+    chosen = np.random.default_rng(SEED).choice(len(X), size=12, replace=False)
+    save(PredictionsDisplay.from_estimator(clf, X[chosen], y[chosen], n_columns=6), "predictions")
+    most_certain = clf.predict_proba(X).max(axis=1).argmax()
+    # The first convolution of each block, and its pooling.
     layers = [f"block{block}.0.convolutions.{layer}" for block in (1, 2) for layer in (0, 7)]
-    save(FeatureMapsDisplay.from_estimator(clf, X[surest], layers), "feature_maps")
+    save(FeatureMapsDisplay.from_estimator(clf, X[most_certain], layers), "feature_maps")
 
 
 def save(display: PredictionsDisplay | FeatureMapsDisplay, name: str) -> None:
-    """Write a picture that is small enough for a repository."""
+    """Write a picture as a small file."""
     IMAGES.mkdir(exist_ok=True)
     display.figure_.savefig(IMAGES / f"{name}.webp", dpi=110, pil_kwargs={"quality": 80})
     plt.close(display.figure_)

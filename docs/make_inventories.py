@@ -1,10 +1,10 @@
-"""Write docs/inventories: where the pages of other projects are that this documentation links to.
+"""Write docs/inventories: the addresses of the pages of other projects that are linked to.
 
     python docs/make_inventories.py
 
-Sphinx otherwise downloads a list of all their names whenever the documentation is built. These
-hold just the names that are linked to, so that it can be built without a network and always looks
-the same. Add a name here where a link to it is missing.
+Without them, Sphinx downloads a list of all names of these projects for every build. These hold
+only the names that are linked to, so that the documentation can be built offline and always looks
+the same. If a link to a name is missing, add the name here.
 """
 
 import zlib

@@ -1,7 +1,8 @@
-"""Run the example on real photographs and keep what came of it: python docs/record_run.py DIR
+"""Run the example on real photographs and record its output: python docs/record_run.py DIR
 
 Runs examples/cifar100_ecology.py on the images in DIR, and writes its output and its pictures to
-docs/recorded/, which the page recorded_run.md shows: about six minutes on two cores.
+docs/recorded/, for the page recorded_run.md. With --epochs 6 this takes about six minutes on two
+cores.
 """
 
 import argparse
@@ -19,18 +20,18 @@ sys.path.insert(0, str(DOCS.parent / "benchmarks"))
 
 from reporting import describe_machine, versions  # noqa: E402
 
-# In the order of the page, with what stands above them.
+# Pictures in the order of the page, with their captions.
 PICTURES = {
-    "imagegrid": "Some of the training images",
-    "channels": "One of them, and its channels",
-    "history": "The course of the training",
-    "predictions": "Test images, drawn by chance, and what they are taken for",
-    "confusion": "Which categories are taken for which",
+    "imagegrid": "Training images",
+    "channels": "One image and its channels",
+    "history": "Training history",
+    "predictions": "Predictions for randomly chosen test images",
+    "confusion": "Confusion matrix",
 }
 
 
 def main() -> None:
-    """Run, and write."""
+    """Run the example and write its output and pictures."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     arguments.add_argument("--epochs", type=int, help="fewer, for a shorter run")

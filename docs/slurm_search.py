@@ -1,9 +1,9 @@
-"""Search for settings on a SLURM cluster, with one GPU a worker.
+"""Search parameters on a SLURM cluster, with one GPU per worker.
 
     python slurm_search.py --queue gpu --workers 8 [--dry-run]
 
-Start it where jobs are submitted, and change `make_cluster` to what yours asks for. With
---dry-run it prints the script of a job, as `sbatch` would get it, and submits nothing.
+Start it where jobs are submitted, and adapt `make_cluster` to your cluster. With --dry-run it
+prints the job script that `sbatch` would get, and submits nothing.
 """
 
 import argparse
@@ -19,23 +19,23 @@ from skcnn.parallel import replicate_scattered_data
 
 
 def make_cluster(queue):
-    """Describe a job: one worker with one GPU, which does one fit at a time."""
+    """Describe a job: one worker with one GPU and one fit at a time."""
     return SLURMCluster(
         queue=queue,
         processes=1,
-        # So many fits at once; what the worker has to compute with is the next line.
+        # Fits per worker at the same time. Its number of cores is on the next line.
         cores=1,
         job_cpu=4,
         memory="16GB",
         walltime="02:00:00",
-        # SLURM shows the worker this GPU alone, and device="auto" takes it.
+        # SLURM shows the worker only this GPU, and device="auto" uses it.
         job_extra_directives=["--gres=gpu:1"],
         job_script_prologue=["source ~/skcnn/bin/activate"],
     )
 
 
 def main():
-    """Search, or show the script of a job."""
+    """Search, or print the job script."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--queue", default="gpu", help="SLURM calls it a partition")
     arguments.add_argument("--workers", type=int, default=8)
@@ -51,10 +51,10 @@ def main():
 
 
 def search(client):
-    """Search on whatever workers there are, as on one machine."""
+    """Search on the workers of a cluster."""
     X, y = fetch_cifar100(categories="ecology", return_X_y=True)
     grid = {"filters": [(32, 64, 128), (64, 128, 256)], "dropout": [0.0, 0.2], "lr": [0.05, 0.1]}
-    # All fits are handed out at once, for workers that come later to find some.
+    # All fits are distributed at once, so that workers that join later get some.
     found = GridSearchCV(ConvNetClassifier(random_state=0), grid, cv=3, pre_dispatch="all")
     client.wait_for_workers(1)
     replicate_scattered_data(client)

@@ -2,13 +2,13 @@
 Augmentation
 ============
 
-Training images are changed a little, anew in each epoch, so that few photographs do for many. What
-changes are right depends on the images: a mirrored moth is a moth, a mirrored digit is none.
+Random changes in every epoch make many training images of few. Which changes are valid depends on
+the images: a mirrored moth is still a moth, but a mirrored digit is not a digit.
 """
 
 # %%
-# Each name of `augment` stands for one of `skcnn.augmentation`, which can be looked at: the same
-# image, changed eight times by each.
+# Each name in `augment` stands for a class of `skcnn.augmentation`. Here each of them changes the
+# same image eight times.
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -36,8 +36,8 @@ for row, (name, change) in zip(axes, changes.items()):
     row[0].set_ylabel(name, rotation=0, ha="right", va="center")
 
 # %%
-# With 200 images, that tells. Organisms seen from above may lie any way round, hence flips both
-# ways. Validation images are never changed.
+# With only 200 images, augmentation makes a clear difference. Organisms seen from above have no
+# fixed orientation, hence flips in both directions. Validation images are never changed.
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=200, stratify=y, random_state=0
 )

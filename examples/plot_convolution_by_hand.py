@@ -2,17 +2,17 @@
 Convolution and pooling by hand
 ===============================
 
-What the two layers that convolutional networks are named after compute, in numpy and in torch.
+The two basic layers of a convolutional network, computed step by step in numpy and in torch.
 """
 
 # %%
 # Convolution
 # -----------
-# A filter is laid over each place of an image. Numbers that lie on each other are multiplied, and
-# the products summed: a large sum means that the image looks like the filter there. A filter of
-# 2 x 2 has 3 x 2 places in an image of 4 x 3. (In mathematics, a convolution would first turn the
-# filter by half a circle. Networks leave that out, and learn the filter the way round they need
-# it. What they compute is called a cross-correlation.)
+# A filter is placed at each position of an image. The pixels below it are multiplied by the values
+# of the filter, and the products are summed. A large sum means that the image resembles the filter
+# there. A filter of 2 x 2 has 3 x 2 positions in an image of 4 x 3. (In mathematics, a convolution
+# first rotates the filter by 180 degrees. Networks skip this, since they learn the filter anyway.
+# The exact name of their operation is cross-correlation.)
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -29,7 +29,7 @@ for row in range(3):
 print(by_hand)
 
 # %%
-# Torch computes the same. It wants the numbers of images and of channels in front.
+# Torch computes the same. It expects two more dimensions in front: images and channels.
 in_torch = torch.nn.functional.conv2d(
     torch.tensor(image)[None, None].float(), torch.tensor(kernel)[None, None].float()
 )[0, 0]
@@ -39,8 +39,8 @@ assert np.array_equal(in_torch, by_hand)
 # %%
 # Max pooling
 # -----------
-# Pooling divides an image into windows and keeps the largest number of each. What was found is
-# still there, at a quarter of the size, and its exact place no longer matters.
+# Max pooling divides an image into windows and keeps the largest value of each. The result has a
+# quarter of the size. A strong response is kept, but its exact position no longer matters.
 matrix = np.array([[1, 2, 5, 3], [3, 0, 1, 2], [2, 1, 3, 4], [1, 1, 2, 0]])
 windows = matrix.reshape(2, 2, 2, 2).swapaxes(1, 2)
 pooled = windows.max(axis=(2, 3))
@@ -55,9 +55,9 @@ assert pooled.tolist() == [[3, 5], [2, 4]]
 # %%
 # Edges
 # -----
-# With the right numbers in them, filters find edges. This one answers where bright is left of
-# dark, its transpose where bright is above dark. A network starts with random numbers, and finds
-# such filters itself: see :ref:`sphx_glr_auto_examples_plot_what_it_learnt.py`.
+# With suitable values, filters find edges. This one responds where bright is left of dark, and its
+# transpose where bright is above dark. A network starts with random values and learns such filters
+# itself: see :ref:`sphx_glr_auto_examples_plot_what_it_learned.py`.
 vertical = np.array([[1, 0, -1], [1, 0, -1], [1, 0, -1]])
 flower = load_sample_image("flower.jpg").mean(axis=2)[40:400, 100:560]
 

@@ -2,12 +2,12 @@
 A network as a feature extractor
 ================================
 
-`transform` returns what goes into the network's last layer: features of images, for any other
-estimator.
+`transform` returns the features of images: the values that enter the last layer. Any other
+estimator can use them.
 """
 
 # %%
-# A network that was fitted to eight species meets four new ones, with ten images of each.
+# A network was trained on eight species. Now there are four new ones, with ten images each.
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +24,7 @@ known = y < 8
 network = ConvNetClassifier(filters=(16, 32, 64), random_state=0).fit(X[known], y[known])
 
 # %%
-# `sklearn.frozen.FrozenEstimator` keeps the fitted network as it is, while what follows it is
+# `sklearn.frozen.FrozenEstimator` keeps the trained network as it is, while the steps after it are
 # fitted.
 X_few, X_test, y_few, y_test = train_test_split(
     X[~known], y[~known], train_size=40, stratify=y[~known], random_state=0
@@ -36,6 +36,6 @@ print(f"features of the known species: {features.score(X_test, y_test):.2f}")
 print(f"from scratch: {scratch.score(X_test, y_test):.2f}")
 
 # %%
-# The new species in the features of the old ones:
+# The new species, placed by the features that were learned from the old ones:
 names = np.array([f"new species {number}" for number in range(-7, 5)])
 EmbeddingDisplay.from_estimator(network, X_test, names[y_test])

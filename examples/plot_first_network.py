@@ -2,13 +2,13 @@
 A first network
 ===============
 
-Images go in as they are, labels as strings, and what comes out behaves like any other classifier
-of scikit-learn.
+Images go in as they are, labels are strings, and the network behaves like any other scikit-learn
+classifier.
 """
 
 # %%
-# Images of made-up organisms stand for a camera trap's: 8-bit colours, 24 x 24 pixels. Those held
-# out are never seen in training.
+# Generated organisms take the place of photographs: 8-bit color, 24 x 24 pixels. The test images
+# are not used in training.
 import numpy as np
 from sklearn.metrics import classification_report
 from sklearn.model_selection import train_test_split
@@ -28,24 +28,24 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 print(X_train.shape, X_train.dtype)
 
 # %%
-# First a look at them, which takes no network.
+# Look at the images first. This needs no network.
 ImageGridDisplay(X_train, y_train).plot(max_images=10)
 
 # %%
-# `skcnn.ConvNetClassifier` needs no setting. Images held out of the training show in each epoch
-# how it is getting on.
+# `skcnn.ConvNetClassifier` works without any setting. The images given as `X_val` are scored after
+# each epoch, to show the progress of training.
 clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0)
 clf.fit(X_train, y_train, X_val=X_test, y_val=y_test)
 HistoryDisplay.from_estimator(clf)
 
 # %%
-# The rest is scikit-learn.
+# Everything else is scikit-learn.
 print(classification_report(y_test, clf.predict(X_test)))
 
 # %%
-# Images with what they are taken for, how sure the network is, and what they are where it errs.
+# Some predictions with their probabilities. Wrong ones also have the actual label.
 PredictionsDisplay.from_estimator(clf, X_test[:10], y_test[:10])
 
 # %%
-# And this is the network: each image becomes smaller from layer to layer, and gets more channels.
+# The network itself: from block to block, images become smaller and get more channels.
 ArchitectureDisplay.from_estimator(clf)

@@ -2,8 +2,8 @@
 Images in tables
 ================
 
-Images often come flattened, one row of numbers each, in a CSV file or a data frame. The network
-reads them all the same, and gives the same predictions.
+Images in a CSV file or a DataFrame are often flattened: one row of numbers per image. The network
+reads these, too, and gives the same predictions.
 """
 
 # %%
@@ -21,18 +21,18 @@ table = pd.DataFrame(digits.data, columns=digits.feature_names)
 print(table.iloc[:3, 18:24])
 
 # %%
-# A square number of columns is read as a square grey image. For other shapes there is
+# Rows with a square number of values are read as square gray images. For other shapes, set
 # `image_shape`.
 X_train, X_test, y_train, y_test = train_test_split(table, digits.target, random_state=0)
 clf = ConvNetClassifier(filters=(16, 32), random_state=0).fit(X_train, y_train)
 print("read as", clf.image_shape_, "- accuracy", round(clf.score(X_test, y_test), 3))
 
 # %%
-# The same images as an array (n, height, width) get the same probabilities, bit for bit.
+# As an array (n, height, width), the same images get the same probabilities, bit for bit.
 images = X_test.to_numpy().reshape(-1, 8, 8)
 same = clf.predict_proba(images) == clf.predict_proba(X_test)
 print(np.all(same))
 
 # %%
-# The digits that the network finds hardest:
+# The digits on which the network is most wrong:
 TopLossesDisplay.from_estimator(clf, images, y_test, max_images=10)

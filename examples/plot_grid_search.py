@@ -2,12 +2,12 @@
 Cross-validation and grid search
 ================================
 
-A network is one more step of a pipeline. Its parameters are searched over as all others.
+A network is a step of a pipeline like any other, and its parameters can be searched.
 """
 
 # %%
-# Does colour help to tell these organisms apart, and how many filters do? A step in front of the
-# network takes the colours away, or does not.
+# Does color help to tell these organisms apart? How many filters are enough? A step before the
+# network removes the color, or does not.
 import pandas as pd
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
@@ -20,7 +20,7 @@ from skcnn.inspection import ImageGridDisplay
 X, y = make_organisms(n_samples=450, n_classes=3, image_size=16, difficulty=0.7, random_state=0)
 
 
-def to_grey(images):
+def to_gray(images):
     """Average the channels of each pixel."""
     return images.mean(axis=-1).astype("uint8")
 
@@ -38,19 +38,19 @@ model = Pipeline(
 print(cross_val_score(model, X, y, cv=3).round(2))
 
 # %%
-# `sklearn.model_selection.GridSearchCV` tries all combinations. A fixed `random_state` makes
-# differences between candidates their own.
+# `sklearn.model_selection.GridSearchCV` tries all combinations. With a fixed `random_state`,
+# candidates differ by their parameters alone.
 grid = {
-    "pixels__func": [None, to_grey],
+    "pixels__func": [None, to_gray],
     "network__filters": [(8, 16), (16, 32)],
 }
 search = GridSearchCV(model, grid, cv=3).fit(X, y)
 results = pd.DataFrame(
     {
-        "colour": ["grey" if f else "colour" for f in search.cv_results_["param_pixels__func"]],
+        "images": ["gray" if f else "color" for f in search.cv_results_["param_pixels__func"]],
         "filters": search.cv_results_["param_network__filters"],
         "accuracy": search.cv_results_["mean_test_score"].round(3),
-        "spread": search.cv_results_["std_test_score"].round(3),
+        "std": search.cv_results_["std_test_score"].round(3),
     }
 )
 print(results.sort_values("accuracy", ascending=False).to_string(index=False))

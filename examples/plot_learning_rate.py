@@ -2,8 +2,8 @@
 Finding a learning rate
 =======================
 
-Too low a rate learns slowly, too high a one not at all. One short run with a rising rate shows
-where a network learns.
+With a low learning rate, a network learns slowly; with a high one, not at all. One short run with
+an increasing learning rate shows where it learns.
 """
 
 # %%
@@ -16,5 +16,5 @@ clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0)
 display = LearningRateDisplay.from_estimator(clf, X, y)
 
 # %%
-# The suggestion is a starting point, for `lr` of the same network, optimizer and batch size.
+# The suggestion is a starting point for `lr`, for this network, optimizer and batch size.
 print(f"{display.suggestion:.2g}")

@@ -2,7 +2,7 @@
 Mistakes
 ========
 
-Which images a network gets wrong, which classes it takes for each other, and how sure it is.
+Which images does a network get wrong, which classes does it confuse, and how certain is it?
 """
 
 # %%
@@ -19,12 +19,12 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0).fit(X_train, y_train)
 
 # %%
-# **The worst mistakes**: images whose actual class the network thought least likely. Wrong labels
-# turn up here, too.
+# **The worst mistakes**: images whose actual class got the lowest probability. Wrong labels appear
+# here, too.
 TopLossesDisplay.from_estimator(clf, X_test, y_test, max_images=10)
 
 # %%
-# **Which are taken for which.** Classes that are taken for each other stand side by side.
+# **Which classes are confused.** Classes that are often confused are next to each other.
 display = ConfusionDisplay.from_estimator(clf, X_test, y_test)
 
 # %%
@@ -32,5 +32,5 @@ display = ConfusionDisplay.from_estimator(clf, X_test, y_test)
 print(display.pairs.head())
 
 # %%
-# **How sure it is.** The probabilities of all classes; a diamond marks the actual one.
+# **How certain it is.** The probabilities of all classes. A diamond marks the actual class.
 ProbabilitiesDisplay.from_estimator(clf, X_test, y_test, max_images=4)

@@ -1,9 +1,9 @@
 """
-Optuna: candidates given up early
-=================================
+Optuna: bad candidates stopped early
+====================================
 
-Optuna proposes candidates by what earlier ones reached, and gives up those that lag behind, epoch
-by epoch. It comes with ``pip install "skcnn[optuna]"``.
+Optuna chooses candidates by the results of earlier ones, and stops bad ones after a few epochs.
+Install it with ``pip install -e ".[optuna]"``.
 """
 
 # %%
@@ -18,7 +18,7 @@ from skcnn import ConvNetClassifier
 from skcnn.datasets import make_organisms
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-# Both are about what Optuna may change some day.
+# Both announce possible changes in later versions of Optuna.
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 warnings.filterwarnings("ignore", "`optuna.terminator` module has been deprecated", FutureWarning)
 
@@ -26,9 +26,9 @@ X, y = make_organisms(n_samples=450, n_classes=3, image_size=16, difficulty=0.7,
 X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state=0)
 
 # %%
-# **A trial** is a fit with validation images. What `history_` notes of an epoch, Optuna's callback
-# for skorch hands on; there, ``valid_accuracy`` is called ``valid_acc``. The trial ends where most
-# others were better at that epoch.
+# **A trial** is a fit with validation images. Optuna's callback for skorch reports their accuracy
+# after each epoch; skorch calls it ``valid_acc``, `history_` calls it ``valid_accuracy``. The trial
+# is stopped if most others were better at that epoch.
 
 
 def objective(trial):
@@ -53,28 +53,29 @@ study.optimize(objective, n_trials=16)
 print(study.best_params)
 
 # %%
-# **Who got how far:**
+# **Validation accuracy of all trials:**
 figure, ax = plt.subplots(layout="constrained")
 for trial in study.trials:
-    given_up = trial.state == optuna.trial.TrialState.PRUNED
+    pruned = trial.state == optuna.trial.TrialState.PRUNED
     accuracy = trial.intermediate_values
     ax.plot(
         [epoch + 1 for epoch in accuracy],
         accuracy.values(),
-        color="#D55E00" if given_up else "#0072B2",
-        linestyle="--" if given_up else "-",
+        color="#D55E00" if pruned else "#0072B2",
+        linestyle="--" if pruned else "-",
         linewidth=2.5 if trial == study.best_trial else 1,
-        marker="x" if given_up else "",
+        marker="x" if pruned else "",
         markevery=[-1],
     )
-ax.plot([], [], color="#0072B2", label="to the end (the best: wide)")
-ax.plot([], [], color="#D55E00", linestyle="--", marker="x", label="given up")
+ax.plot([], [], color="#0072B2", label="complete (best: wide)")
+ax.plot([], [], color="#D55E00", linestyle="--", marker="x", label="stopped early")
 ax.set(xlabel="epoch", ylabel="accuracy on validation images")
 ax.legend(frameon=False)
 
 # %%
-# **As a search of scikit-learn.** `OptunaSearchCV` takes the place of `RandomizedSearchCV`, with
-# its folds. It trains by `partial_fit`, an epoch at a time, hence at a constant learning rate.
+# **As a scikit-learn search.** `OptunaSearchCV` works like `RandomizedSearchCV`, with
+# cross-validation. It trains with `partial_fit`, one epoch at a time, and therefore with a
+# constant learning rate.
 search = OptunaSearchCV(
     ConvNetClassifier(filters=(8, 16), random_state=0),
     {"lr": optuna.distributions.FloatDistribution(1e-3, 1, log=True)},
@@ -90,4 +91,4 @@ search = OptunaSearchCV(
     random_state=0,
 ).fit(X_train, y_train)
 print(search.best_params_)
-print([len(trial.intermediate_values) for trial in search.trials_], "epochs each")
+print([len(trial.intermediate_values) for trial in search.trials_], "epochs per trial")

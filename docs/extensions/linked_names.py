@@ -1,7 +1,7 @@
-"""A Sphinx extension: names in the code of a Markdown page become links to what they name.
+"""Sphinx extension that turns names in the code of a Markdown page into links.
 
-The pages are read on GitHub as well, which knows nothing of roles: they write a class as
-`GridSearchCV`, and this finds out whose it is.
+The pages are read on GitHub, too, which has no roles. They write a class as `GridSearchCV`, and
+this extension finds its full name.
 """
 
 import re

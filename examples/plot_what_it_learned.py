@@ -1,8 +1,8 @@
 """
-What the network learnt
-=======================
+What the network learned
+========================
 
-Filters, feature maps, and where in an image the network sees what it decides by.
+Filters, feature maps, and the regions of an image that support a class.
 """
 
 # %%
@@ -26,27 +26,27 @@ clf = ConvNetClassifier(filters=(16, 32, 64), kernel_size=(5, 3, 3), random_stat
 print(f"accuracy {clf.fit(X_train, y_train).score(X_test, y_test):.2f}")
 
 # %%
-# **Filters.** The first convolution looks at the colours themselves: its filters respond to edges
-# and to colours.
+# **Filters.** The first convolution sees the pixels themselves. Its filters respond to edges and
+# colors.
 FiltersDisplay.from_estimator(clf, layer=0)
 
 # %%
-# **Feature maps.** What convolutions and pooling make of one image: where each filter finds what
-# it looks for, in ever coarser maps.
+# **Feature maps.** The outputs of convolutions and pooling for one image. They show where each
+# filter responds, from layer to layer at a lower resolution.
 FeatureMapsDisplay.from_estimator(clf, X_test[0])
 
 # %%
-# **Grad-CAM.** Which places speak for the class that the network decides for.
+# **Grad-CAM.** The regions of an image that support the predicted class.
 GradCAMDisplay.from_estimator(clf, X_test[:8])
 
 # %%
-# All of these are arrays too. Here the share of the maps' mass in the middle ninth of the images,
-# where organisms often are: were it spread evenly, it would be 0.12.
+# All of these are available as arrays. This is the mean share of a map in the middle ninth of the
+# image, where organisms often are. Spread evenly, it would be 0.12.
 maps = grad_cam(clf, X_test)
 middle = maps[:, 11:22, 11:22].sum(axis=(1, 2)) / np.maximum(maps.sum(axis=(1, 2)), 1e-9)
 print(f"{middle.mean():.2f}")
 
 # %%
-# **Features.** The last layer decides by these features of an image. Where the network tells two
-# species apart, their images lie apart.
+# **Features.** The last layer classifies an image by its features. Species that the network tells
+# apart form separate groups.
 EmbeddingDisplay.from_estimator(clf, X_test, y_test)
