@@ -27,8 +27,8 @@ X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state
 
 # %%
 # **A trial** is a fit with validation images. Optuna's callback for skorch reports their accuracy
-# after each epoch; skorch calls it ``valid_acc``, `history_` calls it ``valid_accuracy``. The trial
-# is stopped if most others were better at that epoch.
+# after each epoch. It is called ``valid_acc`` in skorch, and ``valid_accuracy`` in `history_`. A
+# trial is stopped if most others were better at that epoch.
 
 
 def objective(trial):
