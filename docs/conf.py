@@ -33,7 +33,7 @@ exclude_patterns = ["_build", "recorded", "**/README.rst"]
 templates_path = ["templates"]
 # A name in single backticks becomes a link if its target is documented.
 default_role = "py:obj"
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
