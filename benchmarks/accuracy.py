@@ -18,22 +18,32 @@ from pathlib import Path
 import numpy as np
 import torch
 from reporting import conditions, store
+from sklearn.base import clone
 
 from skcnn import ConvNetClassifier, recipes
 from skcnn.augmentation import CutMix, Shift
 from skcnn.datasets import fetch_cifar100
 
 ON_A_CPU = recipes.accurate | {"augment": (Shift(1 / 8), CutMix(0.5))}
+
+
+def changed(recipe, **blocks):
+    """A recipe with other parameters of its network."""
+    return recipe | {"module": clone(recipe["module"]).set_params(**blocks)}
+
+
 JOBS = {
     "default": {},
-    "short": recipes.fast
-    | {"pool_after": "first", "augment": None, "bias_lr_factor": 16.0, "max_epochs": 8},
-    "narrow": ON_A_CPU | {"filters": (64, 256, 512), "max_epochs": 48},
-    "compact": recipes.fast
+    "short": changed(recipes.fast, pool_after="first")
+    | {"augment": None, "bias_lr_factor": 16.0, "max_epochs": 8},
+    "narrow": changed(ON_A_CPU, filters=(64, 256, 512)) | {"max_epochs": 48},
+    "compact": changed(
+        recipes.fast,
+        filters=(32, 32, 128, 128, 208, 208),
+        convs_per_block=2,
+        pool=(None, "max", None, "max", None, "max"),
+    )
     | {
-        "filters": (32, 32, 128, 128, 208, 208),
-        "convs_per_block": 2,
-        "pool": (None, "max", None, "max", None, "max"),
         "augment": ON_A_CPU["augment"],
         "progressive_resizing": ON_A_CPU["progressive_resizing"],
         "max_epochs": 130,

@@ -18,7 +18,7 @@ from skcnn import ConvNetClassifier, recipes
 LESSON = recipes.lesson
 
 BATCH_SIZE = LESSON["batch_size"]
-FILTERS = LESSON["filters"]
+FILTERS = LESSON["module"].filters
 N_TRAINING = 24_400
 # What one image takes through the network and back, in floating-point operations.
 FLOPS = 93.0e6

@@ -21,16 +21,17 @@ from sklearn.model_selection import train_test_split
 
 from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import fetch_cifar100, make_organisms
+from skcnn.networks import ConvBlocks
 
 VARIANTS = {
     "default": {},
     "SGD": {"optimizer": "sgd"},
-    "Dirac start": {"init": "dirac"},
+    "Dirac start": {"module": ConvBlocks(init="dirac")},
     "biases 4 times": {"bias_lr_factor": 4.0},
     "biases 16 times": {"bias_lr_factor": 16.0},
     "AdamW": {"optimizer": "adamw", "lr": 0.002},
-    "two convolutions a block": {"convs_per_block": 2, "pool_after": "first"},
-    "average_max head": {"head": "average_max"},
+    "two convolutions a block": {"module": ConvBlocks(convs_per_block=2, pool_after="first")},
+    "average_max head": {"global_pool": "average_max"},
     "no augmentation": {"augment": None},
     "weight averaging": {"weight_averaging": 0.2},
     # Not for digits, which are too small for it, and no mirror images of each other.

@@ -64,7 +64,7 @@ def one_round(seed, options):
     halving |= {"max_resources": options.epochs, **common}
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        resumed = clone(constant).set_params(memory=joblib.Memory(folder, verbose=0))
+        resumed = clone(constant).set_params(checkpoint_dir=joblib.Memory(folder, verbose=0))
         searches = {
             "constant rate, from scratch": HalvingGridSearchCV(constant, GRID, **halving),
             "constant rate, going on": HalvingGridSearchCV(resumed, GRID, **halving),

@@ -1,4 +1,4 @@
-"""What a grid search over small networks costs, in one process, in two, and on a Dask cluster.
+"""What a grid search over small networks costs, in one process and in two.
 
     python benchmarks/search.py [MODE ...] --data DIR [--rounds N]
 
@@ -7,7 +7,6 @@ MODE is one or several of
     time      12 candidates x 3 folds: one process or two, one thread or two
     memory    what each of two worker processes takes at most
     overhead  what the search adds to its fits, in one process
-    dask      the search on three Dask workers, one of which is killed in the midst of it
 
 and all of them by default. Each search runs in a process of its own. Without --data the images
 are made up. Prints its figures, and stores them in results/.
@@ -16,7 +15,6 @@ are made up. Prints its figures, and stores them in results/.
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -270,45 +268,7 @@ def overhead(options):
     }
 
 
-def dask(options):
-    """Search on a cluster on this machine and kill a worker; compare with a search without."""
-    import joblib
-    from distributed import Client, LocalCluster
-
-    from skcnn.parallel import replicate_scattered_data
-
-    X, y = read_images(options)
-    start = time.perf_counter()
-    local = make_search(options, refit=False).fit(X, y)
-    seconds = time.perf_counter() - start
-    remote = make_search(options, refit=False)
-    with (
-        LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        replicate_scattered_data(client)
-        pids = client.run(os.getpid)
-        killer = threading.Timer(seconds / 4, os.kill, [next(iter(pids.values())), signal.SIGKILL])
-        killer.start()
-        start = time.perf_counter()
-        with joblib.parallel_config("dask"):
-            remote.fit(X, y)
-        elapsed = time.perf_counter() - start
-        killer.join()
-        survivors = {*pids.values()} & {*client.run(os.getpid).values()}
-    scores = [
-        [search.cv_results_[f"split{fold}_test_score"] for fold in range(N_FOLDS)]
-        for search in (local, remote)
-    ]
-    return {
-        "figures": {"seconds, local": seconds, "seconds, three workers": elapsed},
-        "workers left of three": len(survivors),
-        "same scores": bool(np.array_equal(*scores)),
-        "same best parameters": local.best_params_ == remote.best_params_,
-    }
-
-
-MODES = {"time": time_, "memory": memory, "overhead": overhead, "dask": dask}
+MODES = {"time": time_, "memory": memory, "overhead": overhead}
 
 if __name__ == "__main__":
     main()

@@ -1,16 +1,14 @@
-"""How fast skcnn is, side by side with plain skorch, Keras and a loop by hand.
+"""How fast skcnn is, side by side with plain skorch, Keras and a plain PyTorch loop.
 
     python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
                                [--machine NAME]
 
 MODE is one or several of
 
-    train    an epoch of the lesson's job, or --epochs; on a GPU all 30 unless that is given
+    train    an epoch of the baseline, or --epochs; on a GPU all 30 unless that is given
     predict  many images, and a single one
-    fixed    what a fit, a clone and an import cost beyond their arithmetic
     memory   the most memory that a fit takes
-    scaling  time an image, from 3,000 to 300,000 images
-    recipes  fits of other settings against plain skorch on the lesson's job, out of a few epochs
+    recipes  fits of other settings against plain skorch on the baseline, from a few epochs
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
@@ -214,51 +212,6 @@ def predict(X, y, options):
     return {"figures": figures}
 
 
-_IMPORT = """
-import time
-import torch, skorch, sklearn.base, sklearn.model_selection
-start = time.perf_counter()
-import skcnn
-print(time.perf_counter() - start)
-"""
-
-
-def fixed(X, y, options):
-    """Fit few images, clone and import."""
-    few, labels = X[:200], y[:200]
-    clf = ConvNetClassifier(**LESSON, device=options.device, random_state=0)
-    clf.set_params(max_epochs=1).fit(few, labels)
-    arithmetic = ByHand(
-        (few, labels, few[:0], labels[:0]), options.device, precision=clf.net_.precision
-    )
-
-    def steps():
-        for rows in torch.arange(200).split(BATCH_SIZE):
-            arithmetic.step(*(tensor[rows] for tensor in arithmetic.tensors[:2]))
-
-    jobs = {"fit": lambda: clf.fit(few, labels), "steps": steps, "clone": lambda: clone(clf)}
-    taken = {name: [] for name in jobs}
-    for number in range(10 + 10 * options.rounds):
-        for name, job in jobs.items():
-            elapsed = seconds(job)
-            if number >= 10:
-                taken[name].append(1e3 * elapsed)
-    imports = [
-        float(subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True).stdout)
-        for _ in range(options.rounds)
-    ]
-    above = np.array(taken["fit"]) - np.array(taken["steps"])
-    return {
-        "figures": {
-            "fit of 200 images, ms": spread(taken["fit"]),
-            "its steps by hand, ms": spread(taken["steps"]),
-            "fit above its steps, ms": spread(above),
-            "clone, ms": spread(taken["clone"]),
-            "import above torch, skorch and scikit-learn, s": spread(imports),
-        }
-    }
-
-
 _MEMORY = """
 import sys
 import numpy as np
@@ -272,9 +225,10 @@ def megabytes(name):
 
 X, y = np.load(sys.argv[1]), np.load(sys.argv[2])
 before = megabytes("VmRSS")
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 imported = megabytes("VmRSS")
-ConvNetClassifier(**eval(sys.argv[3]), max_epochs=1, device=sys.argv[4]).fit(X, y)
+parameters = getattr(recipes, sys.argv[3], {}) | {"max_epochs": 1}
+ConvNetClassifier(**parameters, device=sys.argv[4]).fit(X, y)
 print(megabytes("VmHWM") - before, imported - before)
 """
 
@@ -283,14 +237,13 @@ def memory(X, y, options):
     """Fit in a process of its own, and see how much memory that takes at most."""
     import tempfile
 
-    lesson = {name: value for name, value in LESSON.items() if name != "max_epochs"}
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         images, labels = Path(folder, "X.npy"), Path(folder, "y.npy")
         np.save(images, X)
         np.save(labels, y)
-        for name, parameters in {"lesson": lesson, "default": {}}.items():
-            arguments = repr(parameters), options.device
+        for name in ("lesson", "default"):
+            arguments = name, options.device
             runs = [
                 subprocess.run(
                     [sys.executable, "-c", _MEMORY, images, labels, *arguments],
@@ -304,38 +257,6 @@ def memory(X, y, options):
             figures[f"MB above torch and X, {name}"] = spread(peak)
         figures["MB of which imports"] = spread(imports)
     return {"figures": figures, "n_images": len(X)}
-
-
-def scaling(X, y, options):
-    """Fit data sets of different sizes for as many steps an image."""
-    sizes = [3_000, 30_000, 300_000] if len(X) >= 30_000 else [len(X) // 2, len(X)]
-    fitted = {}
-    for size in sizes:
-        parameters = {**LESSON, "max_epochs": 1}
-        fitted[size] = ConvNetClassifier(**parameters, device=options.device, random_state=0)
-    data = np.resize(X, (sizes[-1], *X.shape[1:])), np.resize(y, sizes[-1])
-    taken = {size: [] for size in sizes}
-    for number in range(options.rounds + 1):
-        for size in sizes:
-            # Small sets several times over, so that each takes its share of the noise.
-            repeats = max(1, min(10, sizes[1] // size))
-            elapsed = sum(
-                seconds(fitted[size].fit, data[0][:size], data[1][:size]) for _ in range(repeats)
-            )
-            if number:
-                taken[size].append(1e6 * elapsed / repeats / size)
-        print(f"  round {number} of {options.rounds}", flush=True)
-    middle = np.array(taken[sizes[1]])
-    return {
-        "figures": {
-            **{f"microseconds an image, {size:,} images": spread(taken[size]) for size in sizes},
-            **{
-                f"{size:,} images / {sizes[1]:,} images": spread(np.array(taken[size]) / middle)
-                for size in sizes
-                if size != sizes[1]
-            },
-        }
-    }
 
 
 def recipe_fits(X, y, options):
@@ -369,7 +290,7 @@ def recipe_fits(X, y, options):
 
 
 MODES = {
-    **{function.__name__: function for function in (train, predict, fixed, memory, scaling)},
+    **{function.__name__: function for function in (train, predict, memory)},
     "recipes": recipe_fits,
 }
 

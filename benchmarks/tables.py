@@ -3,14 +3,13 @@
     python benchmarks/tables.py [--check]
 
 A table stands between the lines `<!-- table NAME -->` and `<!-- end of table -->` of a file in
-docs/, of benchmarks/README.md or of README.md, which has a sentence there. With --check nothing is
+docs/, of benchmarks/README.md or of README.md, which has one there. With --check nothing is
 written, and it is an error where a table is not what the results make it.
 """
 
 import argparse
 import re
 import sys
-import textwrap
 from itertools import chain
 from pathlib import Path
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # In the order of the table: the files of results, and what their rows are called.
 ACCURACY_JOBS = {
-    "lesson": "lesson",
+    "lesson": "baseline (lesson)",
     "default": "default",
     "fast": "fast",
     "short": "short",
@@ -30,9 +29,8 @@ ACCURACY_JOBS = {
 }
 ACCURACY_HEAD = ["job", "parameters", "test accuracy", "SD", "seeds"]
 GPU_JOBS = {
-    "lesson": "lesson",
+    "lesson": "baseline (lesson)",
     "default": "default",
-    "fast": "fast, as it was",
     "accurate": "accurate",
 }
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -107,7 +105,7 @@ def all_measured_on(results, *, threads=False):
 TRAINING_RATIOS = {
     "skcnn / skorch": "skcnn against plain skorch",
     "skcnn / Keras": "skcnn against Keras on TensorFlow",
-    "skcnn / loop by hand": "skcnn against a loop by hand, of the same precision and layout",
+    "skcnn / loop by hand": "skcnn against a plain PyTorch loop, of the same precision and layout",
     "skcnn, float32 / skorch": 'skcnn with `precision="float32"` against plain skorch',
     "flips and shifts / none": "skcnn with flips and shifts against without",
 }
@@ -137,9 +135,9 @@ def train_table():
     head = ["median", "rounds", "with AMX", "rounds"]
     return "\n".join(
         [
-            table(["time of an epoch", "ratio", *head[1:]], side_by_side(found, TRAINING_RATIOS)),
+            table(["time per epoch", "ratio", *head[1:]], side_by_side(found, TRAINING_RATIOS)),
             "",
-            table(["seconds an epoch", *head], side_by_side(found, seconds, 1)),
+            table(["seconds per epoch", *head], side_by_side(found, seconds, 1)),
             "",
             table(
                 ["arithmetic, GFLOP/s", *head],
@@ -162,45 +160,13 @@ def predict_table():
     share = {
         "predict_proba / by hand": "`predict_proba` of 30,500 images against its bare network"
     }
-    rate = {"images/s, predict_proba": "images a second"}
+    rate = {"images/s, predict_proba": "images per second"}
     single = {
         "one image, ms, predict_proba": "one image, ms",
         "one image, ms above the bare network": "one image, ms above its bare network",
     }
     rows = [*figures(result, share), *figures(result, rate, 0), *figures(result, single)]
     return table(["prediction", "median", "rounds"], rows) + "\n" + measured_on(result)
-
-
-def fixed_table():
-    result, memory = load("speed_fixed_cpu"), load("speed_memory_cpu")
-    names = {
-        "fit above its steps, ms": "`fit` of 200 images above its steps by hand, ms",
-        "clone, ms": "`clone`, ms",
-    }
-    imports = {
-        "import above torch, skorch and scikit-learn, s": (
-            "`import skcnn` above torch, skorch and scikit-learn, s"
-        )
-    }
-    most = {
-        "MB above torch and X, lesson": (
-            "most memory in `fit`, above torch imported and the images held, MB"
-        ),
-        "MB of which imports": "of which the other packages imported, MB",
-    }
-    rows = [*figures(result, names, 1), *figures(result, imports), *figures(memory, most, 0)]
-    return table(["what it costs", "median", "rounds"], rows) + "\n" + measured_on(result)
-
-
-def scaling_table():
-    result = load("speed_scaling_cpu")
-    rows = [
-        [f"{size:,}", *row[1:]]
-        for size in (3_000, 30_000, 300_000)
-        for row in figures(result, {f"microseconds an image, {size:,} images": ""}, 0)
-    ]
-    head = ["training images", "microseconds an image and epoch", "rounds"]
-    return table(head, rows) + "\n" + measured_on(result)
 
 
 def accuracy_table():
@@ -222,30 +188,29 @@ def accuracy_table():
 
 
 def headline():
-    """What the recipe for minutes on a CPU makes of the lecture's job, in a sentence."""
+    """Accuracy, training time and parameters of the recipe beside those of the baseline."""
     fast, lesson = load("accuracy_fast"), load("accuracy_lesson")
-    share, slower = (
-        load(f"speed_recipes_{machine}")["figures"]["fast / the lesson's job, skorch"]
-        for machine in ("cpu", "cpu_without_amx")
-    )
-    percents = [np.array(found["accuracies"]) * 100 for found in (fast, lesson)]
-    new, old = (f"{values.mean():.1f}% ± {values.std(ddof=1):.1f}" for values in percents)
-    rounds = "one round"
-    if share["n"] > 1:
-        rounds = f"{share['min']:.2f} to {share['max']:.2f} of the time in {share['n']} rounds"
-    text = (
-        f"Of {fast['n_test_images']:,} photographs of {fast['n_classes']} categories that it has "
-        f"not met, the lecture's network names {old} rightly. `recipes.fast` names {new}, trained "
-        f"in {share['median']:.2f} of the time that plain skorch takes for the lecture's job "
-        f"(mean and standard deviation over {len(percents[0])} seeds; {rounds}). Where a CPU "
-        f"multiplies bfloat16 no faster than float32, it takes more: {slower['median']:.2f} on "
-        "the same one with its AMX units switched off, in one round."
-    )
-    return (
-        textwrap.fill(text, 99)
-        + "\n"
-        + all_measured_on({"the lecture's network": lesson, "the recipe": fast})
-    )
+    share = load("speed_recipes_cpu")["figures"]["fast / the lesson's job, skorch"]
+    ours = load("speed_train_cpu")["figures"]["skcnn / skorch"]
+    rows = [
+        [
+            shown,
+            "{:.1f}% ± {:.1f}".format(*_percent(found["accuracies"])),
+            f"{ratio['median']:.2f}",
+            f"{found['n_parameters']:,}",
+        ]
+        for shown, found, ratio in (
+            ("baseline CNN", lesson, ours),
+            ("`recipes.fast`", fast, share),
+        )
+    ]
+    head = ["", "test accuracy, 61 classes", "training time", "parameters"]
+    return "\n".join([table(head, rows), ""])
+
+
+def _percent(accuracies):
+    values = 100 * np.array(accuracies)
+    return values.mean(), values.std(ddof=1)
 
 
 def accuracy_cuda_table():
@@ -281,41 +246,6 @@ def precision_table():
     return table(head, rows) + "\n" + measured_on(result)
 
 
-def ablation_table():
-    tables = []
-    for epochs in (6, 20):
-        result = load(f"ablation_{epochs}_epochs")
-        if result is not None:
-            where = all_measured_on(result["variants"], threads=True)
-            tables.append(table(*ablation_rows(result)) + "\n" + where)
-    return "\n\n".join(tables)
-
-
-def ablation_rows(result):
-    """Head and rows of an ablation, the recipe first and what costs it most behind it."""
-    variants = {
-        name: (np.array(found["accuracies"]), found) for name, found in result["variants"].items()
-    }
-    recipe, _ = variants["recipe"]
-    rows = [
-        [
-            name,
-            f"{found['n_parameters']:,}",
-            f"{accuracies.mean():.3f}",
-            f"{accuracies.std(ddof=1):.3f}",
-            "" if name == "recipe" else f"{accuracies.mean() - recipe.mean():+.3f}",
-            # Of the seeds' times: what else a machine does can only add to them.
-            f"{min(found['fit_seconds']):.0f}",
-        ]
-        for name, (accuracies, found) in sorted(
-            variants.items(), key=lambda item: (item[0] != "recipe", item[1][0].mean())
-        )
-    ]
-    head = [f"{result['epochs']} epochs, {len(recipe)} seeds", "parameters"]
-    head += ["validation accuracy", "standard deviation", "difference", "least seconds"]
-    return head, rows
-
-
 def defaults_table():
     """A column for each kind of images, and a row for each setting."""
     result = load("defaults")
@@ -345,14 +275,6 @@ def fits_by_row(result):
     return rows
 
 
-def displays_table():
-    result = load("displays_cpu")
-    names = {name: f"`{name}`" for name in result["figures"]}
-    return table(["seconds", "median", "rounds"], figures(result, names)) + (
-        "\n" + measured_on(result)
-    )
-
-
 def search_table():
     runs = [load(f"search_time_{epochs}_epochs") for epochs in (2, 4)]
     seconds = {
@@ -374,11 +296,11 @@ def search_table():
         "start-up, s, 2 x 1 thread": "once: until a worker begins its first fit",
     }
     memory = {
-        "MB a worker at most": "most memory of a worker, its share of the images included, MB",
+        "MB a worker at most": "most memory per worker, its share of the images included, MB",
         "MB of images": "the images, MB",
     }
     above = {"search / loop": "`GridSearchCV`, `n_jobs=1` / its fits and scores in a bare loop"}
-    heads = [f"{run['epochs']} epochs a fit" for run in runs]
+    heads = [f"{run['epochs']} epochs per fit" for run in runs]
 
     def side_by_side(names, digits):
         """Medians of both lengths of fits, each with what the rounds lay between."""
@@ -417,31 +339,12 @@ def search_table():
     )
 
 
-def search_dask_table():
-    result = load("search_dask")
-    names = {
-        "seconds, local": "`n_jobs=1`",
-        "seconds, three workers": "three workers, of which one dies",
-    }
-    what = {True: "the same", False: "not the same"}
-    return "\n".join(
-        [
-            table(["search", "seconds"], [row[:2] for row in figures(result, names, 1)]),
-            "",
-            f"Scores are {what[result['same scores']]}, best parameters are "
-            f"{what[result['same best parameters']]}. The three workers shared "
-            "two cores with other programs: this is about what is kept, not about speed.",
-            measured_on(result),
-        ]
-    )
-
-
 def halving_table():
     result = load("halving")
     scratch = "constant rate, from scratch"
     names = {
         scratch: "halving, `lr_schedule=None`",
-        "constant rate, going on": "the same with `memory`",
+        "constant rate, going on": "the same with `checkpoint_dir`",
         "one-cycle, from scratch": 'halving, `lr_schedule="onecycle"`',
         "one-cycle, all epochs": '`GridSearchCV`, all epochs, `lr_schedule="onecycle"`',
     }
@@ -462,7 +365,8 @@ def halving_table():
         [
             table(["search", "seconds", "in units of the first", "accuracy of its winner"], rows),
             "",
-            f"With and without `memory`, all scores are {'the same' if same else 'not the same'}; "
+            f"With and without `checkpoint_dir`, all scores are "
+            f"{'the same' if same else 'not the same'}; "
             f"the folder held {kept:.0f} MB. {len(result['rounds'])} rounds of 16 candidates, 2 "
             f"folds, {result['n_images']:,} images of ten categories, up to {result['epochs']} "
             "epochs, factor 2. Each winner was fitted with the schedule to all of them, and "
@@ -499,19 +403,14 @@ TABLES = {
     "halving": halving_table,
     "processes": processes_table,
     "search": search_table,
-    "search_dask": search_dask_table,
-    "ablation": ablation_table,
     "precision": precision_table,
     "train": train_table,
     "train_cuda": train_cuda_table,
     "predict": predict_table,
-    "fixed": fixed_table,
-    "scaling": scaling_table,
     "accuracy": accuracy_table,
     "accuracy_cuda": accuracy_cuda_table,
     "headline": headline,
     "defaults": defaults_table,
-    "displays": displays_table,
 }
 
 if __name__ == "__main__":

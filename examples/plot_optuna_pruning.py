@@ -27,8 +27,8 @@ X_train, X_val, y_train, y_val = train_test_split(X, y, stratify=y, random_state
 
 # %%
 # **A trial** is a fit with validation images. Optuna's callback for skorch reports their accuracy
-# after each epoch. It is called ``valid_acc`` in skorch, and ``valid_accuracy`` in `history_`. A
-# trial is stopped if most others were better at that epoch.
+# after each epoch, which is called ``valid_accuracy`` as in `history_`. A trial is stopped if most
+# others were better at that epoch.
 
 
 def objective(trial):
@@ -37,7 +37,7 @@ def objective(trial):
         lr=trial.suggest_float("lr", 1e-3, 1, log=True),
         optimizer=trial.suggest_categorical("optimizer", ["sgd", "adam", "muon"]),
         max_epochs=12,
-        callbacks=[SkorchPruningCallback(trial, "valid_acc")],
+        callbacks=[SkorchPruningCallback(trial, "valid_accuracy")],
         random_state=0,
     )
     clf.fit(X_train, y_train, X_val=X_val, y_val=y_val)

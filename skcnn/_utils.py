@@ -25,6 +25,7 @@ __all__ = [
     "safe_indexing",
     "validate_parameter_constraints",
     "warn",
+    "whole",
 ]
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
@@ -63,3 +64,24 @@ def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any
         Naming the class, the parameter, what it is and what was expected.
     """
     validate_parameter_constraints(constraints, values, caller_name=caller)
+
+
+def whole(value: Any) -> Any:
+    """Return whole floats and numpy's numbers as Python's, also in sequences; others as they are.
+
+    R sends 8.0 for 8.
+
+    Examples
+    --------
+    >>> whole(8.0), whole((16.0, 32)), whole(0.5), whole("auto")
+    (8, (16, 32), 0.5, 'auto')
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return [whole(item) for item in value.tolist()]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) in (tuple, list):
+        return type(value)(whole(item) for item in value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

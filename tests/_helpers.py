@@ -1,5 +1,7 @@
 """Easy images and small networks that several of the files with tests of the estimator share."""
 
+import inspect
+
 import numpy as np
 import torch
 from skorch.callbacks import Callback
@@ -38,6 +40,10 @@ NETWORK = {
 }
 
 
+# Parameters of the network that have no flat shorthand.
+ONLY_IN_BLOCKS = {"stem", "pool_after", "symmetry", "init"}
+
+
 def small_net(**parameters):
     """A network that learns the stripes within about a tenth of a second.
 
@@ -56,7 +62,12 @@ def small_net(**parameters):
         "precision": "float32",
         "random_state": 0,
     }
-    return ConvNetClassifier(**{**defaults, **parameters})
+    parameters = {**defaults, **parameters}
+    if parameters.keys() & ONLY_IN_BLOCKS:
+        names = inspect.signature(ConvBlocks).parameters
+        blocks = {name: parameters.pop(name) for name in names if name in parameters}
+        parameters["module"] = ConvBlocks(**blocks)
+    return ConvNetClassifier(**parameters)
 
 
 class Spy(Callback):

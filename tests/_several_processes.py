@@ -107,8 +107,8 @@ def main(folder):
         found["small batches"] = _error(lambda: net(batch_size=2 * group.size - 1).fit(X, Y))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            memory = str(Path(folder) / "memory")
-            clf = net(lr_schedule=None, memory=memory).fit(X, Y)
+            memory = str(Path(folder) / "checkpoints")
+            clf = net(lr_schedule=None, checkpoint_dir=memory).fit(X, Y)
         found["warnings"] = [str(warning.message) for warning in caught]
     # From here on, each for itself: were it not so, these would wait for each other forever.
     found["group behind"] = current_group() is not None

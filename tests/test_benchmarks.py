@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from skcnn import ConvNetClassifier
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -80,11 +82,8 @@ def test_the_page_about_recipes_has_the_settings_that_were_measured(job, benchma
     shown: dict[str, Any] = {}
     for example in DocTestParser().get_examples(page.read_text(encoding="utf-8")):
         exec(example.source, shown)
-    measured = benchmarks["accuracy"].JOBS[job]
-    # Two augmentations of the same settings are two objects.
-    augment = [repr(settings["augment"]) for settings in (shown[job], measured)]
-    assert augment[0] == augment[1]
-    assert shown[job] | {"augment": None} == measured | {"augment": None}
+    measured = ConvNetClassifier(**benchmarks["accuracy"].JOBS[job])
+    assert str(shown[job].get_params()) == str(measured.get_params())
 
 
 def test_the_contestants_train_the_same_network(benchmarks):
@@ -108,7 +107,7 @@ def test_the_contestants_train_the_same_network(benchmarks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["train", "predict", "fixed", "memory", "scaling", "recipes"])
+@pytest.mark.parametrize("mode", ["train", "predict", "memory", "recipes"])
 def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, capsys):
     # Two epochs of each size of images, twice, take their time.
     images = "300" if mode == "recipes" else "700"
@@ -119,9 +118,7 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     figures = [f["median"] if isinstance(f, dict) else f for f in result["figures"].values()]
     assert len(figures) >= 3
     assert np.isfinite(figures).all()
-    if mode == "recipes":
-        whole, part = (result["figures"][f"seconds, {name}"] for name in ("fast", "short"))
-        assert 2 < whole["median"] / part["median"] < 4
+    assert min(figures) > 0 or mode in ("predict", "memory")
     assert result["versions"]["torch"] == torch.__version__
     assert str(tmp_path) in capsys.readouterr().out
 
@@ -163,3 +160,17 @@ def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         benchmarks["speed"].main()
     assert "unknown modes ['speed']" in capsys.readouterr().err
+
+
+def test_fingerprints_differ_between_settings_and_repeat(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import fingerprints
+
+    monkeypatch.setattr(fingerprints, "SETTINGS", {"a": {"max_epochs": 1}, "b": {"max_epochs": 2}})
+    printed = []
+    for _ in range(2):
+        fingerprints.main()
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    hashes = [line.partition(": ")[2] for line in printed[0].splitlines()[1:]]
+    assert len(set(hashes)) == len(hashes) == 4

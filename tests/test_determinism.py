@@ -5,13 +5,14 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import torch
-from _helpers import small_net, stripes
+from _helpers import small_blocks, small_net, stripes
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_predict
@@ -58,16 +59,21 @@ KINDS = {
     "plain": {"max_epochs": 3},
     "everything random": RANDOM,
     "all augmentations": {
-        **RANDOM,
+        **{name: value for name, value in RANDOM.items() if name != "dropout"},
         "augment": ("flip", "shift", "cutout", "color", "mixup", "cutmix"),
         "progressive_resizing": (0.75, 1),
-        "stem": "whitening",
-        "init": "dirac",
+        "module": small_blocks(
+            filters=(8, 16),
+            normalization="batch",
+            stem="whitening",
+            dropout=RANDOM["dropout"],
+            init="dirac",
+        ),
     },
     "muon": {**RANDOM, "optimizer": "muon"},
     "adam": {**RANDOM, "optimizer": "adam", "lr": 0.01},
     "residual": {**RANDOM, "residual": True, "convs_per_block": 2},
-    "dense": {**RANDOM, "head": "flatten", "dense_units": 16, "lr": 0.02},
+    "dense": {**RANDOM, "global_pool": None, "dense_units": 16, "lr": 0.02},
     "bfloat16": {**RANDOM, "precision": "bfloat16"},
     "own network": {**RANDOM, "module": OwnNetwork, "dropout": 0.0},
     "own augmentation": {**RANDOM, "augment": brighten},
@@ -82,10 +88,34 @@ def test_the_same_seed_gives_the_same_network(parameters, data):
     figures = ["train_loss", "valid_loss", "valid_accuracy", "lr"]
     assert_array_equal(again.history_[figures], first.history_[figures])
     assert np.abs(other.predict_proba(X) - first.predict_proba(X)).max() > 1e-3
+    assert torch.equal(_weights(again), _weights(first))
+    assert not torch.equal(_weights(other), _weights(first))
 
 
 def _fit(parameters, seed, X, y):
     return small_net(**{**parameters, "random_state": seed}).fit(X, y)
+
+
+def _weights(clf):
+    return torch.cat([value.flatten().double() for value in clf.module_.state_dict().values()])
+
+
+@pytest.mark.parametrize("part", ["weights", "order", "augment", "dropout", "split"])
+def test_the_seed_decides_every_part(part, data):
+    X, y = data
+    options = {
+        # An unaltered network, all images in a single step, nothing else drawn.
+        "weights": {"lr": 1e-30},
+        "order": {},
+        "augment": {"augment": "flip"},
+        "dropout": {"dropout": 0.5},
+        "split": {"early_stopping": True, "validation_fraction": 0.3},
+    }[part]
+    first, again, other = (
+        _weights(_fit({"max_epochs": 2, **options}, seed, X, y)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("method", ["warm fit", "partial_fit"])
@@ -137,6 +167,7 @@ def test_a_random_state_instance_counts_as_its_seed(data):
     expected = _fit(RANDOM, 5, X, y)
     found = _fit(RANDOM, np.random.RandomState(5), X, y)
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    assert torch.equal(_weights(found), _weights(expected))
 
 
 def test_a_random_state_instance_moves_on(data):
@@ -154,6 +185,24 @@ def test_none_is_another_network_each_time(data):
         torch.manual_seed(0)
         fits.append(_fit(RANDOM, None, X, y).predict_proba(X))
     assert not np.array_equal(*fits)
+
+
+def test_the_global_random_states_decide_nothing(data):
+    X, y = data
+
+    def fitted(seed):
+        before = np.random.get_state(), random.getstate()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                np.random.seed(seed)
+                random.seed(seed)
+                return _weights(_fit(RANDOM, 0, X, y))
+        finally:
+            np.random.set_state(before[0])
+            random.setstate(before[1])
+
+    assert torch.equal(fitted(1), fitted(2))
 
 
 # ---------------------------------------------------------------- what is left alone
@@ -181,9 +230,11 @@ ACTIONS = {
     "failed fit": lambda clf, X, y: _failed(clone(clf).set_params(lr=1e8), X, y),
     "warm fit": lambda clf, X, y: clf.fit(X, y),
     "partial_fit": lambda clf, X, y: clf.partial_fit(X, y),
+    "predict": lambda clf, X, y: clf.predict(X),
     "predict_proba": lambda clf, X, y: clf.predict_proba(X),
     "transform": lambda clf, X, y: clf.transform(X),
     "summary": lambda clf, X, y: clf.summary((8, 8, 3), n_classes=4),
+    "summary of the fitted network": lambda clf, X, y: clf.summary(),
 }
 
 
@@ -195,7 +246,9 @@ def _failed(clf, X, y):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("seed", [0, None], ids=["seed", "no seed"])
+@pytest.mark.parametrize(
+    "seed", [0, None, np.random.RandomState(3)], ids=["seed", "no seed", "instance"]
+)
 def test_the_callers_random_state_and_settings_are_left_alone(action, seed, data):
     X, y = data
     clf = small_net(**RANDOM, warm_start=True).set_params(random_state=seed).fit(X, y)
@@ -259,6 +312,19 @@ def test_two_fits_at_once_come_out_as_one_after_the_other(backend, data):
     assert _states() == states
 
 
+@pytest.mark.parametrize("method", ["predict_proba", "predict", "transform"])
+@pytest.mark.parametrize("flips", [False, True], ids=["plain", "flips"])
+def test_threads_that_predict_at_once_get_what_one_gets(method, flips, data):
+    X, y = data
+    clf = _fit({**RANDOM, "test_time_flip": flips}, 0, X, y)
+    parts = [X[start : start + 20] for start in range(0, 100, 10)]
+    expected = [getattr(clf, method)(part) for part in parts]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(getattr(clf, method), parts * 8))
+    for one, other in zip(found, expected * 8, strict=True):
+        assert_array_equal(one, other)
+
+
 # Large enough to be computed by several threads, whose number shows in the last bits.
 _LARGE = """
 import numpy as np
@@ -272,7 +338,7 @@ clf = ConvNetClassifier(
     (32, 64, 128, 256),
     residual=False,
     normalization=None,
-    head="flatten",
+    global_pool=None,
     dense_units=512,
     dropout=0.5,
     max_epochs=1,

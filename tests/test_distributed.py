@@ -81,7 +81,7 @@ def test_with_statistics_of_its_own_each_process_learns_all_the_same(found):
     ("name", "words"),
     [
         ("other images", "images than process 0: 150 instead of 151"),
-        ("other labels", "labels than process 0"),
+        ("other labels", "targets than process 0"),
         ("other epochs", "max_epochs than process 0: 2 instead of 1"),
     ],
 )
@@ -131,14 +131,14 @@ def test_a_script_that_is_started_as_usual_does_what_it_always_does():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_shares_make_up_the_mean_over_all_rows(n, weighted):
     values, labels = torch.rand(n), torch.arange(n)
-    weight = [torch.rand(n)] if weighted else []
+    weight = torch.rand(n) if weighted else None
     means, seen = [], []
     for rank in range(2):
         group = object.__new__(ProcessGroup)
         group.rank, group.size = rank, 2
-        part, numbers, *w = group.shard(values, labels, *weight)
-        means.append((part * w[0] if w else part).mean())
+        part, numbers, w = group.shard(values, labels, weight)
+        means.append((part if w is None else part * w).mean())
         seen += numbers.tolist()
     assert seen == list(range(n))
-    expected = (values * weight[0] if weighted else values).mean()
+    expected = (values * weight if weighted else values).mean()
     torch.testing.assert_close(torch.stack(means).mean(), expected)

@@ -15,6 +15,7 @@ from skcnn import ConvNetClassifier
 from skcnn._data import _loader
 from skcnn._engine import _cuda_graphs
 from skcnn.augmentation import Shift
+from skcnn.networks import ConvBlocks
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -30,8 +31,10 @@ class EveryBatch(Callback):
 
 
 def network(**parameters):
+    # Flat parameters of the network have no effect beside a module.
+    flat = {} if "module" in parameters else {"filters": (8, 16)}
     parameters = {
-        "filters": (8, 16),
+        **flat,
         "batch_size": 64,
         "max_epochs": 12,
         "lr": 0.05,
@@ -92,11 +95,10 @@ OPTIONS = {
     "everything": {
         "augment": ("flip", "shift", "cutout", "color", "mixup", "cutmix"),
         "progressive_resizing": (0.75, 1),
-        "stem": "whitening",
-        "init": "dirac",
+        "module": ConvBlocks((8, 16), stem="whitening", init="dirac"),
     },
     "float32": {"precision": "float32"},
-    "dense": {"head": "flatten", "dense_units": 16, "normalization": None},
+    "dense": {"global_pool": None, "dense_units": 16, "normalization": None},
 }
 
 
@@ -210,7 +212,7 @@ def test_the_same_seed_gives_the_same_network_where_that_is_wanted():
         "deterministic": True,
         "dropout": 0.1,
         "augment": ("flip", "shift", "cutmix"),
-        "head": "average_max",
+        "global_pool": "average_max",
     }
     first, again = (network(**options).fit(X, Y).predict_proba(X) for _ in range(2))
     np.testing.assert_array_equal(again, first)

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 # Imports point downwards: a room may import from the rooms above it in this list, and from itself.
 FLOORS = [
     {"_utils"},
-    {"_compute", "_targets", "augmentation", "datasets"},
-    {"_data", "networks"},
-    {"_engine", "inspection", "recipes", "parallel"},
-    {"_estimators"},
+    {"_compute", "_targets", "augmentation", "datasets", "networks"},
+    {"_data", "recipes"},
+    {"_engine", "inspection", "parallel"},
+    {"_estimators", "optimizers"},
 ]
 FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}
 LEVELS = {room: level for level, floor in enumerate(FLOORS) for room in floor}

@@ -1,6 +1,6 @@
 """The recipes: complete, valid, and of the size that they are said to have."""
 
-import copy
+import runpy
 
 import numpy as np
 import pytest
@@ -9,17 +9,21 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skcnn import ConvNetClassifier, recipes
+from skcnn._estimators._parameters import NETWORK_PARAMETERS
+from skcnn.augmentation import Cutout
+from skcnn.networks import ConvBlocks
+from skcnn.optimizers import SGD
 
 RECIPES = {name: getattr(recipes, name) for name in recipes.__all__}
 ALL = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 # What a recipe has no say in: the user's data, machine, and ways of watching.
 OF_THE_USER = {
-    *("module", "image_shape", "data_format", "class_weight", "early_stopping", "tol"),
+    *("image_shape", "data_format", "class_weight", "early_stopping", "tol"),
     *(
         "validation_fraction",
         "n_iter_no_change",
         "warm_start",
-        "memory",
+        "checkpoint_dir",
         "callbacks",
         "device",
         "precision",
@@ -28,15 +32,40 @@ OF_THE_USER = {
 }
 
 
+def shown(parameters):
+    """Values of all parameters, those of objects in parameters included."""
+    deep = ConvNetClassifier(**parameters).get_params()
+    return {name: repr(value) for name, value in deep.items()}
+
+
 @ALL
 def test_a_recipe_names_all_that_decides_on_the_network_and_its_training(recipe):
-    assert set(recipe) == set(ConvNetClassifier().get_params()) - OF_THE_USER
+    given_by_module = set(NETWORK_PARAMETERS)
+    assert (
+        set(recipe)
+        == {*ConvNetClassifier().get_params(deep=False)} - OF_THE_USER - given_by_module
+    )
+
+
+def test_a_recipe_names_each_parameter_of_its_network(monkeypatch):
+    """Or another default of a later version would change it."""
+    named = []
+
+    def blocks(**parameters):
+        named.append(parameters)
+        return ConvBlocks(**parameters)
+
+    monkeypatch.setattr("skcnn.networks.ConvBlocks", blocks)
+    runpy.run_path(recipes.__file__)
+    assert len(named) == len(RECIPES)
+    assert all(set(parameters) == set(ConvBlocks().get_params()) for parameters in named)
 
 
 @ALL
 def test_a_recipe_makes_an_estimator_that_can_be_cloned(recipe):
-    parameters = clone(ConvNetClassifier(**recipe)).get_params()
-    assert {name: parameters[name] for name in recipe} == recipe
+    parameters = clone(ConvNetClassifier(**recipe)).get_params(deep=False)
+    assert parameters["module"] is not recipe["module"]
+    assert shown({name: parameters[name] for name in recipe}) == shown(recipe)
 
 
 def test_the_recipes_have_the_number_of_parameters_they_are_known_for():
@@ -60,8 +89,8 @@ def test_images_of_other_sizes_can_be_fitted(recipe):
 def test_the_least_size_of_images_is_what_it_is_said_to_be(name, least, fits):
     side = least if fits else least - 1
     X = np.random.RandomState(0).randint(256, size=(20, side, side, 3)).astype(np.uint8)
-    smaller = {"filters": (8, 16, 32), "max_epochs": 3, "batch_size": 20}
-    clf = ConvNetClassifier(**RECIPES[name] | smaller, random_state=0)
+    clf = ConvNetClassifier(**RECIPES[name], random_state=0)
+    clf.set_params(module__filters=(8, 16, 32), max_epochs=3, batch_size=20)
     if fits:
         clf.fit(X, np.arange(20) % 2)
     else:
@@ -71,12 +100,44 @@ def test_the_least_size_of_images_is_what_it_is_said_to_be(name, least, fits):
 
 def test_a_recipe_can_be_searched_over_and_stays_as_it_is():
     X, y = stripes(90)
-    before = copy.deepcopy(recipes.fast)
-    recipe = recipes.fast | {"filters": (8, 16), "max_epochs": 8, "batch_size": 16}
+    before, module = shown(recipes.fast), recipes.fast["module"]
+    clf = ConvNetClassifier(**recipes.fast, random_state=0)
     search = GridSearchCV(
-        ConvNetClassifier(**recipe, random_state=0),
-        {"augment": [None, "flip"], "lr": [0.1]},
+        clf.set_params(module__filters=(8, 16), max_epochs=8, batch_size=16),
+        {"augment": [None, "flip"], "lr": [0.1], "module__symmetry": ["mirror"]},
         cv=2,
     )
     assert search.fit(X, y).best_score_ > 0.8
-    assert recipes.fast == before
+    assert recipes.fast["module"] is module
+    assert shown(recipes.fast) == before
+
+
+@ALL
+def test_set_params_copies_the_specification_of_a_recipe(recipe):
+    before, parameters = shown(recipe), dict(recipe)
+    one, other = ConvNetClassifier(**recipe), ConvNetClassifier(**recipe)
+    one.set_params(module__filters=(8, 16), module__stem=None, lr=1.0)
+    assert (one.module.filters, one.module.stem, one.lr) == ((8, 16), None, 1.0)
+    # The other parameters of the network are those of the recipe.
+    kept = {n: v for n, v in shown(recipe).items() if n not in ("module", "lr")}
+    for name in ("module__filters", "module__stem"):
+        del kept[name]
+    assert kept.items() <= shown(one.get_params(deep=False)).items()
+    assert all(recipe[name] is value for name, value in parameters.items())
+    assert shown(recipe) == before
+    assert shown(other.get_params(deep=False)) == before
+
+
+def test_set_params_copies_augmentations_and_optimizers():
+    held = {"module": ConvBlocks((4,)), "augment": Cutout(0.25), "optimizer": SGD(0.5)}
+    clf = ConvNetClassifier(**held)
+    clf.set_params(augment__fraction=0.5, optimizer__momentum=0.8, module__filters=(8,))
+    assert (clf.augment.fraction, clf.optimizer.momentum, clf.module.filters) == (0.5, 0.8, (8,))
+    assert held["augment"].fraction == 0.25
+    assert held["optimizer"].momentum == 0.5
+    assert held["module"].filters == (4,)
+    # An object and its parameters may come in the same call.
+    given = ConvBlocks((16,))
+    clf.set_params(module__kernel_size=5, module=given)
+    assert (clf.module.filters, clf.module.kernel_size) == ((16,), 5)
+    assert given.kernel_size == 3

@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import Spy, small_net, stripes
+from _helpers import Spy, small_blocks, small_net, stripes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import uniform
 from sklearn import config_context
@@ -35,6 +35,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils.validation import check_is_fitted
+
+from skcnn.augmentation import Shift
+from skcnn.optimizers import SGD
 
 NAMES = np.array(["across", "down", "slanting"])
 
@@ -183,6 +186,49 @@ def test_grid_search_finds_what_learns_and_refits_it(data):
     assert search.transform(X_test).shape == (60, search.best_params_["filters"][-1])
 
 
+def blocks(**parameters):
+    return small_blocks(**{"filters": (8, 16), "normalization": "batch", **parameters})
+
+
+def test_grid_search_over_parameters_of_the_network(data):
+    X, X_test, y, y_test = data
+    spec = blocks()
+    before = repr(spec.get_params())
+    grid = {"module__symmetry": [None, "mirror"], "module__filters": [(4, 8), (8, 16)]}
+    clf = small_net(module=spec)
+    search = GridSearchCV(clf, grid, scoring="neg_log_loss", cv=2, error_score="raise").fit(X, y)
+    # Each candidate was another network.
+    assert len(np.unique(search.cv_results_["mean_test_score"])) == 4
+    found = search.best_estimator_
+    assert found.score(X_test, y_test) > 0.9
+    for name, value in search.best_params_.items():
+        assert found.get_params()[name] == value
+    by_hand = small_net(module=blocks()).set_params(**search.best_params_).fit(X, y)
+    assert_array_equal(by_hand.predict_proba(X_test), search.predict_proba(X_test))
+    assert (
+        found.module_.body.block1[0].weight.shape[0]
+        * (1 + (search.best_params_["module__symmetry"] == "mirror"))
+        == search.best_params_["module__filters"][0]
+    )
+    assert repr(spec.get_params()) == before
+
+
+def test_grid_search_over_whole_specifications(data):
+    X, X_test, y, y_test = data
+    specs = [blocks(), blocks(symmetry="mirror"), blocks(filters=(2,), kernel_size=1)]
+    before = [repr(spec.get_params()) for spec in specs]
+    search = GridSearchCV(small_net(module=blocks()), {"module": specs}, cv=2, n_jobs=2).fit(X, y)
+    assert [candidate["module"] for candidate in search.cv_results_["params"]] == specs
+    assert search.best_index_ < 2
+    assert search.cv_results_["mean_test_score"][2] < 0.7
+    assert search.score(X_test, y_test) > 0.9
+    # The refitted network has a copy of the best one.
+    assert search.best_estimator_.module is not search.best_params_["module"]
+    best = repr(search.best_params_["module"].get_params())
+    assert repr(search.best_estimator_.module.get_params()) == best
+    assert [repr(spec.get_params()) for spec in specs] == before
+
+
 def test_grid_search_comes_out_the_same_in_two_processes(data):
     X, X_test, y, _ = data
     one, two = (
@@ -233,7 +279,11 @@ def test_grid_search_over_a_pipeline(data):
 
 def test_randomized_search(data):
     X, X_test, y, y_test = data
-    space = {"lr": uniform(0.05, 0.1), "head": ["average", "max"], "dropout": uniform(0, 0.2)}
+    space = {
+        "lr": uniform(0.05, 0.1),
+        "global_pool": ["average", "max"],
+        "dropout": uniform(0, 0.2),
+    }
     search = RandomizedSearchCV(
         small_net(), space, n_iter=3, cv=2, random_state=0, error_score="raise"
     ).fit(X, y)
@@ -329,7 +379,7 @@ def test_bagging_of_flattened_images(data):
 def test_permutation_importance_finds_the_pixel_that_counts():
     X = np.random.RandomState(0).uniform(size=(300, 9))
     y = X[:, 5] > 0.5
-    clf = small_net(filters=8, kernel_size=1, head="flatten", pool=None, image_shape=(3, 3))
+    clf = small_net(filters=8, kernel_size=1, global_pool=None, pool=None, image_shape=(3, 3))
     clf.set_params(max_epochs=10).fit(X[:200], y[:200])
     result = permutation_importance(clf, X[200:], y[200:], n_repeats=3, random_state=0)
     assert result.importances_mean.argmax() == 5
@@ -367,6 +417,22 @@ def test_clone_has_the_parameters_and_nothing_learnt(fitted, data):
     assert copy.get_params() == fitted.get_params()
     assert not hasattr(copy, "net_")
     assert_array_equal(copy.fit(X, y).predict_proba(X_test), fitted.predict_proba(X_test))
+
+
+def test_clone_copies_the_objects_in_parameters(data):
+    X, X_test, y, _ = data
+    held = {"module": blocks(), "augment": Shift(0.1), "optimizer": SGD(momentum=0.8)}
+    clf = small_net(**held, max_epochs=2)
+    copy = clone(clf)
+    for name, value in held.items():
+        assert getattr(clf, name) is value
+        assert getattr(copy, name) is not value
+        assert repr(getattr(copy, name).get_params()) == repr(value.get_params())
+    expected = clf.fit(X, y).predict_proba(X_test)
+    assert_array_equal(copy.fit(X, y).predict_proba(X_test), expected)
+    # What becomes of the copy does not reach the original.
+    copy.module.filters, copy.optimizer.momentum = (2,), 0.1
+    assert_array_equal(clf.fit(X, y).predict_proba(X_test), expected)
 
 
 def _pickled(clf, folder):

@@ -1,5 +1,7 @@
 """Warnings point at the line of whoever called, through scikit-learn's callbacks or not."""
 
+import signal
+
 import pytest
 from _helpers import small_net, stripes
 from skorch.callbacks import Callback
@@ -7,7 +9,7 @@ from skorch.callbacks import Callback
 
 class Stop(Callback):
     def on_batch_end(self, net, **kwargs):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

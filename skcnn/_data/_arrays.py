@@ -1,7 +1,7 @@
 """Arrays as X: every form in which images come in memory, and every error about them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_array, check_X_y, validate_data
+from torch.utils.data import DataLoader, Dataset
+
+from skcnn._utils import warn
 
 ImageShape = tuple[int, int, int]
 
 # Numbers of channels of color and grayscale images. Any other number in the last place, with one
 # of these in the second, is a channels-first array whose owner forgot to say so.
 _USUAL_CHANNELS = (1, 3, 4)
+_MOST_CHANNELS = 16
 
 # Statistics of so many images are as good as those of all, and limit how much of a memory map is
 # read before training begins.
@@ -59,7 +63,9 @@ class Images:
         """Gather images as a contiguous uint8 or float32 array (n, height, width, channels)."""
         pixels = self.pixels[rows if self.rows is None else self.rows[rows]]
         dtype = np.uint8 if pixels.dtype in (np.uint8, np.bool_) else np.float32
-        return np.ascontiguousarray(pixels, dtype=dtype)
+        array = np.ascontiguousarray(pixels, dtype=dtype)
+        # A side of one element counts as contiguous whatever its stride, but torch refuses it.
+        return array.copy() if min(array.strides, default=0) < 0 else array
 
     def channel_statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel, over about 10,000 images.
@@ -145,13 +151,17 @@ def check_images(
     if getattr(X, "ndim", 2) < 3:
         X, labels = _check_flat(estimator, X, y, reset=reset, name=name)
         shape = expected or infer_shape(X.shape[1])
+        if expected is None:
+            _warn_of_other_shapes(X.shape[1], shape, name)
         if X.shape[1] != np.prod(shape):
             raise ValueError(
                 f"{name} has {X.shape[1]} features, but image_shape={tuple(image_shape or ())} "
                 f"needs {np.prod(shape)}. Set image_shape to the (height, width, channels) "
                 f"that {name} was flattened from."
             )
-        return Images(_unflatten(X, shape, data_format), expected is None), labels
+        images = Images(_unflatten(X, shape, data_format), expected is None)
+        _compare_ranges(estimator, images, reset=reset, name=name)
+        return images, labels
 
     X = _channels_last(X, data_format, name)
     if expected is not None and X.shape[1:] != expected:
@@ -168,7 +178,39 @@ def check_images(
         estimator.n_features_in_ = int(np.prod(X.shape[1:]))
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
-    return Images(X), labels
+    images = Images(X)
+    _compare_ranges(estimator, images, reset=reset, name=name)
+    return images, labels
+
+
+# Images whose pixels tell the range of all.
+_RANGE_ROWS = 32
+
+
+def _pixel_range(images: Images) -> tuple[float, float]:
+    """Lowest and highest pixel of a few images."""
+    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _RANGE_ROWS)).astype(int))
+    sample = images[rows]
+    return float(sample.min()), float(sample.max())
+
+
+def _compare_ranges(estimator: Any, images: Images, *, reset: bool, name: str) -> None:
+    """Warn if images come in another range of pixels than those of training."""
+    if reset:
+        estimator._pixel_range = _pixel_range(images)
+        return
+    fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
+    if images.pixels.dtype == np.uint8 and fitted_high > 2:
+        return
+    low, high = _pixel_range(images)
+    of_one, of_bytes = low >= 0 and high <= 1, high > 2
+    was_of_one, was_of_bytes = fitted_low >= 0 and fitted_high <= 1, fitted_high > 2
+    # Black images are in every range.
+    if (of_one and high > 0 and was_of_bytes) or (of_bytes and was_of_one and fitted_high > 0):
+        warn(
+            f"{name} has pixels from {low:g} to {high:g}, but the network was trained on pixels "
+            f"from {fitted_low:g} to {fitted_high:g}. Scale them alike."
+        )
 
 
 def infer_shape(n_features: int) -> ImageShape:
@@ -184,6 +226,27 @@ def infer_shape(n_features: int) -> ImageShape:
         if side * side * channels == n_features:
             return side, side, channels
     return 1, n_features, 1
+
+
+# Width to height of photographs.
+_ASPECTS = ((4, 3), (3, 2), (16, 9))
+# Smaller images are not cut to the shape of photographs.
+_SMALLEST_PHOTOGRAPH = 1000
+
+
+def _warn_of_other_shapes(n_features: int, shape: ImageShape, name: str) -> None:
+    """Warn if rows read as square grayscale images could as well be RGB photographs."""
+    if shape[2] != 1 or n_features % 3 or n_features // 3 < _SMALLEST_PHOTOGRAPH:
+        return
+    for wide, high in _ASPECTS:
+        unit = int(np.sqrt(n_features // 3 / (wide * high)) + 0.5)
+        if unit * unit * wide * high * 3 == n_features:
+            warn(
+                f"{name} has {n_features} features per row, read as grayscale images of "
+                f"{shape[0]}x{shape[1]} pixels. They could also be color images of "
+                f"{unit * high}x{unit * wide} pixels: set image_shape to say which."
+            )
+            return
 
 
 def as_shape(image_shape: Sequence[int]) -> ImageShape:
@@ -202,6 +265,19 @@ def as_shape(image_shape: Sequence[int]) -> ImageShape:
 
 def _as_array(X: Any, name: str) -> Any:
     """Turn tensors and sequences into arrays; scikit-learn checks everything else."""
+    if hasattr(X, "getbands"):
+        raise ValueError(
+            f"{name} is a single image of {type(X).__module__}. Expected a sequence of images: "
+            f"pass [{name}]."
+        )
+    if isinstance(X, Dataset | DataLoader | Iterator) and not hasattr(X, "__array__"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}. Expected images as an array (n, height, width, "
+            "channels) with the labels beside it, since scikit-learn's tools pick rows from it. "
+            "Gather them first, for example with numpy.stack."
+        )
+    if isinstance(X, list | tuple):
+        X = [_decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
@@ -214,12 +290,22 @@ def _as_array(X: Any, name: str) -> Any:
                 "resize or crop the images first."
             )
         return np.stack([_as_array(x, name) for x in X])
-    if isinstance(_first_value(X), str | bytes | os.PathLike):
+    text = (str, bytes, os.PathLike)
+    if isinstance(X, text) or isinstance(_first_value(X), text):
         raise ValueError(
             f"{name} holds text, not pixels. Expected an array of images; read image files "
             "first, for example with PIL.Image.open and numpy.asarray."
         )
     return X
+
+
+def _decoded(image: Any) -> Any:
+    """Return the pixels of an image of Pillow; a palette's numbers stand for colors."""
+    if not hasattr(image, "getbands"):
+        return image
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return np.asarray(image)
 
 
 def _first_value(X: Any) -> Any:
@@ -245,6 +331,8 @@ def _channels_last(X: npt.NDArray[Any], data_format: str, name: str) -> npt.NDAr
         return np.moveaxis(X, 1, -1)
     _, first, middle, last = X.shape
     looks_first = first in _USUAL_CHANNELS and last not in (*_USUAL_CHANNELS, 2)
+    # Bands of a satellite, for example: a low and wide image with many channels is less likely.
+    looks_first |= first < middle == last and last > _MOST_CHANNELS
     if data_format == "auto" and looks_first and max(first, middle) > 1:
         raise ValueError(
             f"{name} of shape {X.shape} looks like images with their channels first. Set "

@@ -1,10 +1,10 @@
 """Weights averaged over the last steps of training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 
 class WeightAverage:
@@ -69,4 +69,40 @@ class WeightAverage:
         with torch.no_grad():
             for own, total in zip(self.network.parameters(), self._sums):
                 own.copy_(total / self._n_steps)
-        update_bn(batches, self.network)
+        with _fresh_statistics(self.network) as n_layers, torch.no_grad():
+            for images in batches if n_layers else ():
+                self.network(images)
+
+
+@contextmanager
+def _fresh_statistics(network: nn.Module) -> Iterator[int]:
+    """Let batch normalization average over the next batches, as torch's `update_bn` does.
+
+    Frozen layers, in evaluation mode or without trained parameters, keep their statistics. Yields
+    the number of the others. If anything fails, all statistics are as they were.
+    """
+    was_training = network.training
+    network.train()
+    layers = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+        and layer.training
+        and layer.track_running_stats
+        and any(p.requires_grad for p in layer.parameters())
+    ]
+    momenta = [layer.momentum for layer in layers]
+    before = [{name: b.clone() for name, b in layer.named_buffers()} for layer in layers]
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+        yield len(layers)
+    except BaseException:
+        for layer, buffers in zip(layers, before):
+            layer.load_state_dict(buffers, strict=False)
+        raise
+    finally:
+        for layer, momentum in zip(layers, momenta):
+            layer.momentum = momentum
+        network.train(was_training)

@@ -7,6 +7,10 @@ from typing import Any
 from skorch.callbacks import Callback
 
 
+class StopTraining(KeyboardInterrupt):
+    """Raised by a callback to end the training; skorch's loop ends on KeyboardInterrupt."""
+
+
 class StopEarly(Callback):
     """Stop when the validation loss no longer falls, and restore the best weights.
 
@@ -41,11 +45,16 @@ class StopEarly(Callback):
         if loss < self.reference_ - self.tol:
             self.reference_, self.misses_ = loss, 0
         if self.misses_ == self.patience:
-            # skorch's loop ends on this exception.
-            raise KeyboardInterrupt
+            raise StopTraining
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the best weights."""
+        if math.isinf(self.lowest_) and self.misses_:
+            raise ValueError(
+                "early_stopping=True found no epoch with a finite validation loss, of "
+                f"{self.misses_}. Try a smaller learning rate than lr={net.lr}, or look for "
+                "extreme pixels in the validation images."
+            )
         if self.weights_ is not None:
             net.module_.load_state_dict(self.weights_)
             self.weights_ = None

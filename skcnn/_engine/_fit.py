@@ -12,12 +12,14 @@ from skorch.helper import predefined_split
 from torch import Generator, Tensor
 
 from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import deterministic_algorithms
 from skcnn._compute._device_memory import (
     explain_out_of_memory,
     is_device_shared,
     reserve_device_memory,
 )
+from skcnn._compute._interrupt import is_in_search, watch_interrupts
 from skcnn._compute._process_group import current_group
 from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import compute_threads, single_thread
@@ -25,7 +27,6 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
 from skcnn._data._resize import scaled_size
 from skcnn._engine._checkpoints import CheckpointRequest
-from skcnn._engine._history import whole_epochs
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
@@ -33,6 +34,8 @@ from skcnn._engine._predict import plan_batches
 from skcnn._targets import Target
 from skcnn._utils import warn
 from skcnn.networks import ImageNetwork, NetworkSpec
+from skcnn.networks._copy import structural_copy
+from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary, summarize
 
@@ -129,13 +132,18 @@ def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -
     -------
     net : TrainedNet
     """
-    try:
-        trained = _train(job, settings, net, exclusive=False)
-    except MemoryError:
-        if not is_device_shared(settings.device):
-            raise
-        trained = _train(job, settings, net, exclusive=True)
-    _warn_if_interrupted(trained)
+    with watch_interrupts() as interrupt:
+        try:
+            trained = _train(job, settings, net, exclusive=False)
+        except MemoryError:
+            if not is_device_shared(settings.device):
+                raise
+            trained = _train(job, settings, net, exclusive=True)
+    if interrupt.received and is_in_search():
+        # A network that is half trained must not be scored as a candidate.
+        raise KeyboardInterrupt
+    if interrupt.received or _ends_within_epoch(trained):
+        _warn_of_interrupt(trained)
     return trained
 
 
@@ -151,34 +159,39 @@ def _train(
     )
     with (
         fork_rng(job.seed, device),
+        default_torch_settings(device),
         deterministic_algorithms(device, settings.deterministic),
         retain_freed_memory(),
+        ExitStack() as stack,
     ):
-        net = net or _new_net(job, settings)
+        if net is None:
+            net = _new_net(job, settings)
+        else:
+            _check_same_network(net, settings)
+            stack.enter_context(_rollback_on_error(net))
+            _set_optimizer(net, settings)
         with single_thread():
             summary = _check_output_shape(net.module_, job)
             _check_smallest_resolution(net.module_, job, settings)
         _prepare(net, job, settings, summary, batch_size)
-        with ExitStack() as stack:
-            group = current_group()
-            if group is None:
-                needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
-                stack.enter_context(reserve_device_memory(device, needed, exclusive=exclusive))
-                work = summary.multiply_adds * batch_size
-                stack.enter_context(compute_threads(device, work, inherited=settings.thread_limit))
-            else:
-                # All processes compute at the same time, each with its own dropout.
-                group.check_same_on_all_ranks(len(dataset), batch_size, job.epochs, dataset.y)
-                torch.manual_seed(job.seed + group.rank)
-            stack.callback(_release_training_state, net, job.epochs)
-            if continues:
-                stack.enter_context(_rollback_on_error(net))
-            hint = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
-            stack.enter_context(explain_out_of_memory(device, hint))
-            if not continues and job.checkpoint is not None:
-                _resume(net, job)
-            net.initialize_callbacks()
-            net.partial_fit(dataset, None)
+        group = current_group()
+        if group is None:
+            needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
+            stack.enter_context(reserve_device_memory(device, needed, exclusive=exclusive))
+            work = summary.multiply_adds * batch_size
+            stack.enter_context(compute_threads(device, work, inherited=settings.thread_limit))
+        else:
+            # All processes compute at the same time, each with its own dropout.
+            group.check_same_on_all_ranks(len(dataset), batch_size, job.epochs, dataset.y)
+            torch.manual_seed(job.seed + group.rank)
+        stack.callback(_release_training_state, net, job.epochs)
+        hint = f"Use smaller batches than batch_size={batch_size}, or a smaller network"
+        stack.enter_context(explain_out_of_memory(device, hint))
+        if not continues and job.checkpoint is not None:
+            _resume(net, job)
+        net.initialize_callbacks()
+        net.partial_fit(dataset, None)
+        _check_finite(net)
     return net
 
 
@@ -189,7 +202,8 @@ def _build(
     return spec.build(image_shape, n_outputs, **options)
 
 
-def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
+def _optimizer_options(settings: FitSettings) -> tuple[Any, dict[str, Any]]:
+    """Return the class of the optimizer, and its options with the weight decay."""
     optimizer, options = resolve_optimizer(settings.optimizer)
     on_gpu = settings.device.type != "cpu"
     if optimizer is MuonOptimizer and settings.precision == torch.bfloat16 and on_gpu:
@@ -197,6 +211,11 @@ def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
         options = {**options, "dtype": settings.precision}
     if supports_weight_decay(settings.optimizer) and "weight_decay" not in options:
         options = {**options, "weight_decay": settings.weight_decay}
+    return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
+
+
+def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
+    optimizer, options = _optimizer_options(settings)
     net = TrainedNet(
         _build,
         target=job.target,
@@ -206,7 +225,7 @@ def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
         module__measured=settings.spec.measure(job.dataset.X),
         module__clip_pool_size=job.clip_pool_size,
         optimizer=optimizer,
-        **{f"optimizer__{name}": value for name, value in options.items()},
+        **options,
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
         precision=settings.precision,
@@ -214,6 +233,30 @@ def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
     )
     net.initialize()
     return net
+
+
+def _check_same_network(net: TrainedNet, settings: FitSettings) -> None:
+    """Refuse to continue with a network of other parameters than those that are set now."""
+    fitted, wanted = net.get_params(deep=False)["module__spec"], settings.spec
+    old, new = (spec.get_params(deep=False) for spec in (fitted, wanted))
+    if type(fitted) is not type(wanted):
+        changed = ["module"]
+    else:
+        changed = [name for name in new if repr(new[name]) != repr(old[name])]
+    if changed:
+        raise ValueError(
+            f"Training continues with the fitted network, but {', '.join(changed)} has changed. "
+            "Set it back, or fit a new network: with warm_start=False, or a clone of this "
+            "estimator."
+        )
+
+
+def _set_optimizer(net: TrainedNet, settings: FitSettings) -> None:
+    """Give a net another optimizer, without the state of the former, if its options changed."""
+    optimizer, options = _optimizer_options(settings)
+    before = {n: v for n, v in vars(net).items() if n.startswith("optimizer__")}
+    if net.optimizer is not optimizer or before != options:
+        net.replace_optimizer(optimizer, options)
 
 
 def _prepare(
@@ -226,6 +269,8 @@ def _prepare(
     """Tell a net, new or not, how to train."""
     device, validation = torch.device(net.device), job.validation
     net.set_params(
+        target=job.target,
+        precision=settings.precision,
         plan=plan_batches(job.image_shape, summary.multiply_adds, summary.n_values, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
@@ -265,12 +310,30 @@ def _check_output_shape(network: ImageNetwork, job: FitJob) -> NetworkSummary:
             "The network of module= cannot take an image of height, width and channels "
             f"{job.image_shape}: {error}"
         ) from error
+    if summary.output_shape == (job.target.n_outputs,) and isinstance(network, OwnNetwork):
+        _warn_of_probabilities(network, job)
     if summary.output_shape != (job.target.n_outputs,):
         raise ValueError(
             f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
             f"expected {job.target.description}, {('n', job.target.n_outputs)}."
         )
     return summary
+
+
+def _warn_of_probabilities(network: ImageNetwork, job: FitJob) -> None:
+    """Warn if a user's network seems to end in a softmax, which the loss applies itself."""
+    if job.target.kind != "classifier":
+        return
+    noise = torch.rand(2, *job.image_shape, generator=torch.Generator().manual_seed(0)) * 255
+    run = structural_copy(network).eval()
+    with torch.inference_mode():
+        # One at a time, as `summarize` did: what a batch takes is checked later.
+        outputs = torch.cat([run(image[None]) for image in noise.to(network.mean.device)]).float()
+    if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < 1e-4).all()):
+        warn(
+            "The network of module= seems to return probabilities: its outputs sum to 1. Return "
+            "logits, without a softmax at the end; the loss applies it."
+        )
 
 
 def _check_smallest_resolution(network: ImageNetwork, job: FitJob, settings: FitSettings) -> None:
@@ -307,13 +370,15 @@ def estimate_training_bytes(
 @contextmanager
 def _rollback_on_error(net: TrainedNet) -> Iterator[None]:
     """Restore a net that was trained before, if further training fails."""
-    n_epochs = len(net.history)
-    before = copy.deepcopy((net.module_.state_dict(), net.optimizer_.state_dict()))
+    n_epochs, target = len(net.history), net.target
+    optimizer = net.optimizer_
+    before = copy.deepcopy((net.module_.state_dict(), optimizer.state_dict()))
     try:
         yield
-    except Exception:
+    except BaseException:
+        net.target, net.optimizer_ = target, optimizer
         net.module_.load_state_dict(before[0])
-        net.optimizer_.load_state_dict(before[1])
+        optimizer.load_state_dict(before[1])
         del net.history[n_epochs:]
         raise
 
@@ -326,10 +391,25 @@ def _release_training_state(net: TrainedNet, epochs: int) -> None:
     net.optimizer_.zero_grad()
 
 
-def _warn_if_interrupted(net: TrainedNet) -> None:
-    history = net.history
-    if len(whole_epochs(history)) < len(history) and "dur" not in history[-1]:
-        warn(
-            f"Training was interrupted in epoch {len(history)}; the network is as the last batch "
-            "left it."
+def _check_finite(net: TrainedNet) -> None:
+    """Refuse a network that would predict NaN."""
+    if not all(bool(p.isfinite().all()) for p in net.module_.state_dict().values()):
+        raise ValueError(
+            f"The weights of the network are not finite after epoch {len(net.history)}. Try a "
+            f"smaller learning rate than lr={net.lr}, or pixels and sample_weight of smaller "
+            "range."
         )
+
+
+def _ends_within_epoch(net: TrainedNet) -> bool:
+    # Rows further up may be of epochs that an earlier call left unfinished.
+    return len(net.history) > 0 and "dur" not in net.history[-1]
+
+
+def _warn_of_interrupt(net: TrainedNet) -> None:
+    state = (
+        f"in epoch {len(net.history)}; the network is as the last batch left it"
+        if _ends_within_epoch(net)
+        else f"after epoch {len(net.history)}"
+    )
+    warn(f"Training was interrupted {state}.")

@@ -28,7 +28,9 @@ Step = Callable[..., Tensor]
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """Compute in a floating-point type, whatever the caller's own autocast is."""
-    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
+    low = precision != torch.float32
+    # Inside a caller's autocast, a cache would keep the weights of earlier steps.
+    return torch.autocast(device.type, dtype=precision, enabled=low, cache_enabled=False)
 
 
 @dataclass(frozen=True)

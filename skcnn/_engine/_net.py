@@ -120,6 +120,7 @@ class TrainedNet(skorch.NeuralNet):
         self.use_cuda_graphs = use_cuda_graphs
         self.progress = progress
         self.plan = plan
+        self._scores: list[Tensor] = []
         super().__init__(
             module,
             **{
@@ -199,6 +200,23 @@ class TrainedNet(skorch.NeuralNet):
         _, kwargs = super().get_params_for_optimizer(prefix, iter(()))
         return (parameter_groups(self.module_),), kwargs
 
+    def replace_optimizer(self, optimizer: Any, options: dict[str, Any]) -> None:
+        """Start with a new optimizer, which has no state yet.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer class
+        options : dict
+            Named ``optimizer__<name>``, in place of all former ones.
+        """
+        # skorch's set_params would leave the options that only the former optimizer has.
+        for name in [name for name in vars(self) if name.startswith("optimizer__")]:
+            delattr(self, name)
+        self.optimizer = optimizer
+        for name, value in options.items():
+            setattr(self, name, value)
+        self.initialize_optimizer()
+
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of weights, and in proportion that of biases and norms."""
         set_lr(self.optimizer_, lr, self.bias_lr_factor)
@@ -238,6 +256,7 @@ class TrainedNet(skorch.NeuralNet):
         finally:
             self._loop.close()
             del self._loop
+            self._scores = []
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -247,7 +266,7 @@ class TrainedNet(skorch.NeuralNet):
             return
         if training:
             self._loop.start_epoch(iterator)
-        self._scores: list[Tensor] = []
+        self._scores = []
         if self.batch_hooks_:
             self._run_with_batch_hooks(iterator, training, prefix, step_fn)
         else:
@@ -326,6 +345,11 @@ class TrainedNet(skorch.NeuralNet):
             if self.target.score_name is not None:
                 self._scores.append(self.target.score(outputs, batch.target))
         return {"loss": weighted_mean(losses, batch.weight), "y_pred": outputs}
+
+    def evaluation_step(self, batch: Batch, training: bool = False) -> Tensor:
+        """Return the outputs for a batch; see `skorch.NeuralNet.evaluation_step`."""
+        outputs: Tensor = super().evaluation_step(batch.pair, training=training)
+        return outputs
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         """Run the network."""

@@ -161,7 +161,10 @@ class Adam(OptimizerSpec):
     def check(self) -> None:
         """Raise a ValueError if an option is not as described."""
         super().check()
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        betas_valid = len(self.betas) == 2 and all(
+            isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas
+        )
+        if not betas_valid:
             raise ValueError(
                 f"The 'betas' parameter of {type(self).__name__} must be two numbers in [0, 1), "
                 f"got {self.betas!r}."

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from skcnn._compute._ambient import no_autocast
 from skcnn._compute._device_memory import free_bytes
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
@@ -118,7 +119,7 @@ def run_images(
     size = plan.batch_size if plan.pad else 0
     exact = _ExactDense() if plan.pad else nullcontext()
     outputs = []
-    with torch.inference_mode(), exact:
+    with torch.inference_mode(), no_autocast(device), exact:
         for batch in _batches(images, plan.batch_size, device):
             padded = _pad_batch(batch, size)
             result = _mean_with_mirrored(function, padded) if flip else function(padded)

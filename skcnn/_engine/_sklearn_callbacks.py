@@ -6,6 +6,8 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from skcnn._engine._early_stopping import StopTraining
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9 has no callbacks
@@ -96,8 +98,7 @@ class _StopOnRequest(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if self.epochs.stop:
-            # skorch's loop ends on this exception.
-            raise KeyboardInterrupt
+            raise StopTraining
 
 
 def _prediction_copy(net: Any) -> Any:

@@ -1,7 +1,8 @@
 """Base of the estimators: fit and predict as a template, whatever the target."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device, find_precision
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._process_group import broadcast_from_rank_zero
@@ -27,10 +29,15 @@ from skcnn._engine._history import as_frame, whole_epochs
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import run_images
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
-from skcnn._estimators._parameters import check_parameters, flat_spec
+from skcnn._estimators._parameters import (
+    check_parameters,
+    flat_spec,
+    parameters_of,
+    validate_each,
+)
 from skcnn._targets import Target
 from skcnn._targets._weights import normalize_weights
-from skcnn._utils import as_tuple
+from skcnn._utils import as_tuple, whole
 from skcnn.augmentation import as_augmentation
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._spec import OwnModule
@@ -38,6 +45,8 @@ from skcnn.networks._summary import NetworkSummary, summarize
 
 # Parameters that hold objects with parameters of their own.
 _SLOTS = ("module", "augment", "optimizer")
+# Private attributes that a fit sets.
+_FITTED_PRIVATE = {"_pixel_range", "_random_state", "_split_seed", "_target"}
 
 
 class ConvNetEstimator(
@@ -70,9 +79,15 @@ class ConvNetEstimator(
         self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any
     ) -> Self:
         """Fit the network: the body of `fit`."""
+        with self._unchanged_on_error():
+            return self._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+
+    def _fit_or_fail(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any
+    ) -> Self:
         self._check_parameters()
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        epochs: int = self.max_epochs
+        epochs = int(self.max_epochs)
         task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
         continues = self.warm_start and hasattr(self, "net_")
         images, y = self._read(X, y, reset=not continues)
@@ -88,7 +103,7 @@ class ConvNetEstimator(
                 encoded, self.validation_fraction, groups, self._split_seed
             )
             validation = _dataset(images, encoded, weight, held_out)
-        stopper = StopEarly(self.n_iter_no_change, self.tol)
+        stopper = StopEarly(int(self.n_iter_no_change), self.tol)
         # Last, so that the other callbacks see the epoch in which it stops.
         callbacks = [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
         self._train(
@@ -111,6 +126,10 @@ class ConvNetEstimator(
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         """Process a batch of data once: the body of `partial_fit`."""
+        with self._unchanged_on_error():
+            return self._partial_fit_or_fail(X, y, sample_weight, classes)
+
+    def _partial_fit_or_fail(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
         self._check_parameters()
         continues = hasattr(self, "net_")
         images, y = self._read(X, y, reset=not continues)
@@ -130,13 +149,26 @@ class ConvNetEstimator(
         )
         return self
 
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Leave the estimator as it was, fitted or not, if a fit fails or is refused."""
+        before = {name: value for name, value in vars(self).items() if _is_fitted_state(name)}
+        try:
+            yield
+        except BaseException:
+            for name in [name for name in vars(self) if _is_fitted_state(name)]:
+                delattr(self, name)
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
+
     def _train(
         self, dataset: ImageDataset, target: Target, epochs: int, *, continues: bool, **job: Any
     ) -> None:
         """Train the net, new or not, and store what came of it."""
         checkpoint = None
         if self.checkpoint_dir is not None:
-            parameters = self.get_params(deep=False)
+            parameters = parameters_of(self)
             checkpoint = CheckpointRequest(
                 self.checkpoint_dir, type(self).__qualname__, parameters
             )
@@ -171,12 +203,12 @@ class ConvNetEstimator(
             device=device,
             precision=find_precision(self.precision, device),
             optimizer=self.optimizer,
-            lr=self.lr,
-            bias_lr_factor=self.bias_lr_factor,
-            weight_decay=self.weight_decay,
+            lr=float(self.lr),
+            bias_lr_factor=float(self.bias_lr_factor),
+            weight_decay=float(self.weight_decay),
             augment=tuple(as_augmentation(change) for change in as_tuple(self.augment)),
             resizing=as_tuple(self.progressive_resizing),
-            batch_size=self.batch_size,
+            batch_size=whole(self.batch_size),
             compiles=self.compile,
             deterministic=self.deterministic,
             thread_limit=self._thread_limit,
@@ -186,7 +218,7 @@ class ConvNetEstimator(
     def _spec(self) -> NetworkSpec:
         """Specification of the network: that of `module`, or of the flat parameters."""
         if self.module is None:
-            return flat_spec(self.get_params(deep=False))
+            return flat_spec(parameters_of(self))
         if isinstance(self.module, NetworkSpec):
             spec: NetworkSpec = clone(self.module)
             return spec
@@ -202,9 +234,6 @@ class ConvNetEstimator(
             data_format=self.data_format,
         )
         if reset:
-            # If this fit fails, the network of an earlier one must not meet the new targets.
-            if hasattr(self, "net_"):
-                del self.net_
             self.image_shape_ = images.shape
             self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
             # The same images are held out when training continues.
@@ -215,7 +244,6 @@ class ConvNetEstimator(
         """Store the target of this fit, once it is known to fit to an earlier one."""
         if continues:
             self._target.check_same(target)
-            self.net_.set_params(target=target)
         self._target = target
         return target
 
@@ -232,7 +260,7 @@ class ConvNetEstimator(
         return _dataset(images, encoded, target.weights(None, encoded))
 
     def _check_parameters(self) -> None:
-        self._validate_params()
+        validate_each(self)
         check_parameters(self)
 
     def set_params(self, **params: Any) -> Self:
@@ -347,9 +375,8 @@ class ConvNetEstimator(
             )
         self._check_parameters()
         shape = as_shape(image_shape)
-        with torch.random.fork_rng(devices=[]):
-            network = self._spec().build(shape, n_classes)
-        return summarize(network, shape)
+        with torch.random.fork_rng(devices=[]), default_torch_settings(torch.device("cpu")):
+            return summarize(self._spec().build(shape, n_classes), shape)
 
     @property
     def _n_features_out(self) -> int:
@@ -385,6 +412,11 @@ class ConvNetEstimator(
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _is_fitted_state(attribute: str) -> bool:
+    """Whether an attribute is set by a fit, and not by scikit-learn's own machinery."""
+    return attribute in _FITTED_PRIVATE or attribute.endswith("_")
 
 
 def _dataset(

@@ -20,7 +20,7 @@ from skcnn._engine._optimizers import (
     supports_weight_decay,
 )
 from skcnn._engine._schedule import SCHEDULES
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
 from skcnn.augmentation import AUGMENTATIONS
 from skcnn.networks import ConvBlocks, NetworkSpec
 from skcnn.networks._spec import OwnModule
@@ -86,6 +86,21 @@ _EACH: dict[str, list[Any]] = {
 }
 
 
+def parameters_of(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the parameters of an estimator, also those that a subclass sets by itself.
+
+    Whole floats, which R sends, and numbers of numpy come out as numbers of Python.
+    """
+    names = [name for name in CONSTRAINTS if hasattr(estimator, name)]
+    return {name: whole(getattr(estimator, name)) for name in names}
+
+
+def validate_each(estimator: BaseEstimator) -> None:
+    """Check each parameter by itself, by scikit-learn's constraints."""
+    given = {name: whole(value) for name, value in estimator.get_params(deep=False).items()}
+    check_values(type(estimator).__name__, estimator._parameter_constraints, given)
+
+
 def flat_spec(parameters: dict[str, Any]) -> ConvBlocks:
     """Return the specification that the flat parameters of an estimator are shorthand for."""
     return ConvBlocks(**{name: parameters[name] for name in NETWORK_PARAMETERS})
@@ -104,11 +119,11 @@ def check_parameters(estimator: BaseEstimator) -> None:
     ValueError
         Naming the parameter, what it is and what was expected.
     """
-    caller, parameters = type(estimator).__name__, estimator.get_params(deep=False)
+    caller, parameters = type(estimator).__name__, parameters_of(estimator)
     for name, each in _EACH.items():
         for value in as_tuple(parameters[name]):
             check_values(caller, {name: each}, {name: value})
-    spec = _check_network(caller, estimator, parameters)
+    spec = _check_network(caller, parameters)
     shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
     if shrinks and not spec.allows_any_size():
         raise ValueError(
@@ -126,9 +141,7 @@ def check_parameters(estimator: BaseEstimator) -> None:
     _check_optimizer(caller, parameters["optimizer"], parameters["weight_decay"])
 
 
-def _check_network(
-    caller: str, estimator: BaseEstimator, parameters: dict[str, Any]
-) -> NetworkSpec:
+def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     """Check the network's parameters, and return its specification."""
     module = parameters["module"]
     if module is None:
@@ -141,7 +154,7 @@ def _check_network(
             "class or a function that returns a new network, so that each fit starts with new "
             "weights."
         )
-    defaults = inspect.signature(type(estimator).__init__).parameters
+    defaults = inspect.signature(ConvBlocks.__init__).parameters
     changed = [
         name
         for name in NETWORK_PARAMETERS
@@ -164,6 +177,7 @@ def _check_network(
 
 
 def _is_same(value: Any, default: Any) -> bool:
+    value, default = whole(value), whole(default)
     return type(value) is type(default) and bool(value == default)
 
 

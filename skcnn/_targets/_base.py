@@ -37,7 +37,7 @@ class Target(ABC):
     @property
     def description(self) -> str:
         """The outputs in words, for error messages."""
-        return f"{self.n_outputs} outputs"
+        return "1 output" if self.n_outputs == 1 else f"{self.n_outputs} outputs"
 
     @abstractmethod
     def encode(self, y: Any, name: str = "y") -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
@@ -28,18 +29,28 @@ def find_classes(y: Any, classes: Any = None) -> Labels:
         Where `y` is not a target of a classification, or has fewer than two classes.
     """
     if classes is None:
+        _check_no_missing(y, "y")
         check_classification_targets(y)
         classes = y
     found: Labels = np.unique(column_or_1d(classes))
     if len(found) < 2:
+        value = found[0].item() if isinstance(found[0], np.generic) else found[0]
         raise ValueError(
-            f"y holds 1 class, {found[0]!r}. Expected at least 2 classes to tell apart."
+            f"y holds 1 class, {value!r}. Expected at least 2 classes to tell apart. If this is "
+            "the first of several calls of partial_fit, name all classes there will be with "
+            "classes=[...]."
         )
     return found
 
 
 def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]:
     """Number labels by their place in `classes`."""
+    y = np.asarray(y)
+    if len(y) and _is_text(y) != _is_text(classes):
+        raise ValueError(
+            f"{name} holds {_example(y)}, but the classes are {_example(classes)}. Expected "
+            "labels of the same type: convert them, for example with y.astype."
+        )
     unseen = np.setdiff1d(y, classes)
     if len(unseen):
         raise ValueError(
@@ -49,11 +60,31 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
     return np.searchsorted(classes, y).astype(np.int64)
 
 
+def _check_no_missing(labels: Any, name: str) -> None:
+    missing = np.flatnonzero(pd.isna(np.asarray(labels)))
+    if len(missing):
+        raise ValueError(
+            f"{name} has {len(missing)} missing label(s), the first in row {missing[0]}. Give "
+            "every image a label, or leave it out."
+        )
+
+
+def _example(labels: Labels) -> str:
+    value = labels[0].item() if isinstance(labels[0], np.generic) else labels[0]
+    return f"{'text' if isinstance(value, str) else 'numbers'} such as {value!r}"
+
+
+def _is_text(labels: Labels) -> bool:
+    if labels.dtype.kind == "O":
+        return len(labels) > 0 and isinstance(labels[0], str)
+    return labels.dtype.kind in "US"
+
+
 def check_labels(y: Any, n_images: int, name: str) -> Labels:
     """Check labels that come beside those of the training images."""
-    labels: Labels = check_array(
-        column_or_1d(y, warn=True), ensure_2d=False, dtype=None, input_name=name
-    )
+    labels: Labels = column_or_1d(y, warn=True)
+    _check_no_missing(labels, name)
+    labels = check_array(labels, ensure_2d=False, dtype=None, input_name=name)
     if len(labels) != n_images:
         raise ValueError(f"{name} has {len(labels)} labels for {n_images} images.")
     return labels

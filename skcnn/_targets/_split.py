@@ -5,16 +5,28 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
+
+from skcnn._utils import warn
 
 Rows = npt.NDArray[np.intp]
 
 
 def _check_groups(groups: Any, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the names of the groups, and the index of the group of each image."""
-    names, numbers = np.unique(column_or_1d(groups), return_inverse=True)
+    groups = column_or_1d(groups)
+    missing = np.flatnonzero(pd.isna(groups))
+    if len(missing):
+        raise ValueError(
+            f"groups has {len(missing)} missing value(s), the first in row {missing[0]}. Expected "
+            "the group of every image."
+        )
+    if len({isinstance(group, str) for group in groups}) > 1:
+        raise ValueError("groups mixes text and numbers. Expected values of one type.")
+    names, numbers = np.unique(groups, return_inverse=True)
     if len(numbers) != n_images or len(names) < 2:
         raise ValueError(
             f"groups has {len(numbers)} entries and {len(names)} different groups for "
@@ -105,8 +117,17 @@ def train_validation_split(
         with warnings.catch_warnings():
             # A class with fewer images than folds is missing from some folds.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-            most, fewest = next(folds.split(np.zeros(len(y)), y, groups))
-        return (most, fewest) if fraction <= 0.5 else (fewest, most)
+            parts = list(folds.split(np.zeros(len(y)), y, groups))
+        # Groups are not equally large: the fold whose share is nearest to what was asked.
+        sides = [(most, fewest) if fraction <= 0.5 else (fewest, most) for most, fewest in parts]
+        training, validation = min(sides, key=lambda s: abs(len(s[1]) - fraction * len(y)))
+        if not 0.5 * fraction <= len(validation) / len(y) <= 2 * fraction:
+            warn(
+                f"validation_fraction={fraction} cannot be met with whole groups: "
+                f"{len(validation)} of {len(y)} images are held out. Give more groups, or X_val "
+                "and y_val."
+            )
+        return training, validation
 
     # A class of a single row cannot be on both sides: it is trained on.
     counts = np.bincount(y)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -93,6 +94,31 @@ class ModuleAugmentation:
         self._is_range_checked = True
 
 
+@dataclass(frozen=True)
+class CheckedFunction:
+    """A user's own augmentation, whose result is checked.
+
+    Parameters
+    ----------
+    function : callable
+        From images (n, height, width, channels) and a torch.Generator to changed images.
+    """
+
+    function: Callable[[Tensor, Generator], Tensor]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Let the function change the images."""
+        changed = self.function(images, generator)
+        if not isinstance(changed, Tensor) or changed.shape != images.shape:
+            got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+            name = getattr(self.function, "__name__", repr(self.function))
+            raise ValueError(
+                f"The function {name} in augment= returned {got} for images of shape "
+                f"{tuple(images.shape)}. Expected a tensor of the same shape."
+            )
+        return changed
+
+
 def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
     """Return a function of images and a generator for one value of the parameter `augment`.
 
@@ -100,7 +126,7 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
     ----------
     change : str, Augmentation, torch.nn.Module or callable
         A name in `AUGMENTATIONS` gives a new object with default parameters. A module is copied
-        and wrapped. Anything else is returned as it is.
+        and wrapped. A function of your own is wrapped in a check of what it returns.
 
     Returns
     -------
@@ -117,5 +143,4 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
         return AUGMENTATIONS[change]()
     if isinstance(change, nn.Module):
         return ModuleAugmentation(change)
-    function: Callable[[Tensor, Generator], Tensor] = change
-    return function
+    return change if isinstance(change, Augmentation) else CheckedFunction(change)

@@ -1,5 +1,6 @@
 """Learning-rate range test."""
 
+import copy
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, Self
@@ -239,6 +240,12 @@ class _Sweep(Callback):
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Start with an empty record."""
         self.losses: list[float] = []
+        self.weights_: Any = copy.deepcopy(net.module_.state_dict())
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Go back to the initial weights: those of a diverged training may not be finite."""
+        net.module_.load_state_dict(self.weights_)
+        self.weights_ = None
 
     def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Set the learning rate of the next step."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
 from skcnn.networks._blocks import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -22,14 +22,7 @@ from skcnn.networks._blocks import (
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout
 from skcnn.networks._mirror import MirroredConv2d, MirrorMean
-from skcnn.networks._spec import (
-    ImageShape,
-    Measured,
-    NetworkSpec,
-    TrainingImages,
-    plain,
-    statistics,
-)
+from skcnn.networks._spec import ImageShape, Measured, NetworkSpec, TrainingImages, statistics
 from skcnn.networks._whitening import stem_window, whitening_filters
 
 GLOBAL_POOLS: dict[str, Callable[[], nn.Module]] = {
@@ -199,7 +192,7 @@ class ConvBlocks(NetworkSpec):
         ValueError
             If a parameter is not as described.
         """
-        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
+        parameters = {name: whole(value) for name, value in self.get_params(deep=False).items()}
         check_values(caller, self._parameter_constraints, parameters)
         for name, each in _EACH.items():
             if not isinstance(parameters[name], str):
@@ -317,7 +310,7 @@ class ConvBlocks(NetworkSpec):
         if dropout:
             layers["dropout"] = Dropout(dropout)
         n_features = channels * math.prod(sides)
-        for number, width in enumerate(filter(None, as_tuple(self.dense_units)), start=1):
+        for number, width in enumerate(filter(None, as_tuple(whole(self.dense_units))), start=1):
             layers[f"dense{number}"] = nn.Linear(n_features, width)
             layers[f"activation{number}"] = activate()
             n_features = width
@@ -338,7 +331,7 @@ class ConvBlocks(NetworkSpec):
 
     def _dropout_rates(self, n_blocks: int) -> tuple[list[float], float]:
         """Rates of all blocks but the last, and of the features."""
-        rates = plain(self.dropout)
+        rates = whole(self.dropout)
         if not isinstance(rates, Sequence):
             return [0.0] * (n_blocks - 1), rates
         *of_blocks, of_features = _per_block("dropout", rates, n_blocks)
@@ -364,7 +357,7 @@ def _per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
     >>> _per_block("kernel_size", 3, 2), _per_block("pool", ("max", None), 2)
     ([3, 3], ['max', None])
     """
-    value = plain(value)
+    value = whole(value)
     if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * n_blocks
     if len(value) != n_blocks:

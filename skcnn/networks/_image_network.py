@@ -1,6 +1,7 @@
 """The fitted network: standardized pixels, a body that finds features, a head that answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,9 @@ class ImageNetwork(nn.Module):
 class OwnNetwork(ImageNetwork):
     """A user's own module behind the standardization of pixels.
 
+    Of a tuple that the module returns, the first tensor are the outputs, and of a dict the entry
+    "logits"; other outputs, such as auxiliary ones, are not trained.
+
     Its features are defined where the module says so: by attributes `body` and `head`, with
     outputs ``head(body(images))``, or by being a Sequential that ends in a Linear layer.
 
@@ -106,5 +110,20 @@ class OwnNetwork(ImageNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs for images."""
-        outputs: Tensor = self.own(self.standardize(images))
-        return outputs
+        return _main_output(self.own(self.standardize(images)), self.own)
+
+
+def _main_output(returned: Any, own: nn.Module) -> Tensor:
+    """Return the outputs among what a user's module returns: the documented rule for several."""
+    outputs = returned
+    if isinstance(returned, Mapping):
+        outputs = returned.get("logits")
+    elif isinstance(returned, tuple | list) and len(returned):
+        outputs = returned[0]
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            f"The network of module= ({type(own).__name__}) returned {type(returned).__name__}. "
+            "Expected a tensor of outputs, a tuple that begins with it, or a dict with the entry "
+            '"logits".'
+        )
+    return outputs

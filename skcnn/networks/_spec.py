@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
@@ -152,8 +151,3 @@ class OwnModule(NetworkSpec):
         if any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             return offered
         return {name: value for name, value in offered.items() if name in accepted}
-
-
-def plain(value: Any) -> Any:
-    """Return arrays as lists, which builders take as they take tuples."""
-    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -109,7 +109,7 @@ def test_a_forked_child_computes_in_one_thread_where_openmp_cannot_be_paused(mon
         lambda: _threads._settings.lock,
         lambda: _threads.compute_threads(torch.device("cpu"), 10**12),
     ],
-    ids=["generators", "memory", "lock", "threads"],
+    ids=["generators", "checkpoint_dir", "lock", "threads"],
 )
 def test_a_fork_while_another_thread_computes(held):
     clf = small_net(max_epochs=1)

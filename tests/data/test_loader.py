@@ -15,7 +15,7 @@ from skcnn._data._arrays import Images
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._data._resize import resize
-from skcnn._targets._mixing import mix_targets
+from skcnn._targets import ClassTarget
 from skcnn.augmentation import CutMix, Flip, MixUp
 
 CPU = torch.device("cpu")
@@ -36,7 +36,7 @@ def training(data, batch_size, seed=0, **options):
 
 def numbers(batches):
     """The numbers of the images, a list for each batch."""
-    return [X.flatten().int().tolist() for X, _ in batches]
+    return [X.flatten().int().tolist() for X, *_ in batches]
 
 
 def flat(lists):
@@ -90,8 +90,8 @@ def test_orders_and_changes_come_from_one_generator():
     def add_noise(images, generator):
         return images + torch.rand(len(images), generator=generator)[:, None, None, None] / 2
 
-    first = [X for X, _ in training(dataset(), 8, augment=[add_noise])]
-    again = [X for X, _ in training(dataset(), 8, augment=[add_noise])]
+    first = [X for X, *_ in training(dataset(), 8, augment=[add_noise])]
+    again = [X for X, *_ in training(dataset(), 8, augment=[add_noise])]
     assert all(torch.equal(one, other) for one, other in zip(first, again))
     assert sorted(int(x) for X in first for x in X.flatten()) == list(range(20))
     assert len({float(x) % 1 for X in first for x in X.flatten()}) == 20
@@ -105,8 +105,8 @@ def test_a_subset_of_a_subset_has_the_rows_it_names(is_training, kind):
     batches = training(outer, 3) if is_training else Batches(outer, 3, device=CPU)
     seen = [
         (*row,)
-        for X, y in batches
-        for row in zip(X.flatten().tolist(), y.tolist(), y.sample_weight.tolist())
+        for X, y, weight in batches
+        for row in zip(X.flatten().tolist(), y.tolist(), weight.tolist())
     ]
     expected = [(n, n, pytest.approx(n / 10)) for n in (14, 5, 8, 8)]
     if is_training:
@@ -118,32 +118,32 @@ def test_a_subset_of_a_subset_has_the_rows_it_names(is_training, kind):
         assert batches.n_images == 4
 
 
-def test_weights_ride_along_with_their_labels():
-    for _, y in training(dataset(weight=True), 8):
-        np.testing.assert_allclose(y.sample_weight, y / 10)
+def test_a_batch_has_the_weight_of_each_image():
+    for batch in training(dataset(weight=True), 8):
+        np.testing.assert_allclose(batch.weight, batch.target / 10)
+        assert batch.pair == (batch.images, batch.target)
 
 
-def test_without_weights_nothing_rides_along():
-    for _, y in training(dataset(), 8):
-        assert not hasattr(y, "sample_weight")
+def test_a_batch_without_weights_says_so():
+    assert all(batch.weight is None for batch in training(dataset(), 8))
 
 
 def test_without_labels_there_are_zeros_in_their_place():
     batches = list(Batches(dataset(5, y=False), 3, device=CPU))
-    assert [y.tolist() for _, y in batches] == [[0, 0, 0], [0, 0]]
+    assert [y.tolist() for _, y, _ in batches] == [[0, 0, 0], [0, 0]]
     assert numbers(batches) == [[0, 1, 2], [3, 4]]
 
 
 def test_batches_of_images_are_gathered_as_they_are(images):
     batches = list(Batches(ImageDataset(Images(images), np.arange(60)), 25, device=CPU))
-    assert all(X.dtype == torch.uint8 for X, _ in batches)
-    assert all(y.dtype == torch.int64 for _, y in batches)
-    np.testing.assert_array_equal(torch.cat([X for X, _ in batches]), images)
+    assert all(X.dtype == torch.uint8 for X, *_ in batches)
+    assert all(y.dtype == torch.int64 for _, y, _ in batches)
+    np.testing.assert_array_equal(torch.cat([X for X, *_ in batches]), images)
 
 
 def test_changing_a_batch_does_not_change_the_images():
     data = dataset()
-    for X, y in Batches(data, 8, device=CPU):
+    for X, y, _ in Batches(data, 8, device=CPU):
         X.zero_()
         y.zero_()
     assert numbers(Batches(data, 20, device=CPU)) == [list(range(20))]
@@ -162,8 +162,8 @@ def test_a_data_set_is_as_long_as_its_images():
 def everything(batches):
     """All that an epoch yields, as lists."""
     return [
-        (X.flatten().tolist(), y.tolist(), getattr(y, "sample_weight", y).tolist())
-        for X, y in batches
+        (X.flatten().tolist(), y.tolist(), None if weight is None else weight.tolist())
+        for X, y, weight in batches
     ]
 
 
@@ -230,7 +230,9 @@ def test_large_files_are_read_ahead_and_what_lies_in_memory_is_not(tmp_path, mon
     for images in [*views, *map(Images, views)]:
         batches = Batches(ImageDataset(images, np.arange(40)), 8, device=CPU)
         assert batches._source.ahead
-        np.testing.assert_array_equal(torch.cat([x for x, _ in batches]), images[np.arange(40)])
+        np.testing.assert_array_equal(
+            torch.cat([batch.images for batch in batches]), images[np.arange(40)]
+        )
     for images in [X, Images(X), mapped[:20]]:
         monkeypatch.setattr(_loader, "_LARGE_FILE", 1000 if images is X else 2000)
         assert not Batches(ImageDataset(images), 8, device=CPU)._source.ahead
@@ -255,46 +257,18 @@ def test_reading_ahead_ends_with_the_reader():
     assert threading.active_count() == before
 
 
-@given(st.integers(2, 8), st.booleans(), st.integers(0, 100))
-def test_the_loss_of_a_mixture_is_the_mixture_of_losses(n, weighted, seed):
-    torch.manual_seed(seed)
-    labels, partner, share = torch.randint(4, (n,)), torch.randperm(n), torch.rand(n)
-    weight = torch.rand(n).round(decimals=1) if weighted else None
-    logits = torch.randn(n, 4, dtype=torch.float64)
-
-    def loss(target, weight):
-        each = torch.nn.functional.cross_entropy(
-            logits, target, reduction="none", label_smoothing=0.1
-        )
-        return each if weight is None else each * weight
-
-    target, *mixed = mix_targets(4, partner, share, labels, *([weight] if weighted else []))
-    torch.testing.assert_close(target.sum(1), torch.ones(n))
-    partners_weight = None if weight is None else weight[partner]
-    expected = share * loss(labels, weight) + (1 - share) * loss(labels[partner], partners_weight)
-    found = loss(target.double(), *mixed) if weighted else loss(target.double(), None)
-    # Shares and weights are in float32.
-    torch.testing.assert_close(found, expected, check_dtype=False, rtol=1e-5, atol=1e-6)
-
-
-def test_mixtures_can_be_mixed():
-    labels = torch.tensor([0, 1, 2])
-    turn, half = torch.tensor([1, 2, 0]), torch.full((3,), 0.5)
-    (once,) = mix_targets(3, turn, half, labels)
-    (twice,) = mix_targets(3, turn, half, once)
-    assert twice.tolist() == [[0.25, 0.5, 0.25], [0.25, 0.25, 0.5], [0.5, 0.25, 0.25]]
-
-
 def test_mixed_images_come_with_the_labels_of_both():
     """Each image is its label all over, so that a mixture can be told from its pixels."""
     X = np.repeat(np.arange(20, dtype=np.float32), 16).reshape(20, 4, 4, 1)
     data = ImageDataset(X, np.arange(20), np.ones(20, np.float32))
-    batches = training(data, 8, augment=[Flip(), MixUp(1.0), CutMix()], n_classes=20)
+    batches = training(
+        data, 8, augment=[Flip(), MixUp(1.0), CutMix()], mix=ClassTarget(np.arange(20)).mix
+    )
     seen = 0
-    for images, targets in batches:
+    for images, targets, weight in batches:
         expected = (targets * torch.arange(20)).sum(1)
         torch.testing.assert_close(images.mean((1, 2, 3)), expected, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(targets.sample_weight, torch.ones(len(images)))
+        torch.testing.assert_close(weight, torch.ones(len(images)))
         seen += (targets.count_nonzero(1) > 1).sum()
     assert seen > 15
 
@@ -321,6 +295,6 @@ def test_batches_have_the_size_they_are_set_to():
     X = np.random.RandomState(0).rand(10, 8, 6, 3).astype(np.float32)
     batches = training(ImageDataset(X, np.arange(10)), 4)
     batches.scale = 0.5
-    assert {tuple(X.shape[1:]) for X, _ in batches} == {(4, 3, 3)}
+    assert {tuple(X.shape[1:]) for X, *_ in batches} == {(4, 3, 3)}
     batches.scale = 1.0
-    assert {tuple(X.shape[1:]) for X, _ in batches} == {(8, 6, 3)}
+    assert {tuple(X.shape[1:]) for X, *_ in batches} == {(8, 6, 3)}

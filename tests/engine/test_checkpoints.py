@@ -13,6 +13,8 @@ from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier
+from skcnn.networks import ConvBlocks
+from skcnn.optimizers import SGD
 
 X, Y = stripes(90)
 
@@ -24,10 +26,10 @@ def steady_net(**parameters):
 @pytest.fixture
 def trained(monkeypatch):
     """How many epochs each fit has trained, in order."""
-    from skcnn._engine._net import ClassifierNet
+    from skcnn._engine._net import TrainedNet
 
     counts = []
-    loop = ClassifierNet.fit_loop
+    loop = TrainedNet.fit_loop
 
     def counting(net, *args, **kwargs):
         counts.append(0)
@@ -37,9 +39,9 @@ def trained(monkeypatch):
         counts[-1] += 1
         return end(net, *args, **kwargs)
 
-    end = ClassifierNet.on_epoch_end
-    monkeypatch.setattr(ClassifierNet, "fit_loop", counting)
-    monkeypatch.setattr(ClassifierNet, "on_epoch_end", ends)
+    end = TrainedNet.on_epoch_end
+    monkeypatch.setattr(TrainedNet, "fit_loop", counting)
+    monkeypatch.setattr(TrainedNet, "on_epoch_end", ends)
     return counts
 
 
@@ -60,6 +62,7 @@ def assert_same(one, other):
         {"optimizer": "adamw", "augment": ("mixup", "cutmix"), "lr": 0.01},
         {"optimizer": torch.optim.Adagrad, "stem": "whitening", "normalization": None},
         {"optimizer": "rmsprop", "lr": 0.001, "precision": "bfloat16"},
+        {"optimizer": SGD(0.8, nesterov=False), "module": ConvBlocks((8, 16), symmetry="mirror")},
     ],
     ids=str,
 )
@@ -67,7 +70,7 @@ def test_a_fit_goes_on_as_if_it_had_not_been_interrupted(parameters, tmp_path, t
     whole = steady_net(max_epochs=7, **parameters).fit(X, Y)
     memory = joblib.Memory(tmp_path, verbose=0)
     for max_epochs in (2, 3, 7):
-        resumed = steady_net(max_epochs=max_epochs, memory=memory, **parameters).fit(X, Y)
+        resumed = steady_net(max_epochs=max_epochs, checkpoint_dir=memory, **parameters).fit(X, Y)
         assert resumed.n_iter_ == max_epochs
     assert trained == [7, 2, 1, 4]
     assert_same(resumed, whole)
@@ -76,22 +79,22 @@ def test_a_fit_goes_on_as_if_it_had_not_been_interrupted(parameters, tmp_path, t
 
 def test_what_follows_the_fit_is_the_same_too(tmp_path):
     whole = steady_net(max_epochs=4, dropout=0.2).fit(X, Y)
-    steady_net(max_epochs=2, dropout=0.2, memory=str(tmp_path)).fit(X, Y)
-    resumed = steady_net(max_epochs=4, dropout=0.2, memory=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=2, dropout=0.2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    resumed = steady_net(max_epochs=4, dropout=0.2, checkpoint_dir=str(tmp_path)).fit(X, Y)
     assert_same(resumed.partial_fit(X, Y), whole.partial_fit(X, Y))
 
 
 def test_the_same_fit_again_trains_nothing(tmp_path, trained):
-    first = steady_net(max_epochs=3, memory=str(tmp_path)).fit(X, Y)
-    again = steady_net(max_epochs=3, memory=str(tmp_path)).fit(X, Y)
+    first = steady_net(max_epochs=3, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    again = steady_net(max_epochs=3, checkpoint_dir=str(tmp_path)).fit(X, Y)
     assert trained == [3, 0]
     assert_same(first, again)
     np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
 
 
 def test_a_shorter_fit_does_not_begin_at_a_longer_one(tmp_path, trained):
-    steady_net(max_epochs=4, memory=str(tmp_path)).fit(X, Y)
-    short = steady_net(max_epochs=2, memory=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=4, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    short = steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
     assert trained == [4, 2]
     assert_same(short, steady_net(max_epochs=2).fit(X, Y))
 
@@ -112,34 +115,55 @@ DIFFERENT = {
     "augment": ({"augment": ("flip",)}, lambda: (X, Y)),
     "batch_size": ({"batch_size": 30}, lambda: (X, Y)),
     "precision": ({"precision": "bfloat16"}, lambda: (X, Y)),
+    "optimizer": ({"optimizer": SGD(0.8)}, lambda: (X, Y)),
+    "module": ({"module": ConvBlocks((8, 16))}, lambda: (X, Y)),
 }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"optimizer": SGD(0.8)}, {"optimizer": SGD(0.85)}),
+        ({"module": ConvBlocks((8, 16))}, {"module": ConvBlocks((8, 16), init="dirac")}),
+    ],
+    ids=["optimizer", "module"],
+)
+def test_options_of_a_specification_are_part_of_what_was_trained(first, second, tmp_path, trained):
+    for parameters in (first, second, first):
+        steady_net(max_epochs=1, checkpoint_dir=str(tmp_path), **parameters).fit(X, Y)
+    assert trained == [1, 1, 0]
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
 def test_another_training_is_not_taken_for_this_one(case, tmp_path, trained):
-    steady_net(max_epochs=1, memory=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
     parameters, data = DIFFERENT[case]
-    steady_net(max_epochs=2, memory=str(tmp_path), **parameters).fit(*data())
+    steady_net(max_epochs=2, checkpoint_dir=str(tmp_path), **parameters).fit(*data())
     assert trained == [1, 2]
 
 
 def test_images_watched_are_part_of_what_was_trained(tmp_path, trained):
     watched = {"X_val": X[:20], "y_val": Y[:20]}
-    steady_net(max_epochs=1, memory=str(tmp_path)).fit(X, Y)
-    steady_net(max_epochs=1, memory=str(tmp_path)).fit(X, Y, **watched)
-    resumed = steady_net(max_epochs=2, memory=str(tmp_path)).fit(X, Y, **watched)
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y, **watched)
+    resumed = steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y, **watched)
     assert trained == [1, 1, 1]
     assert_same(resumed, steady_net(max_epochs=2).fit(X, Y, **watched))
 
 
 def test_what_only_predictions_depend_on_may_differ(tmp_path, trained):
-    steady_net(max_epochs=1, memory=str(tmp_path)).fit(X, Y)
-    steady_net(max_epochs=2, memory=str(tmp_path), test_time_flip=True).fit(X, Y)
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=2, checkpoint_dir=str(tmp_path), test_time_flip=True).fit(X, Y)
     assert trained == [1, 1]
 
 
 class MyAdam(torch.optim.Adam):
     pass
+
+
+def dense_network(image_shape, n_outputs):
+    n_pixels = int(np.prod(image_shape))
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(n_pixels, n_outputs))
 
 
 @pytest.mark.parametrize(
@@ -154,20 +178,21 @@ class MyAdam(torch.optim.Adam):
         ({"callbacks": [Callback]}, "callbacks"),
         ({"augment": lambda images, generator: images}, "augment"),
         ({"optimizer": MyAdam}, "optimizer"),
+        ({"module": dense_network}, "own module"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_where_it_would_not_be_sound_training_begins_afresh(parameters, words, tmp_path, trained):
     for max_epochs in (1, 2):
-        with pytest.warns(UserWarning, match=f"memory=.* has no effect.*{words}"):
-            steady_net(max_epochs=max_epochs, memory=str(tmp_path), **parameters).fit(X, Y)
+        with pytest.warns(UserWarning, match=f"checkpoint_dir=.* has no effect.*{words}"):
+            steady_net(max_epochs=max_epochs, checkpoint_dir=str(tmp_path), **parameters).fit(X, Y)
     assert trained == [1, 2]
 
 
 def test_an_interrupted_training_is_not_kept(tmp_path, trained, monkeypatch):
-    from skcnn._engine._net import ClassifierNet
+    from skcnn._engine._loop import TrainingLoop
 
-    step, calls = ClassifierNet.train_on_batch, []
+    step, calls = TrainingLoop.train_on_batch, []
 
     def interrupted(net, *args):
         calls.append(1)
@@ -176,23 +201,25 @@ def test_an_interrupted_training_is_not_kept(tmp_path, trained, monkeypatch):
         return step(net, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClassifierNet, "train_on_batch", interrupted)
+        patch.setattr(TrainingLoop, "train_on_batch", interrupted)
         with pytest.warns(UserWarning, match="interrupted in epoch 2"):
-            steady_net(max_epochs=2, memory=str(tmp_path)).fit(X, Y)
-    again = steady_net(max_epochs=2, memory=str(tmp_path)).fit(X, Y)
+            steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    again = steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
     assert trained == [1, 2]
     assert_same(again, steady_net(max_epochs=2).fit(X, Y))
 
 
 def test_warm_start_goes_on_from_the_network_at_hand(tmp_path, trained):
-    net = steady_net(max_epochs=2, memory=str(tmp_path), warm_start=True).fit(X, Y).fit(X, Y)
+    net = (
+        steady_net(max_epochs=2, checkpoint_dir=str(tmp_path), warm_start=True).fit(X, Y).fit(X, Y)
+    )
     plain = steady_net(max_epochs=2, warm_start=True).fit(X, Y).fit(X, Y)
     assert_same(net, plain)
 
 
 def test_what_is_stored_of_a_network_is_no_larger(tmp_path):
     plain = len(pickle.dumps(steady_net(max_epochs=1).fit(X, Y)))
-    kept = len(pickle.dumps(steady_net(max_epochs=1, memory=str(tmp_path)).fit(X, Y)))
+    kept = len(pickle.dumps(steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)))
     assert kept < plain + 2000
 
 
@@ -205,7 +232,7 @@ def test_halving_scores_as_it_does_from_scratch(n_jobs, tmp_path, trained):
     scratch = HalvingGridSearchCV(steady_net(), GRID, refit=False, **HALVING).fit(X, Y)
     del trained[:]
     resumed = HalvingGridSearchCV(
-        steady_net(memory=str(tmp_path)), GRID, n_jobs=n_jobs, refit=False, **HALVING
+        steady_net(checkpoint_dir=str(tmp_path)), GRID, n_jobs=n_jobs, refit=False, **HALVING
     ).fit(X, Y)
     assert resumed.n_resources_ == [1, 3, 9]
     np.testing.assert_array_equal(
@@ -218,7 +245,7 @@ def test_halving_scores_as_it_does_from_scratch(n_jobs, tmp_path, trained):
 
 
 def test_random_halving_of_a_pipeline(tmp_path, trained):
-    network = ConvNetClassifier(**steady_net(memory=str(tmp_path)).get_params())
+    network = ConvNetClassifier(**steady_net(checkpoint_dir=str(tmp_path)).get_params())
     search = HalvingRandomSearchCV(
         Pipeline([("net", network)]),
         {"net__lr": [0.02, 0.05, 0.1], "net__dropout": [0.0, 0.2]},

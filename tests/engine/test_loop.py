@@ -5,14 +5,14 @@ import weakref
 
 import pytest
 import torch
-from _helpers import make_net
+from _helpers import make_net, train
 from skorch.callbacks import Callback
 
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine import _loop
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
-from skcnn._engine._loop import TrainingLoop, scale_of
+from skcnn._engine._loop import LoopOptions, TrainingLoop, scale_of, weighted_mean
 from skcnn.augmentation import Flip
 
 CPU = torch.device("cpu")
@@ -35,41 +35,57 @@ def recordable(monkeypatch):
 
 
 def begun(images, augment=(), **options):
-    net = make_net(augment=augment, **options)
-    run = TrainingLoop(net, epochs=3)
+    net = make_net(augment=augment)
+    options = {"epochs": 3, "device": CPU, "captures": True, **options}
+    loop = TrainingLoop(
+        net.module_,
+        net.optimizer_,
+        net.target,
+        LoopOptions(**options),
+        scaler=torch.amp.GradScaler("cpu") if options.get("precision") == torch.float16 else None,
+    )
     generator = torch.Generator().manual_seed(0)
     data = ImageDataset(images, torch.arange(60).numpy() % 3)
-    run.begin(Batches(data, 16, device=CPU, generator=generator, augment=augment))
-    return net, run
+    loop.start_epoch(Batches(data, 16, device=CPU, generator=generator, augment=augment))
+    return net, loop
 
 
 @pytest.mark.usefixtures("recordable")
 @pytest.mark.parametrize(
     ("options", "recorded"),
     [
-        ({"use_cuda_graphs": True}, True),
-        ({"use_cuda_graphs": True, "callbacks": [("epochs", Epochwise())]}, True),
-        ({"use_cuda_graphs": True, "augment": (Flip(),)}, True),
-        ({"use_cuda_graphs": False}, False),
-        ({"use_cuda_graphs": True, "callbacks": [("batches", Batchwise())]}, False),
-        ({"use_cuda_graphs": True, "precision": torch.float16}, False),
+        ({"captures": True}, True),
+        ({"captures": True, "augment": (Flip(),)}, True),
+        ({"captures": False}, False),
+        ({"captures": True, "precision": torch.float16}, False),
     ],
-    ids=["plain", "epochs", "flip", "module", "batches", "half"],
+    ids=["plain", "flip", "module", "half"],
 )
 def test_steps_are_recorded_where_nothing_else_happens_in_them(options, recorded, images):
     net, run = begun(images, **options)
-    assert run.recorded == recorded
+    assert run.captures == recorded
     assert isinstance(run.step, CUDAGraphRunner) == recorded
     # What changes from step to step is a number on the device, or it would be recorded as well.
     rates = [group["lr"] for group in net.optimizer_.param_groups]
     assert all(isinstance(rate, torch.Tensor) == recorded for rate in rates)
-    run.end()
-    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1]
+    run.close()
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(("callback", "captures"), [(Epochwise, True), (Batchwise, False)])
+def test_steps_are_captured_unless_a_callback_asks_for_batches(callback, captures, images):
+    class Look(callback):
+        def on_epoch_end(self, net, **kwargs):
+            self.captures = net._loop.options.captures
+
+    look = Look()
+    train(make_net(use_cuda_graphs=True, callbacks=[("look", look)]), images)
+    assert look.captures == captures
 
 
 @pytest.mark.usefixtures("recordable")
 def test_what_augmentations_draw_from_is_recorded_with_them(images):
-    _, run = begun(images, augment=(Flip(),), use_cuda_graphs=True)
+    _, run = begun(images, augment=(Flip(),), captures=True)
     assert run.step.generators == [run.batches.augment_rng]
 
 
@@ -82,19 +98,18 @@ def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
         return batch
 
     monkeypatch.setattr(CUDAGraphRunner, "__call__", lambda self, *inputs: self.function(*inputs))
-    net, run = begun(images, augment=(Flip(), change), use_cuda_graphs=True)
+    net, run = begun(images, augment=(Flip(), change), captures=True)
     assert not isinstance(run.step, CUDAGraphRunner)
-    net._run = run
     net.module_.train()
     for inputs in run.batches.inputs():
-        run.rates.advance()
+        run.lr_schedule.advance()
         assert run.step(*inputs).isfinite()
     assert called == [16, 16, 16, 12]
 
 
 def test_nothing_is_recorded_on_a_cpu(images):
-    _, run = begun(images, use_cuda_graphs=True)
-    assert not run.recorded
+    _, run = begun(images, captures=True)
+    assert not run.captures
 
 
 @pytest.mark.parametrize(
@@ -113,10 +128,10 @@ def test_epochs_are_spread_over_the_sizes(n_epochs, scales, expected):
 
 @pytest.mark.usefixtures("recordable")
 def test_steps_are_recorded_for_each_size_of_images(images):
-    _, run = begun(images, use_cuda_graphs=True, resizing=(0.5, 0.5, 1))
+    _, run = begun(images, captures=True, resizing=(0.5, 0.5, 1))
     steps = [run.step]
     for _ in range(2):
-        run.begin(run.batches)
+        run.start_epoch(run.batches)
         steps.append(run.step)
     assert steps[0] is steps[1]
     assert steps[1] is not steps[2]
@@ -125,12 +140,12 @@ def test_steps_are_recorded_for_each_size_of_images(images):
 
 def test_the_number_of_steps_is_known_from_the_first_epoch(images):
     _, run = begun(images)
-    assert run.rates.n_steps == 3 * 4
+    assert run.lr_schedule.n_steps == 3 * 4
 
 
 def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):
     net, run = begun(images)
-    run.end()
+    run.close()
     gone = weakref.ref(run), weakref.ref(run.batches)
     gc.disable()
     try:
@@ -138,3 +153,24 @@ def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):
         assert [reference() for reference in gone] == [None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_returns_the_loss_before_it(weighted, images):
+    net, loop = begun(images)
+    inputs, codes = torch.tensor(images), torch.arange(60) % 3
+    weight = torch.linspace(0, 2, 60) if weighted else None
+    with torch.no_grad():
+        each = torch.nn.functional.cross_entropy(net.module_(inputs), codes, reduction="none")
+    expected = each.mean() if weight is None else (each * weight).mean()
+    loss = loop.train_on_batch(inputs, codes, weight)
+    torch.testing.assert_close(loss, expected)
+    assert not loss.requires_grad
+    loop.lr_schedule.advance()
+    assert loop.train_on_batch(inputs, codes, weight) < loss
+
+
+def test_weighted_mean_divides_by_the_number_of_images():
+    losses = torch.tensor([1.0, 2.0, 6.0])
+    assert weighted_mean(losses, None) == 3
+    assert weighted_mean(losses, torch.tensor([3.0, 0.0, 1.0])) == 3

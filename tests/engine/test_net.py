@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from skcnn._data._dataset import ImageDataset
-from skcnn._engine._net import ClassifierNet
-from skcnn._engine._optimizers import OPTIMIZERS
+from skcnn._engine._net import TrainedNet
+from skcnn._engine._optimizers import OPTIMIZERS, resolve_optimizer
 from skcnn._engine._schedule import SCHEDULES, lr_multiplier
+from skcnn._targets import ClassTarget
 from skcnn.augmentation import MixUp
 
 
@@ -48,18 +49,18 @@ def test_the_training_loss_is_the_cross_entropy_of_the_images(batch_size, hooks,
 @pytest.mark.parametrize("hooks", [False, True], ids=["fast", "hooks"])
 def test_the_validation_loss_and_accuracy_are_those_of_the_images(hooks, images):
     callbacks = [("spy", Spy())] if hooks else []
-    net = make_net(**STILL, callbacks=callbacks, criterion__label_smoothing=0.5)
+    net = make_net(**STILL, callbacks=callbacks, label_smoothing=0.5)
     watched, codes = images[:33], CODES[:33]
     logits = logits_of(net, watched)
     train(net, images, validation=ImageDataset(watched, codes))
     row = net.history[-1]
     expected = F.cross_entropy(logits, torch.tensor(codes)).item()
     assert row["valid_loss"] == pytest.approx(expected, rel=1e-5)
-    assert row["valid_acc"] == pytest.approx(np.mean(logits.argmax(1).numpy() == codes))
+    assert row["valid_accuracy"] == pytest.approx(np.mean(logits.argmax(1).numpy() == codes))
 
 
 def test_labels_are_smoothed_in_training(images):
-    net = make_net(**STILL, criterion__label_smoothing=0.3)
+    net = make_net(**STILL, label_smoothing=0.3)
     log_probability = F.log_softmax(logits_of(net, images), dim=1)
     named = -log_probability[range(60), CODES].mean().item()
     anything = -log_probability.mean().item()
@@ -113,7 +114,7 @@ def test_weights_decay_and_biases_and_norms_do_not():
     named = {name: decay[id(p)] for name, p in net.module_.named_parameters()}
     assert len(named) == 9
     for name, value in named.items():
-        norm_or_bias = name.endswith("bias") or name == "layers.block2.1.weight"
+        norm_or_bias = name.endswith("bias") or name == "body.block2.1.weight"
         assert value == (0 if norm_or_bias else 0.01)
 
 
@@ -123,28 +124,30 @@ def test_biases_and_norms_may_have_a_rate_of_their_own(schedule, images):
     net = make_net(network=network, optimizer=Noting, schedule=schedule, bias_lr_factor=8)
     net.set_lr(0.5)
     train(net, images)
-    weights, biases = np.transpose(net.optimizer_.noted)
+    filters, weights, biases = np.transpose(net.optimizer_.noted)
+    np.testing.assert_array_equal(filters, weights)
     expected = [0.5 * lr_multiplier(schedule, step, 8) for step in range(8)]
     np.testing.assert_allclose(weights, expected)
     np.testing.assert_allclose(biases, 8 * weights)
     groups = net.optimizer_.param_groups
-    assert [group["lr"] for group in groups] == [0.5, 4.0]
-    assert [{p.ndim > 1 for p in group["params"]} for group in groups] == [{True}, {False}]
+    assert [group["lr"] for group in groups] == [0.5, 0.5, 4.0]
+    assert [group["role"] for group in groups] == ["filters", "weights", "others"]
+    assert [{p.ndim for p in group["params"]} for group in groups] == [{4}, {2}, {1}]
 
 
 def test_parameters_that_are_not_trained_are_left_alone(images):
     net = make_net()
-    frozen = net.module_.layers.block1[0].weight.requires_grad_(False)
+    frozen = net.module_.body.block1[0].weight.requires_grad_(False)
     net.initialize_optimizer()
-    before, output = frozen.clone(), net.module_.layers.output.weight.detach().clone()
+    before, output = frozen.clone(), net.module_.head.weight.detach().clone()
     train(net, images)
     assert torch.equal(frozen, before)
-    assert not torch.equal(net.module_.layers.output.weight, output)
+    assert not torch.equal(net.module_.head.weight, output)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_trains(name, images):
-    optimizer, settings = OPTIMIZERS[name]
+    optimizer, settings = resolve_optimizer(name)
     net = make_net(
         optimizer=optimizer,
         **{f"optimizer__{key}": value for key, value in settings.items()},
@@ -175,15 +178,15 @@ def test_each_step_takes_the_rate_of_the_schedule(schedule, hooks, images):
         callbacks=[("spy", Spy())] if hooks else [],
     )
     train(net, images)
-    # Sixteen images a batch make four batches of sixty.
+    # Sixteen images per batch make four batches of sixty.
     expected = [0.1 * lr_multiplier(schedule, step, 12) for step in range(12)]
-    np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected, expected], axis=1))
+    np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected] * 3, axis=1))
     assert net.history[:, "lr"] == pytest.approx(expected[3::4])
     # Afterwards it is as it was, and a further call begins anew.
-    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1]
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1, 0.1]
     net.optimizer_.noted.clear()
     train(net, images)
-    np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected, expected], axis=1))
+    np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected] * 3, axis=1))
 
 
 class Spy(Callback):
@@ -217,7 +220,7 @@ class Stop(Callback):
 def test_the_rate_is_as_it_was_after_an_interruption(images):
     net = make_net(schedule="onecycle", callbacks=[("stop", Stop(2))])
     train(net, images)
-    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1]
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1, 0.1]
 
 
 def test_callbacks_are_called_for_every_batch(images):
@@ -242,7 +245,6 @@ def test_callbacks_make_no_difference_to_the_weights(precision, images):
             precision=precision,
             schedule="onecycle",
             augment=[lambda x, generator: x + torch.rand(1, generator=generator), MixUp()],
-            n_classes=3,
             resizing=(0.5, 1),
             network={"normalization": "batch", "dropout": 0.5},
         )
@@ -250,7 +252,7 @@ def test_callbacks_make_no_difference_to_the_weights(precision, images):
 
     fast, called = trained([]), trained([("spy", Spy())])
     assert same_weights(fast, called)
-    for name in ("train_loss", "valid_loss", "valid_acc", "lr", "train_loss_best"):
+    for name in ("train_loss", "valid_loss", "valid_accuracy", "lr", "train_loss_best"):
         assert fast.history[:, name] == called.history[:, name]
 
 
@@ -264,17 +266,23 @@ def test_the_seed_and_the_changes_decide_the_weights(change, images):
 
 
 def test_it_is_noted_which_epoch_was_the_best_so_far():
-    class Given(ClassifierNet):
+    class Given(TrainedNet):
         def run_single_epoch(self, *args, **kwargs):
             loss, hits = figures[len(self.history) - 1]
             self._record("valid_loss", loss, lower_is_better=True)
-            self._record("valid_acc", hits, lower_is_better=False)
+            self._record("valid_accuracy", hits, lower_is_better=False)
 
     figures = [(3.0, 0.5), (2.0, 0.5), (2.0, 0.6), (2.5, 0.1), (1.0, 0.7)]
-    net = Given(nn.Linear, module__in_features=1, module__out_features=2, max_epochs=5)
+    net = Given(
+        nn.Linear,
+        target=ClassTarget(np.arange(2)),
+        module__in_features=1,
+        module__out_features=2,
+        max_epochs=5,
+    )
     net.fit(np.zeros((4, 1, 1, 1), np.float32), np.array([0, 1, 0, 1]))
     assert net.history[:, "valid_loss_best"] == [True, True, False, False, True]
-    assert net.history[:, "valid_acc_best"] == [True, False, True, False, True]
+    assert net.history[:, "valid_accuracy_best"] == [True, False, True, False, True]
 
 
 @pytest.mark.parametrize("hooks", [False, True], ids=["fast", "hooks"])
@@ -283,7 +291,7 @@ def test_a_loss_that_is_not_finite_stops_training_with_the_epoch_named(hooks, im
     net = make_net(lr=1e30, batch_size=60, max_epochs=9, callbacks=callbacks)
     with pytest.raises(ValueError, match=r"loss became (nan|inf) in epoch [23]\..*lr=1e\+30"):
         train(net, images)
-    assert [group["lr"] for group in net.optimizer_.param_groups] == [1e30, 1e30]
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [1e30, 1e30, 1e30]
 
 
 def test_low_precision_differs_slightly(images):
@@ -359,7 +367,9 @@ def test_a_progress_bar_shows_the_figures(images, capsys):
     train(make_net(progress=True), images, validation=ImageDataset(images, CODES))
     shown = capsys.readouterr().err
     assert "8/8" in shown
-    assert all(name in shown for name in ("epoch=2", "train_loss=", "valid_loss=", "valid_acc="))
+    assert all(
+        name in shown for name in ("epoch=2", "train_loss=", "valid_loss=", "valid_accuracy=")
+    )
 
 
 class Store(Callback):
@@ -375,7 +385,7 @@ def test_a_net_can_be_stored_while_it_trains(images):
     net = train(make_net(progress=True, callbacks=[("store", store)]), images)
     for other in (pickle.loads(store.stored), store.copied):
         assert same_weights(other, net)
-        assert not hasattr(other, "_run")
+        assert not hasattr(other, "_loop")
         train(other, images)
 
 

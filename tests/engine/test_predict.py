@@ -60,16 +60,14 @@ def test_outputs_of_a_single_batch_are_those_of_the_network_bit_for_bit(images):
     np.testing.assert_array_equal(outputs, logits_of(net, images))
 
 
-@pytest.mark.parametrize("fill", [False, True], ids=["as_they_come", "filled"])
-def test_outputs_before_a_layer_are_what_goes_into_it(fill, images):
-    net = make_net(network={"dense_units": 6}, plan=PredictionBatching(25, fill))
-    layers = net.module_.layers
-    features = outputs_of(net, images, layers.output)
+@pytest.mark.parametrize("pad", [False, True], ids=["as_they_come", "padded"])
+def test_features_are_what_goes_into_the_head(pad, images):
+    net = make_net(network={"dense_units": 6}, plan=PredictionBatching(25, pad))
+    features = outputs_of(net, images, features=True)
     assert features.shape == (60, 6)
     with torch.inference_mode():
-        logits = layers.output(torch.tensor(features))
+        logits = net.module_.head(torch.tensor(features))
     np.testing.assert_allclose(logits, outputs_of(net, images), rtol=1e-5, atol=1e-6)
-    assert not layers.output._forward_pre_hooks
 
 
 def test_outputs_are_made_without_dropout_and_with_the_statistics_of_training(images):
@@ -85,7 +83,7 @@ def test_outputs_are_made_without_dropout_and_with_the_statistics_of_training(im
     [
         {},
         {"filters": (5, 7), "normalization": "batch"},
-        {"filters": (8, 16), "head": "flatten"},
+        {"filters": (8, 16), "global_pool": None},
         {"filters": (10,), "dense_units": 10},
     ],
     ids=["one_block", "two_blocks", "flatten", "dense"],

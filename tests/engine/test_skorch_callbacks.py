@@ -208,6 +208,73 @@ def test_passthrough_scoring_of_the_loss_of_the_batches(data):
     assert_allclose(clf.history_["train_loss"], plain.history_["train_loss"])
 
 
+# ---------------------------------------------------------------- what a batch is
+
+
+class Pairs(Callback):
+    """Takes each batch apart, as callbacks of skorch do."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen_ = {"begin": [], "grad": [], "end": []}
+
+    def _note(self, hook, batch):
+        images, target = batch
+        assert images.shape[1:] == (8, 8, 3)
+        self.seen_[hook].append(target)
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        self._note("begin", batch)
+
+    def on_grad_computed(self, net, named_parameters=None, batch=None, **kwargs):
+        self._note("grad", batch)
+
+    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+        self._note("end", batch)
+        assert len(y_pred) == len(batch[1])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_callbacks_get_pairs_of_images_and_targets(weighted, data):
+    X, X_val, y, y_val = data
+    weight = np.linspace(0.5, 1.5, len(y)) if weighted else None
+    pairs = Pairs()
+    small_net(max_epochs=2, callbacks=[pairs]).fit(X, y, weight, X_val=X_val, y_val=y_val)
+    # Eight batches for training and one for validation, in each epoch.
+    assert [len(pairs.seen_[hook]) for hook in ("begin", "grad", "end")] == [18, 16, 18]
+    for begin, end in zip(pairs.seen_["begin"], pairs.seen_["end"]):
+        assert torch.equal(begin, end)
+    for epoch in range(2):
+        codes = torch.cat(pairs.seen_["grad"][8 * epoch : 8 * epoch + 8])
+        assert_array_equal(np.bincount(codes), np.bincount(y))
+        assert_array_equal(pairs.seen_["end"][9 * epoch + 8], y_val)
+
+
+def test_callbacks_get_the_mixed_targets_of_mixed_images(data):
+    pairs = Pairs()
+    _fit(data, pairs, augment="mixup", max_epochs=1)
+    mixed = torch.cat(pairs.seen_["grad"])
+    assert mixed.shape == (120, 3)
+    torch.testing.assert_close(mixed.sum(1), torch.ones(120))
+    assert pairs.seen_["end"][-1].ndim == 1
+
+
+@pytest.mark.parametrize("use_caching", [True, False])
+@pytest.mark.parametrize("on_train", [True, False], ids=["training", "validation"])
+def test_epoch_scoring_of_weighted_images(on_train, use_caching, data):
+    X, _, y, _ = data
+    weight = np.where(y == 0, 2.0, 1.0)
+    scoring = EpochScoring(
+        "accuracy", name="found", on_train=on_train, use_caching=use_caching, lower_is_better=False
+    )
+    clf = small_net(early_stopping=True, callbacks=[scoring], max_epochs=4).fit(X, y, weight)
+    assert clf.history_["found"].between(0, 1).all()
+    if not on_train:
+        assert_allclose(clf.history_["found"], clf.history_["valid_accuracy"], rtol=1e-6)
+    elif not use_caching:
+        best = small_net(callbacks=[scoring], max_epochs=4).fit(X, y, weight)
+        assert best.history_["found"].iloc[-1] == best.score(X, y)
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -234,7 +301,7 @@ def test_gradients_are_clipped_before_the_step(data):
     total = [np.sqrt(sum(n**2 for n in norms.values())) for norms in watch.norms_]
     assert_allclose(total, 1e-9, rtol=0.05)
     start = _fit(data, weight_decay=0.0, max_epochs=1, lr=1e-12)
-    name = "layers.output.weight"
+    name = "head.weight"
     weights = [clf.module_.state_dict()[name] for clf in (clipped, start)]
     assert_allclose(*weights, atol=1e-7)
 
@@ -278,7 +345,7 @@ def test_early_stopping_of_skorch(data):
 def test_frozen_layers_stay_as_they_began(data):
     short, long = (_fit(data, Freezer("*block1*"), max_epochs=n, lr_schedule=None) for n in (1, 4))
     free = _fit(data, max_epochs=4, lr_schedule=None)
-    first, last = "layers.block1.0.weight", "layers.output.weight"
+    first, last = "body.block1.0.weight", "head.weight"
     before, after = short.module_.state_dict(), long.module_.state_dict()
     assert torch.equal(before[first], after[first])
     assert not torch.equal(before[last], after[last])
@@ -300,7 +367,7 @@ def test_print_log_writes_a_row_an_epoch(data):
     clf = _fit(data, PrintLog(sink=lines.append))
     text = "\n".join(lines)
     assert "train_loss" in text
-    assert "valid_acc" in text
+    assert "valid_accuracy" in text
     for loss in clf.loss_curve_:
         assert re.search(rf"{loss:.4f}", text)
 

@@ -1,14 +1,20 @@
 """What every estimator around an image network has: the summary of its network."""
 
+import numpy as np
 import pytest
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
+
+
+@pytest.fixture(scope="module")
+def fitted(images, labels):
+    return ConvNetClassifier(filters=(4, 4), max_epochs=1, random_state=0).fit(images, labels)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_shape": (8, 8)}, "image_shape=.*n_classes=None. Expected both"),
+        ({"image_shape": (8, 8)}, r"image_shape=\(8, 8\) and n_classes=None. Expected both"),
         ({"n_classes": 3}, "image_shape=None and n_classes=3. Expected both"),
         ({"image_shape": (8,), "n_classes": 3}, "image_shape must be"),
         ({"image_shape": (1, 2, 0), "n_classes": 3}, "image_shape must be"),
@@ -16,13 +22,49 @@ from skcnn import ConvNetClassifier
     ],
     ids=["shape", "classes", "short_shape", "empty_shape", "pooled_away"],
 )
-def test_a_summary_needs_to_know_what_of(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        ConvNetClassifier(filters=(4, 4)).summary(**arguments)
+def test_a_summary_needs_to_know_what_of(arguments, message, fitted):
+    for clf in (ConvNetClassifier(filters=(4, 4)), fitted):
+        with pytest.raises(ValueError, match=message):
+            clf.summary(**arguments)
 
 
-def test_the_summary_ahead_is_that_of_the_fitted_network(images, labels):
-    clf = ConvNetClassifier(filters=(4, 5), max_epochs=1, random_state=0)
-    ahead = clf.summary((8, 8, 3), 3)
+@pytest.mark.parametrize(("n_classes", "n_parameters"), [(61, 944_509), (56, 941_944)])
+def test_summary_counts_the_parameters_of_the_lesson(n_classes, n_parameters):
+    summary = ConvNetClassifier(**recipes.lesson).summary((32, 32, 3), n_classes=n_classes)
+    assert summary.n_parameters == n_parameters
+    assert f"{n_parameters:,} parameters" in str(summary)
+    assert summary.output_shape == (n_classes,)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_parameters"),
+    [
+        pytest.param({"filters": (4, 5)}, None, id="flat parameters"),
+        pytest.param(recipes.lesson, (944_509, 941_944), id="lesson"),
+    ],
+)
+def test_summary_is_the_same_before_and_after_fit(parameters, n_parameters):
+    X = np.random.RandomState(0).randint(256, size=(122, 32, 32, 3)).astype(np.uint8)
+    y = np.arange(122) % 61
+    clf = ConvNetClassifier(**parameters | {"max_epochs": 1}, device="cpu", random_state=0)
+    before = clf.summary((32, 32, 3), n_classes=61)
     assert not hasattr(clf, "image_shape_")
-    assert clf.fit(images, labels).summary() == ahead
+    after = clf.fit(X, y).summary()
+    assert after == before
+    assert after.layers == before.layers
+    assert after.n_parameters == sum(p.numel() for p in clf.module_.parameters())
+    # Asking about another network than the fitted one leaves that alone.
+    other = clf.summary((32, 32, 3), n_classes=56)
+    assert other.n_parameters < after.n_parameters
+    assert clf.summary() == before
+    if n_parameters:
+        assert (after.n_parameters, other.n_parameters) == n_parameters
+
+
+def test_summary_lists_each_layer(fitted):
+    summary = fitted.summary()
+    convolutions = [layer for layer in summary.layers if layer.role == "convolution"]
+    assert [layer.type for layer in convolutions] == ["Conv2d", "Conv2d"]
+    assert sum(layer.n_parameters for layer in summary.layers) == summary.n_parameters
+    assert summary.layers[-1].name == "head"
+    assert summary.layers[-1].output_shape == (3,)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import Spy, small_net, stripes
+from _helpers import Spy, small_blocks, small_net, stripes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.base import clone
@@ -23,8 +23,12 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier, recipes
+from skcnn import ConvNetClassifier
+from skcnn._estimators._parameters import NETWORK_PARAMETERS
+from skcnn.augmentation import Cutout
 from skcnn.datasets import fetch_cifar100, make_organisms
+from skcnn.networks import ConvBlocks
+from skcnn.optimizers import SGD
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +112,7 @@ def test_logarithms_stay_finite_where_probabilities_vanish(data):
     X, _, y, _ = data
     clf = small_net(label_smoothing=0).fit(X, y)
     with torch.no_grad():
-        clf.module_.layers.output.weight *= 10_000
+        clf.module_.head.weight *= 10_000
     assert clf.predict_proba(X).min() == 0
     assert np.isfinite(clf.predict_log_proba(X)).all()
 
@@ -173,15 +177,15 @@ def test_labels_may_come_in_any_container(wrap, data):
     assert_array_equal(small_net(max_epochs=2).fit(X, wrap(names)).predict_proba(X), expected)
 
 
-# ---------------------------------------------------------------- transform, summary
+# ---------------------------------------------------------------- transform
 
 
 @pytest.mark.parametrize(
     ("parameters", "n_features"),
     [
         pytest.param({}, 16, id="average"),
-        pytest.param({"head": "max"}, 16, id="max"),
-        pytest.param({"head": "flatten"}, 2 * 2 * 16, id="flatten"),
+        pytest.param({"global_pool": "max"}, 16, id="max"),
+        pytest.param({"global_pool": None}, 2 * 2 * 16, id="flatten"),
         pytest.param({"dense_units": 5}, 5, id="dense"),
         pytest.param({"dense_units": (7, 4), "dropout": 0.2}, 4, id="two dense"),
     ],
@@ -191,43 +195,11 @@ def test_transform_gives_what_goes_into_the_last_layer(parameters, n_features, d
     clf = small_net(max_epochs=1, **parameters).fit(X, y)
     features = clf.transform(X_test)
     assert (features.shape, features.dtype) == ((60, n_features), np.float32)
-    output = clf.module_.layers.output
+    output = clf.module_.head
     logits = features @ output.weight.detach().numpy().T + output.bias.detach().numpy()
     assert_allclose(logits, clf.decision_function(X_test), rtol=1e-4, atol=1e-5)
     names = clf.get_feature_names_out()
     assert names.tolist() == [f"convnetclassifier{i}" for i in range(n_features)]
-
-
-@pytest.mark.parametrize(("n_classes", "n_parameters"), [(61, 944_509), (56, 941_944)])
-def test_summary_counts_the_parameters_of_the_lesson(n_classes, n_parameters):
-    summary = ConvNetClassifier(**recipes.lesson).summary((32, 32, 3), n_classes=n_classes)
-    assert summary.n_parameters == n_parameters
-    assert f"{n_parameters:,} parameters" in str(summary)
-    assert summary.output_shape == (n_classes,)
-
-
-def test_summary_is_the_same_before_and_after_fit():
-    X = np.random.RandomState(0).randint(256, size=(122, 32, 32, 3)).astype(np.uint8)
-    y = np.arange(122) % 61
-    before = ConvNetClassifier(**recipes.lesson).summary((32, 32, 3), n_classes=61)
-    clf = ConvNetClassifier(**recipes.lesson | {"max_epochs": 1}, device="cpu", random_state=0)
-    clf.fit(X, y)
-    after = clf.summary()
-    assert after == before
-    assert after.layers == before.layers
-    assert after.n_parameters == 944_509
-    assert after.n_parameters == sum(p.numel() for p in clf.module_.parameters())
-    # Asking about another network than the fitted one leaves that alone.
-    assert clf.summary((32, 32, 3), n_classes=56).n_parameters == 941_944
-    assert clf.summary() == before
-
-
-def test_summary_lists_each_layer(fitted):
-    summary = fitted.summary()
-    assert [layer.type for layer in summary.layers].count("Conv2d") == 2
-    assert sum(layer.n_parameters for layer in summary.layers) == summary.n_parameters
-    assert summary.layers[-1].name == "output"
-    assert summary.layers[-1].output_shape == (3,)
 
 
 # ---------------------------------------------------------------- weights
@@ -456,10 +428,11 @@ def test_a_training_that_goes_on_takes_the_rates_of_now(data):
     X, _, y, _ = data
     clf = small_net(warm_start=True, max_epochs=1, lr=0.02, bias_lr_factor=2).fit(X, y)
     rates = [group["lr"] for group in clf.net_.optimizer_.param_groups]
-    assert rates == pytest.approx([0.02, 0.04])
+    # Filters of convolutions, the weights of the head, and everything else.
+    assert rates == pytest.approx([0.02, 0.02, 0.04])
     clf.set_params(lr=0.01, bias_lr_factor=8).fit(X, y)
     rates = [group["lr"] for group in clf.net_.optimizer_.param_groups]
-    assert rates == pytest.approx([0.01, 0.08])
+    assert rates == pytest.approx([0.01, 0.01, 0.08])
 
 
 def test_without_warm_start_each_fit_begins_afresh(data):
@@ -530,11 +503,11 @@ class OwnNetwork(nn.Module):
 
     def __init__(self, n_channels, n_classes):
         super().__init__()
-        self.convolution = nn.Conv2d(n_channels, 6, 3)
-        self.output = nn.Linear(6, n_classes)
+        self.body = nn.Sequential(nn.Conv2d(n_channels, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Linear(6, n_classes)
 
     def forward(self, images):
-        return self.output(self.convolution(images).relu().mean((2, 3)))
+        return self.head(self.body(images).flatten(1))
 
 
 class Convolutions(nn.Module):
@@ -561,7 +534,8 @@ def make_network(image_shape, n_classes):
 
 
 def make_with_keywords(**offered):
-    assert offered == {"image_shape": (8, 8, 3), "n_channels": 3, "n_classes": 3}
+    sizes = {"n_channels": 3, "n_outputs": 3, "n_classes": 3}
+    assert offered == {"image_shape": (8, 8, 3), **sizes}
     return OwnNetwork(offered["n_channels"], offered["n_classes"])
 
 
@@ -584,19 +558,53 @@ def test_a_network_of_ones_own_is_trained(module, n_features, data):
         X, y
     )
     assert clf.score(X_test, y_test) > 0.85
-    assert clf.transform(X_test).shape == (60, n_features)
+    features = torch.tensor(clf.transform(X_test))
+    assert features.shape == (60, n_features)
+    own = clf.module_.own
+    head = own.head if hasattr(own, "head") else own[-1]
+    with torch.inference_mode():
+        assert_allclose(head(features), clf.decision_function(X_test), rtol=1e-4, atol=1e-5)
+    assert len(clf.get_feature_names_out()) == n_features
     assert clf.summary().n_parameters == sum(p.numel() for p in clf.module_.parameters())
     again = pickle.loads(pickle.dumps(clf))
     assert_array_equal(again.predict_proba(X_test), clf.predict_proba(X_test))
 
 
-def test_a_network_without_dense_layer_lacks_only_transform(data):
+def convolutions_in_a_row(n_channels, n_classes):
+    return nn.Sequential(
+        nn.Conv2d(n_channels, n_classes, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"), [(Convolutions, "Convolutions"), (convolutions_in_a_row, "Sequential")]
+)
+def test_a_network_that_does_not_name_its_features_lacks_only_transform(module, kind, data):
     X, X_test, y, _ = data
-    clf = small_net(module=Convolutions, max_epochs=2).fit(X, y)
+    clf = small_net(module=module, max_epochs=2).fit(X, y)
     assert clf.predict_proba(X_test).shape == (60, 3)
-    assert "Convolutions" not in str(clf.summary())
-    with pytest.raises(ValueError, match=r"module=.*torch\.nn\.Linear.*transform"):
+    assert kind not in str(clf.summary())
+    message = f"module= is a {kind} that does not say .* `body` and `head`.* torch.nn.Linear"
+    with pytest.raises(ValueError, match=message):
         clf.transform(X_test)
+    with pytest.raises(ValueError, match=message):
+        clf.get_feature_names_out()
+
+
+def test_conv_blocks_are_the_network_of_the_flat_parameters(data):
+    X, X_test, y, _ = data
+    options = {"filters": (4, 6), "kernel_size": 5, "residual": True, "dense_units": 7}
+    more = {"max_epochs": 2, "augment": "shift", "early_stopping": True}
+    flat = small_net(**options, **more).fit(X, y)
+    spec = ConvBlocks(**{name: flat.get_params()[name] for name in NETWORK_PARAMETERS})
+    blocks = small_net(module=spec, **more).fit(X, y)
+    one, other = blocks.module_.state_dict(), flat.module_.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_array_equal(blocks.predict_proba(X_test), flat.predict_proba(X_test))
+    assert_array_equal(blocks.transform(X_test), flat.transform(X_test))
+    assert blocks.summary() == flat.summary()
+    assert repr(blocks.module_) == repr(flat.module_)
 
 
 def test_the_network_is_given_standardised_pixels(data):
@@ -698,11 +706,19 @@ def test_attributes_are_there_after_fit_and_only_then(data):
 
 def test_parameters_are_documented_as_they_are():
     signature = inspect.signature(ConvNetClassifier).parameters
-    lines = documented("Parameters")
-    assert [name for name, _ in lines] == list(signature)
-    for name, line in lines:
-        default = re.search(r"default=(.*)", line)[1]
-        assert eval(default) == signature[name].default, name
+    sections = [documented("Parameters"), documented("Other Parameters")]
+    names = [name for lines in sections for name, _ in lines]
+    assert len(signature) == 40
+    assert sorted(names) == sorted(signature)
+    for lines in sections:
+        for name, line in lines:
+            default = eval(re.search(r"default=(.*)", line)[1])
+            assert default == signature[name].default, name
+            assert type(default) is type(signature[name].default), name
+    # The text above the sections lists each of them once, in one of its groups.
+    groups = re.search(r"five groups:\n(.*?)\n\n\w", inspect.getdoc(ConvNetClassifier), re.S)[1]
+    assert re.findall(r"`(\w+)`", groups) == list(signature)
+    assert len(re.findall("^- ", groups, re.M)) == 5
 
 
 @pytest.mark.parametrize("name", ["module_", "device_"])
@@ -729,13 +745,24 @@ def test_summary_and_names_of_features_need_a_fit():
         ConvNetClassifier().get_feature_names_out()
 
 
-def test_fit_does_not_change_parameters(data):
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"filters": [4, 8], "dropout": np.array([0.1, 0.2]), "pool": ["max", None]},
+        {"filters": np.array([4, 5]), "augment": Cutout(0.25), "optimizer": SGD(0.8)},
+        {"module": ConvBlocks([4, 8], stem="whitening", dropout=np.array([0.1, 0.2]))},
+    ],
+    ids=["sequences", "objects", "module"],
+)
+def test_fit_does_not_change_parameters(parameters, data):
     X, _, y, _ = data
-    clf = small_net(filters=[4, 8], dropout=np.array([0.1, 0.2]), pool=["max", None], max_epochs=1)
+    clf = small_net(**parameters, max_epochs=1)
     before = {name: (value, repr(value)) for name, value in clf.get_params().items()}
     clf.fit(X, y)
+    after = clf.get_params()
+    assert after.keys() == before.keys()
     for name, (value, text) in before.items():
-        assert getattr(clf, name) is value
+        assert after[name] is value
         assert repr(value) == text
 
 
@@ -787,7 +814,7 @@ def test_verbose_shows_a_bar_with_the_figures(data, capsys):
         "epoch=3",
         f"train_loss={last['train_loss']:.3f}",
         f"valid_loss={last['valid_loss']:.3f}",
-        f"valid_acc={last['valid_accuracy']:.3f}",
+        f"valid_accuracy={last['valid_accuracy']:.3f}",
     ):
         assert part in err
     assert "valid_loss" not in _shown(small_net(verbose=1, max_epochs=1), X, y, capsys)
@@ -809,26 +836,6 @@ def test_verbose_does_not_change_the_network(fitted, data):
     assert_array_equal(small_net(verbose=1).fit(X, y).predict_proba(X), fitted.predict_proba(X))
 
 
-# ---------------------------------------------------------------- interrupted training
-
-
-class Interrupting(Spy):
-    def on_epoch_begin(self, net, **kwargs):
-        super().on_epoch_begin(net, **kwargs)
-        if len(net.history) == 3:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
-    X, _, y, _ = data
-    clf = small_net(callbacks=[Interrupting()], early_stopping=early_stopping)
-    with pytest.warns(UserWarning, match="interrupted in epoch 3"):
-        clf.fit(X, y)
-    assert clf.n_iter_ == len(clf.history_) == 2
-    assert clf.score(X, y) > 0.5
-
-
 # ---------------------------------------------------------------- parameters at work
 
 
@@ -836,8 +843,7 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
     "parameters",
     [
         pytest.param({"filters": 8}, id="one filter number"),
-        pytest.param({"filters": [8, 16], "convs_per_block": [1, 2]}, id="lists"),
-        pytest.param({"filters": np.array([8, 16])}, id="array"),
+        pytest.param({"filters": [4, 16], "convs_per_block": [1, 2]}, id="lists"),
         pytest.param({"kernel_size": (2, 5)}, id="kernels"),
         pytest.param({"pool": ("average", None), "pool_size": (3, 2)}, id="pooling"),
         pytest.param({"activation": "leaky_relu"}, id="leaky_relu"),
@@ -847,8 +853,8 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
         pytest.param({"activation": "tanh"}, id="tanh"),
         pytest.param({"normalization": (None, "batch")}, id="normalization"),
         pytest.param({"residual": (False, True), "convs_per_block": 2}, id="residual"),
-        pytest.param({"head": "max"}, id="max"),
-        pytest.param({"head": "flatten", "dense_units": (16, 8), "lr": 0.05}, id="dense"),
+        pytest.param({"global_pool": "max"}, id="max"),
+        pytest.param({"global_pool": None, "dense_units": (16, 8), "lr": 0.05}, id="dense"),
         pytest.param({"dropout": (0.0, 0.2)}, id="dropout"),
         pytest.param({"augment": "shift"}, id="shift"),
         pytest.param({"augment": ["shift", lambda x, generator: x]}, id="own augmentation"),
@@ -856,12 +862,14 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
         pytest.param({"augment": "color"}, id="color"),
         pytest.param({"augment": "mixup"}, id="mixup"),
         pytest.param({"augment": "cutmix", "max_epochs": 12}, id="cutmix"),
-        pytest.param({"augment": torch.nn.Identity()}, id="torch module"),
         pytest.param({"progressive_resizing": (0.75, 1)}, id="progressive resizing"),
-        pytest.param({"stem": "whitening"}, id="whitening"),
-        pytest.param({"pool_after": "first", "convs_per_block": 2}, id="pool after first"),
-        pytest.param({"init": "dirac"}, id="dirac"),
-        pytest.param({"head": "average_max"}, id="average_max"),
+        pytest.param({"module__stem": "whitening"}, id="whitening"),
+        pytest.param(
+            {"module__pool_after": "first", "module__convs_per_block": 2}, id="pool after first"
+        ),
+        pytest.param({"module__init": "dirac"}, id="dirac"),
+        pytest.param({"module__symmetry": "mirror"}, id="mirror"),
+        pytest.param({"global_pool": "average_max"}, id="average_max"),
         pytest.param({"test_time_flip": True}, id="test-time flip"),
         pytest.param({"optimizer": "muon"}, id="muon"),
         pytest.param({"optimizer": "rmsprop", "lr": 0.01}, id="rmsprop"),
@@ -878,12 +886,45 @@ def test_interrupting_the_training_keeps_what_was_learnt(early_stopping, data):
             id="single images",
         ),
         pytest.param({"precision": "bfloat16"}, id="bfloat16"),
-        pytest.param({"precision": "float32"}, id="float32"),
     ],
 )
 def test_the_stripes_are_learnt_with(parameters, data):
     X, X_test, y, y_test = data
-    assert small_net(**parameters).fit(X, y).score(X_test, y_test) > 0.85
+    clf = _with(parameters).fit(X, y)
+    assert clf.score(X_test, y_test) > 0.85
+    for name in parameters.keys() - {"lr", "max_epochs"}:
+        others = {other: value for other, value in parameters.items() if other != name}
+        if others.get("batch_size") == 1 and name == "normalization":
+            # A single image cannot be normalized.
+            continue
+        without = _with(others).fit(X, y)
+        found, expected = (fit.predict_proba(X_test) for fit in (clf, without))
+        assert not np.array_equal(found, expected), f"{name} had no effect"
+
+
+def _with(parameters):
+    """A small network with parameters of its own, or of its specification."""
+    if not any(name.startswith("module__") for name in parameters):
+        return small_net(**parameters)
+    blocks = small_blocks(filters=(8, 16), normalization="batch")
+    return small_net(module=blocks).set_params(**parameters)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param({"filters": np.array([8, 16])}, id="array"),
+        pytest.param({"filters": [8, 16]}, id="list"),
+        pytest.param({"augment": torch.nn.Identity()}, id="torch module"),
+        pytest.param({"precision": "float32"}, id="float32"),
+        pytest.param({"optimizer": SGD()}, id="specification of an optimizer"),
+        pytest.param({"module__filters": [8, 16]}, id="specification of the network"),
+    ],
+)
+def test_parameters_in_other_words_give_the_same_network(parameters, fitted, data):
+    X, X_test, y, _ = data
+    clf = _with(parameters).fit(X, y)
+    assert_array_equal(clf.predict_proba(X_test), fitted.predict_proba(X_test))
 
 
 def test_a_test_time_flip_makes_mirror_images_alike(data):

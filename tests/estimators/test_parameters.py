@@ -6,13 +6,16 @@ import re
 import numpy as np
 import pytest
 import torch
+from _helpers import small_net, stripes
+from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 
 from skcnn import ConvNetClassifier
-from skcnn._estimators._parameters import CONSTRAINTS, check_parameters
+from skcnn._estimators._parameters import CONSTRAINTS, NETWORK_PARAMETERS, check_parameters
 from skcnn._utils import as_tuple
 from skcnn.augmentation import Cutout
+from skcnn.networks import ConvBlocks
 
 NAMES = list(inspect.signature(ConvNetClassifier).parameters)
 
@@ -57,9 +60,11 @@ class Network(nn.Module):
         {"augment": ()},
         {"augment": [Cutout(0.3), "mixup", nn.Identity()]},
         {"progressive_resizing": (0.5, 1)},
-        {"progressive_resizing": [1.0], "head": "flatten"},
-        {"progressive_resizing": (0.5, 1), "head": "flatten", "module": Network},
-        {"stem": "whitening"},
+        {"progressive_resizing": [1.0], "global_pool": None},
+        {"progressive_resizing": (0.5, 1), "module": Network},
+        {"module": ConvBlocks((8, np.int64(16)), stem="whitening", symmetry="mirror")},
+        {"batch_size": 1, "module": ConvBlocks(normalization=None)},
+        {"progressive_resizing": [1.0], "module": ConvBlocks(global_pool=None)},
         {"test_time_flip": True},
         {"module": Network},
         {"module": lambda n_classes: Network(n_classes)},
@@ -80,71 +85,276 @@ def test_what_parameters_may_be(parameters):
     check(**parameters)
 
 
-WRONG = {
-    "filters": ["8", 0, -1, 8.0, None],
-    "convs_per_block": ["1", 0, None, 1.5],
-    "kernel_size": ["3", 0, None, (3.0, 3, 3)],
-    "pool": ["mean", 2, True],
-    "stem": ["whiten", True, 3],
-    "pool_after": ["second", None, 1],
-    "pool_size": [0, "2", None, 2.0],
-    "activation": ["softmax", None, nn.ReLU],
-    "normalization": ["layer", True],
-    "residual": ["yes", 2],
-    "symmetry": ["mirrored", True, ("mirror",)],
-    "dense_units": [0, "64", 6.4],
-    "dropout": [1, 1.0, -0.1, "0.5", None, np.nan],
-    "head": ["mean", None],
-    "init": ["orthogonal", None],
-    "module": ["resnet", 3],
-    "image_shape": [32, "32x32"],
-    "data_format": ["last", None, "channel_first"],
-    "augment": ["rotate", 3, True],
-    "progressive_resizing": [0.5, "small", (0, 1), (0.5, 1.5), (0.5, "1")],
-    "test_time_flip": ["yes", None],
-    "optimizer": ["lion", None, 3],
-    "lr": [0, -1, "auto", None, np.nan],
-    "bias_lr_factor": [0, -1, None],
-    "lr_schedule": ["step", 0.1],
-    "weight_decay": [-1e-9, None],
-    "weight_averaging": [-0.1, 1.1, None, "auto"],
-    "label_smoothing": [1, -0.1, None],
-    "max_epochs": [0, 1.5, None],
-    "batch_size": [0, 1.5, None],
-    "class_weight": ["auto", [1, 2]],
-    "early_stopping": ["yes", None],
-    "validation_fraction": [0, 1, 1.0, None],
-    "n_iter_no_change": [0, 1.5],
-    "tol": [-1, None],
-    "warm_start": [None, "no"],
-    "memory": [0, True],
-    "callbacks": ["early_stopping", 3],
-    "device": [0, None],
-    "precision": ["float64", None, torch.float32],
-    "compile": ["yes", None],
-    "deterministic": ["yes", None],
-    "random_state": ["0", -1, 0.5],
-    "verbose": ["no", -1],
+X, Y = stripes(60)
+X.setflags(write=False)
+
+
+class NoModule:
+    def __init__(self, n_classes):
+        pass
+
+
+class NeedsLargeImages(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, n_classes, 11)
+
+    def forward(self, images):
+        return self.convolution(images).mean((2, 3))
+
+
+class KeepsPixels(nn.Module):
+    def __init__(self, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, n_classes, 3)
+
+    def forward(self, images):
+        return self.convolution(images)
+
+
+def always_ten_classes():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+
+
+def bad(value, *words):
+    """A bad value, and words in the message beside the name of the parameter.
+
+    Without words the value is refused by itself: of a wrong type, or out of range.
+    """
+    return value, words
+
+
+BAD_PARAMETERS = {
+    "filters": [
+        *map(bad, ["8", 0, -1, 1.5, None]),
+        bad((), "empty", "filters=(32, 64)"),
+        bad((8, -1), "-1"),
+        bad((8, None), "None"),
+    ],
+    "convs_per_block": [*map(bad, ["1", 0, None, 1.5]), bad((1, 1, 1), "3 values", "2 blocks")],
+    "kernel_size": [*map(bad, ["3", 0, None]), bad((3, 2.5), "2.5"), bad((3.5, 3, 3), "3.5")],
+    "pool": [
+        *map(bad, ["mean", 2, True]),
+        bad("min", "'max'", "'average'", "'min'"),
+        bad(("max", "min"), "'min'"),
+        bad(("max",), "1 values", "2 blocks"),
+    ],
+    "pool_size": [*map(bad, [0, "2", None, 2.5])],
+    "activation": [
+        *map(bad, ["softmax", None, nn.ReLU]),
+        bad("relu6", "'relu'", "'silu'", "'relu6'"),
+        bad(nn.ReLU, "'relu'", "ReLU"),
+    ],
+    "normalization": [*map(bad, ["layer", True]), bad("layer", "'batch'", "'layer'")],
+    "residual": [*map(bad, ["yes", 2]), bad("yes", "bool", "'yes'"), bad((True, 2), "2")],
+    "dense_units": [*map(bad, [0, "64", 6.4]), bad((16, 0), "0")],
+    "dropout": [
+        *map(bad, [1, -0.1, "0.5", None, np.nan]),
+        bad(1.0, "'dropout' parameter of ConvNetClassifier must be a float in", "Got 1 instead"),
+        bad((0.1, 0.2, 0.3), "3 values", "2 blocks"),
+    ],
+    "global_pool": [*map(bad, ["mean", "flatten", True]), bad("mean", "'average'", "'mean'")],
+    "module": [
+        *map(bad, ["resnet", 3]),
+        bad(nn.Linear(3, 3), "already built", "Module class", "function"),
+        bad(NoModule, "NoModule", "torch.nn.Module"),
+        bad(NeedsLargeImages, "8"),
+        bad(KeepsPixels, "('n', 3, 6, 6)", "('n', 3)", "3 classes"),
+        bad(always_ten_classes, "('n', 10)", "('n', 3)", "3 classes"),
+    ],
+    "image_shape": [
+        *map(bad, [8, 32, "32x32"]),
+        bad((8,), "(height, width)", "(8,)"),
+        bad((8, 0, 3), "positive", "(8, 0, 3)"),
+        bad((8, 7, 3), "height 8, width 8", "width 7"),
+    ],
+    "data_format": [
+        *map(bad, ["last", None, "channel_first"]),
+        bad("nchw", "'channels_first'", "'nchw'"),
+    ],
+    "augment": [
+        *map(bad, ["rotate", 3, True]),
+        bad("mirror", "'flip'", "'shift'", "'mirror'"),
+        bad(("flip", 3), "3"),
+    ],
+    "progressive_resizing": [
+        *map(bad, [0.5, "small"]),
+        bad((0, 1), "'progressive_resizing' parameter of ConvNetClassifier must be", "Got 0 "),
+        bad((0.5, 1.5), "'progressive_resizing' parameter of ConvNetClassifier must be", "1.5"),
+        bad((0.5, "1"), "'progressive_resizing' parameter of ConvNetClassifier must be", "'1'"),
+        bad((0.5, 2), "2", "(0.0, 1.0]"),
+        bad((0.1, 1), "(0.1, 1)", "1x1 pixels", "pool less"),
+    ],
+    "test_time_flip": [*map(bad, ["yes", None])],
+    "optimizer": [
+        *map(bad, ["lion", None, 3]),
+        bad("lbfgs", "'sgd'", "'adam'", "'lbfgs'"),
+        bad(nn.ReLU, "ReLU", "torch.optim.Optimizer"),
+    ],
+    "lr": [*map(bad, [0, -1, "auto", "fast", None, np.nan])],
+    "bias_lr_factor": [*map(bad, [0, -1, None])],
+    "lr_schedule": [*map(bad, ["step", 0.1]), bad("linear", "'onecycle'", "'cosine'", "'linear'")],
+    "weight_decay": [*map(bad, [-1e-9, -1, None])],
+    "weight_averaging": [*map(bad, [-0.1, 1.1, None, "auto"]), bad(25, "[0.0, 1.0]", "25")],
+    "label_smoothing": [*map(bad, [1, -0.1, None])],
+    "max_epochs": [*map(bad, [0, 1.5, 2.5, None])],
+    "batch_size": [*map(bad, [0, 1.5, None]), bad(1, "normalization", "2 or more")],
+    "class_weight": [
+        *map(bad, ["auto", [1, 2]]),
+        bad("even", "'balanced'", "'even'"),
+        bad({0: -1, 1: 1, 2: 1}, "-1", "negative"),
+        bad({0: 0, 1: 0, 2: 0}, "zeros"),
+        bad({7: 2}, "[0, 1, 2]"),
+    ],
+    "early_stopping": [*map(bad, ["yes", None])],
+    "validation_fraction": [
+        *map(bad, [0, 1, None]),
+        bad(1.0, "'validation_fraction' parameter of ConvNetClassifier must be", "Got 1 instead"),
+    ],
+    "n_iter_no_change": [*map(bad, [0, 1.5])],
+    "tol": [*map(bad, [-1, None])],
+    "warm_start": [*map(bad, [None, "no", "yes"])],
+    "checkpoint_dir": [*map(bad, [0, 3, True]), bad(3, "joblib", "3")],
+    "callbacks": [
+        *map(bad, ["early_stopping", 3, "EarlyStopping"]),
+        bad(["EarlyStopping"], "EarlyStopping"),
+        bad([42], "42"),
+    ],
+    "device": [
+        *map(bad, [0, None]),
+        bad("abacus", "'abacus'", '"cpu"', 'device="auto"'),
+        bad("cuda:99", "'cuda:99'", "not available", 'device="auto"'),
+    ],
+    "precision": [
+        *map(bad, ["float64", None, torch.float32]),
+        bad("float64", "'bfloat16'", "'float64'"),
+    ],
+    "compile": [*map(bad, ["yes", None]), bad("yes", "bool", "'yes'")],
+    "deterministic": [*map(bad, ["yes", None]), bad("yes", "bool", "'yes'")],
+    "random_state": [*map(bad, ["0", "seed", -1, 0.5])],
+    "verbose": [*map(bad, ["no", -1])],
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "words"),
     [
-        pytest.param(name, value, id=f"{name}-{value!r}")
-        for name, values in WRONG.items()
-        for value in values
+        pytest.param(name, value, words, id=f"{name}={value!r:.30}")
+        for name, cases in BAD_PARAMETERS.items()
+        for value, words in cases
     ],
 )
-def test_wrong_values_are_refused_by_name(name, value):
-    with pytest.raises(
-        InvalidParameterError, match=f"The '{name}' parameter of ConvNetClassifier"
-    ):
-        check(**{name: value})
+def test_bad_values_are_refused_in_fit(name, value, words):
+    clf = small_net(**{"max_epochs": 1, name: value})
+    alone = [f"The '{name}' parameter of ConvNetClassifier must be", f"Got {value!r} instead."]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        clf.fit(X, Y)
+    missing = [word for word in [name, *(words or alone)] if word not in str(caught.value)]
+    assert not missing, f"{missing} not in: {caught.value}"
+    assert words or isinstance(caught.value, InvalidParameterError)
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
 
 
-def test_wrong_values_are_listed_for_each_parameter():
-    assert set(WRONG) == set(NAMES)
+def test_bad_values_are_listed_for_each_parameter():
+    assert list(BAD_PARAMETERS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_values_of_no_use_to_any_parameter_are_invalid(name, method):
+    clf = ConvNetClassifier().set_params(**{name: object()})
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter.*object"):
+        getattr(clf, method)(X, Y)
+
+
+def test_an_unknown_parameter_is_refused():
+    with pytest.raises(TypeError, match="n_filters"):
+        ConvNetClassifier(n_filters=3)
+    with pytest.raises(ValueError, match=r"n_filters.*filters"):
+        ConvNetClassifier().set_params(n_filters=3)
+
+
+# ---------------------------------------------------------------- flat parameters and module
+
+NOT_DEFAULT = {
+    "filters": (8,),
+    "convs_per_block": 2,
+    "kernel_size": 5,
+    "pool": "average",
+    "pool_size": 3,
+    "activation": "relu",
+    "normalization": None,
+    "residual": False,
+    "dense_units": 16,
+    "dropout": 0.5,
+    "global_pool": "max",
+}
+
+
+@pytest.mark.parametrize("name", NETWORK_PARAMETERS)
+def test_a_flat_parameter_beside_a_module_is_refused(name):
+    changed = {name: NOT_DEFAULT[name]}
+    message = f"has module=ConvBlocks.* and also {name}, .* no effect: set them as module__{name} "
+    with pytest.raises(ValueError, match=message):
+        check(module=ConvBlocks(), **changed)
+    message = f"and also {name}, .* no effect: leave them at their defaults"
+    with pytest.raises(ValueError, match=message):
+        check(module=Network, **changed)
+    check(**changed)
+
+
+def test_all_flat_parameters_beside_a_module_are_named():
+    named = ", ".join(["kernel_size", "pool_size", "dropout"])
+    with pytest.raises(ValueError, match=f"and also {named}, which"):
+        check(dropout=0.5, pool_size=3, kernel_size=5, module=ConvBlocks())
+
+
+def test_flat_parameters_at_their_defaults_are_no_contradiction():
+    defaults = {name: ConvNetClassifier().get_params()[name] for name in NETWORK_PARAMETERS}
+    check(**defaults, module=ConvBlocks((4,)))
+
+
+@pytest.mark.parametrize("name", NETWORK_PARAMETERS)
+def test_flat_parameters_are_those_of_conv_blocks(name):
+    """The same name, default, documentation of the values, and constraint."""
+    flat = inspect.signature(ConvNetClassifier).parameters[name]
+    of_blocks = inspect.signature(ConvBlocks).parameters[name]
+    assert (flat.default, flat.annotation) == (of_blocks.default, of_blocks.annotation)
+    entries = [
+        re.search(rf"^{name} : .*$", inspect.getdoc(kind), re.M)[0]
+        for kind in (ConvNetClassifier, ConvBlocks)
+    ]
+    assert entries[0] == entries[1]
+    assert CONSTRAINTS[name] == ConvBlocks._parameter_constraints[name]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (ConvBlocks(symmetry="rotation"), "'symmetry' parameter of ConvBlocks .*'mirror'"),
+        (ConvBlocks(stem="patchify"), "'stem' parameter of ConvBlocks .*'whitening'"),
+        (ConvBlocks(init="zeros"), "'init' parameter of ConvBlocks .*'dirac'"),
+        (ConvBlocks((8, 0)), "'filters' parameter of ConvBlocks .* Got 0 instead"),
+        (ConvBlocks(()), "'filters' parameter of ConvBlocks is empty"),
+        (ConvBlocks((8, 8), pool=("max",)), "pool=.* has 1 values, but filters makes 2 blocks"),
+    ],
+    ids=["symmetry", "stem", "init", "filters", "empty", "values"],
+)
+def test_bad_values_of_a_specification_are_refused_in_fit(module, message):
+    clf = small_net(module=module)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, Y)
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"global_pool": None}, {"module": ConvBlocks(global_pool=None)}]
+)
+def test_flattened_maps_have_one_size_only(parameters):
+    with pytest.raises(ValueError, match=r"progressive_resizing=\(0.5, 1\) and global_pool=None"):
+        check(progressive_resizing=(0.5, 1), **parameters)
 
 
 IN_SEQUENCES = {
@@ -178,8 +388,11 @@ def test_a_network_without_blocks_is_refused(filters):
 
 @pytest.mark.parametrize("normalization", ["batch", ("batch", None, None)], ids=repr)
 def test_a_batch_of_one_image_cannot_be_normalised(normalization):
-    with pytest.raises(ValueError, match=r"batch_size=1 and normalization.*Set batch_size to 2"):
+    message = r"batch_size=1 and normalization.*Set batch_size to 2"
+    with pytest.raises(ValueError, match=message):
         check(batch_size=1, normalization=normalization)
+    with pytest.raises(ValueError, match=message):
+        check(batch_size=1, module=ConvBlocks(normalization=normalization))
 
 
 def test_a_module_of_ones_own_may_take_one_image_at_a_time():
@@ -199,9 +412,13 @@ def test_a_class_that_is_no_optimizer_is_refused(optimizer):
 
 
 def test_messages_name_the_caller():
-    parameters = ConvNetClassifier(filters=()).get_params(deep=False)
+    class MyRegressor(ConvNetClassifier):
+        pass
+
     with pytest.raises(ValueError, match="'filters' parameter of MyRegressor"):
-        check_parameters("MyRegressor", parameters)
+        check_parameters(MyRegressor(filters=()))
+    with pytest.raises(ValueError, match=r"MyRegressor has module=.*and also dropout"):
+        check_parameters(MyRegressor(dropout=0.5, module=ConvBlocks()))
 
 
 @pytest.mark.parametrize(

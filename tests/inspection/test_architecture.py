@@ -28,7 +28,7 @@ def test_layers_are_rows_with_what_leaves_the_shape_behind_them():
         ["block2.3", "MaxPool2d", "2 × 2 × 8", ""],
         ["pool", "AdaptiveAvgPool2d + Flatten + Dropout", "1 × 1 × 8", ""],
         ["dense1", "Linear + SiLU", "10", "90"],
-        ["output", "Linear", "3", "33"],
+        ["head", "Linear", "3", "33"],
     ]
 
 

@@ -230,10 +230,8 @@ def test_feature_maps_show_convolutions_and_pooling_side_by_side(fitted, organis
 
 
 def test_feature_maps_of_no_images_are_refused(fitted, organisms):
-    with pytest.raises(
-        ValueError, match="layer='output' has an output of shape \\(4,\\) per image"
-    ):
-        FeatureMapsDisplay.from_estimator(fitted, organisms[0][0], ["output"])
+    with pytest.raises(ValueError, match="layer='head' has an output of shape \\(4,\\) per image"):
+        FeatureMapsDisplay.from_estimator(fitted, organisms[0][0], ["head"])
 
 
 def test_grad_cam_is_drawn_over_the_images(fitted, organisms):

@@ -26,7 +26,7 @@ from skcnn.inspection._feature_maps import read_images
 
 
 def test_filters_are_the_weights_of_the_layer_with_channels_last(fitted):
-    weight = fitted.module_.layers.block2[0].convolutions[0].weight.detach()
+    weight = fitted.module_.body.block2[0].convolutions[0].weight.detach()
     found = filters(fitted, "block2.0.convolutions.0")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, weight.permute(0, 2, 3, 1))
@@ -47,7 +47,7 @@ def test_a_convolution_can_be_named_by_its_number(fitted):
     [
         ("block9", "layer='block9' is not a layer of the network. Expected one of .*block1, "),
         (99, r"layer=99 is not a convolution of the network, which has \d+. Expected a number"),
-        ("output", "layer='output' is a Linear, which has no filters"),
+        ("head", "layer='head' is a Linear, which has no filters"),
     ],
 )
 def test_a_layer_that_there_is_not_is_named(fitted, layer, message):
@@ -67,7 +67,7 @@ def test_feature_maps_are_what_the_layer_makes(fitted, organisms):
     with torch.inference_mode():
         network = fitted.module_
         standard = (torch.from_numpy(X).float() - network.mean) / network.scale
-        layer = network.layers.block1[0].convolutions[0]
+        layer = network.body.block1[0].convolutions[0]
         expected = layer(standard.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-4)
 
@@ -75,7 +75,7 @@ def test_feature_maps_are_what_the_layer_makes(fitted, organisms):
 def test_the_feature_maps_of_the_output_layer_are_the_logits(fitted, organisms):
     X = organisms[0]
     np.testing.assert_allclose(
-        feature_maps(fitted, X, "output"), fitted.decision_function(X), rtol=1e-4, atol=1e-4
+        feature_maps(fitted, X, "head"), fitted.decision_function(X), rtol=1e-4, atol=1e-4
     )
 
 
@@ -122,8 +122,8 @@ def test_grad_cam_is_the_weighted_sum_that_the_paper_defines():
     X, y = rng.rand(40, 6, 8, 1).astype(np.float32), np.arange(40) % 2
     clf = ConvNetClassifier(module=Bright, max_epochs=1, random_state=0).fit(X, y)
     with torch.no_grad():
-        clf.module_.layers.conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
-        clf.module_.layers.out.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        clf.module_.own.conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+        clf.module_.own.out.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     standard = (X[..., 0] - clf.module_.mean.item()) / clf.module_.scale.item()
     # The gradient of a mean is the same at all places.
     for target, sign in ((0, 1), (1, -1)):
@@ -153,8 +153,8 @@ def test_grad_cam_looks_for_what_is_predicted_unless_told_otherwise(fitted, orga
             r"target has shape \(1,\), expected one label for all images, or 3",
         ),
         (
-            {"layer": "output"},
-            r"layer='output' has an output of shape \(4,\) per image, which is not",
+            {"layer": "head"},
+            r"layer='head' has an output of shape \(4,\) per image, which is not",
         ),
         ({"layer": "block7"}, "layer='block7' is not a layer"),
     ],
@@ -166,8 +166,8 @@ def test_bad_arguments_of_grad_cam(fitted, organisms, arguments, message):
 
 def test_a_stem_that_nothing_was_learnt_before_has_no_gradient(organisms):
     X, y = organisms
-    recipe = recipes.fast | {"filters": (8, 8), "max_epochs": 3}
-    clf = ConvNetClassifier(**recipe, random_state=0).fit(X[:60], y[:60])
+    clf = ConvNetClassifier(**recipes.fast, random_state=0)
+    clf.set_params(module__filters=(8, 8), max_epochs=3).fit(X[:60], y[:60])
     with pytest.raises(ValueError, match="comes before all trained layers"):
         grad_cam(clf, X[:2], layer=0)
     assert grad_cam(clf, X[:2]).shape == (2, 24, 24)
@@ -175,8 +175,8 @@ def test_a_stem_that_nothing_was_learnt_before_has_no_gradient(organisms):
 
 def test_shortcuts_that_are_pooled_are_not_looked_through(organisms):
     X, y = organisms
-    recipe = recipes.fast | {"filters": (8, 12), "stem": None, "max_epochs": 1}
-    clf = ConvNetClassifier(**recipe, random_state=0).fit(X[:60], y[:60])
+    clf = ConvNetClassifier(**recipes.fast, random_state=0)
+    clf.set_params(module__filters=(8, 12), module__stem=None, max_epochs=1).fit(X[:60], y[:60])
     last = "block2.0.convolutions.6"
     # Of 12x12 pixels, of which pooling leaves 6x6 on both ways.
     assert feature_maps(clf, X[:2], -1).shape[1:3] == (12, 12)

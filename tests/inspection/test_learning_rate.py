@@ -42,7 +42,8 @@ def test_the_rates_are_those_of_the_steps(data):
 
     clf = small_net(optimizer=Noted, bias_lr_factor=3)
     curve = learning_rate_curve(clf, *data, n_steps=15, lr_min=1e-3, lr_max=1e-2)
-    weights, biases = np.transpose(taken)
+    filters, weights, biases = np.transpose(taken)
+    assert filters == pytest.approx(curve.lr)
     assert weights == pytest.approx(curve.lr)
     assert biases == pytest.approx(3 * curve.lr)
 

@@ -3,25 +3,44 @@
 import copy
 import functools
 import re
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 from torch.nn import functional as F
 
-from skcnn.networks._conv_blocks import build_layers, build_network, last_linear, per_block
-from skcnn.networks._layers import Dropout, ImageNetwork, MaxPool2d, Residual
+from skcnn._utils import whole
+from skcnn.networks import ConvBlocks, ImageNetwork
+from skcnn.networks._conv_blocks import _per_block
+from skcnn.networks._layers import Dropout, MaxPool2d, Residual
+from skcnn.networks._spec import OwnModule
 
 LESSON = {
     "filters": (32, 64, 128, 256),
     "normalization": None,
-    "head": "flatten",
+    "global_pool": None,
     "dropout": 0.5,
     "dense_units": 512,
 }
+
+
+def blocks(**parameters):
+    """A specification of a plain network, whatever the defaults of the class are."""
+    plain = {"activation": "relu", "normalization": None, "residual": False, "global_pool": None}
+    return ConvBlocks(**plain | parameters)
+
+
+def build_layers(image_shape, n_outputs, *, clip_pool_size=False, **parameters):
+    """The layers of a plain network: from images (n, channels, height, width) to outputs."""
+    spec = blocks(**parameters)
+    built = spec.build(image_shape, n_outputs, clip_pool_size=clip_pool_size)
+    return nn.Sequential(OrderedDict([*built.body.named_children(), ("head", built.head)]))
 
 
 def n_parameters(module):
@@ -54,7 +73,7 @@ def test_layers_stand_in_the_order_of_the_parameters():
         pool=("average", "max"),
         dense_units=(7, 9),
         dropout=(0.1, 0.2),
-        head="max",
+        global_pool="max",
     )
     kinds = [type(layer).__name__ for layer in layers.modules() if not len([*layer.children()])]
     assert kinds == [
@@ -66,7 +85,7 @@ def test_layers_stand_in_the_order_of_the_parameters():
     assert [d.p for d in layers_of(layers, nn.Dropout)] == [0.1, 0.2]
     dense = [(d.in_features, d.out_features) for d in layers_of(layers, nn.Linear)]
     assert dense == [(6, 7), (7, 9), (9, 5)]
-    # A bias before batch normalisation would be taken off again.
+    # A bias before batch normalization would be taken off again.
     assert [c.bias is None for c in layers_of(layers, nn.Conv2d)] == [True, False, False]
 
 
@@ -144,7 +163,7 @@ def test_convolutions_may_begin_as_the_identity():
 @pytest.mark.parametrize(("side", "n_blocks"), [(8, 2), (9, 3), (32, 4), (3, 1), (2, 1)])
 def test_a_stem_leaves_a_pixel_less_to_pool(side, n_blocks):
     layers = build_layers(
-        (side, side, 1), 4, filters="auto", stem="whitening", fit_pooling=side == 2
+        (side, side, 1), 4, filters="auto", stem="whitening", clip_pool_size=side == 2
     )
     assert sum(name.startswith("block") for name, _ in layers.named_children()) == n_blocks
     assert output_shape(layers, (side, side, 1)) == (2, 4)
@@ -152,14 +171,13 @@ def test_a_stem_leaves_a_pixel_less_to_pool(side, n_blocks):
 
 def test_the_filters_of_a_stem_are_given_and_stay():
     filters = np.random.RandomState(0).rand(24, 3, 2, 2).astype(np.float32)
-    network = build_network(
-        (8, 8, 3), 4, [0] * 3, [1] * 3, filters=(4,), stem="whitening", stem_filters=filters
-    )
-    weight = network.layers.stem[0].weight
+    measured = {"mean": [0] * 3, "scale": [1] * 3, "stem_filters": filters}
+    network = blocks(filters=(4,), stem="whitening").build((8, 8, 3), 4, measured=measured)
+    weight = network.body.stem[0].weight
     np.testing.assert_array_equal(weight.detach(), filters)
     assert not weight.requires_grad
-    assert network.layers.block1[0].in_channels == 24
-    assert output_shape(network.layers, (8, 8, 3)) == (2, 4)
+    assert network.body.block1[0].in_channels == 24
+    assert output_shape(nn.Sequential(network.body, network.head), (8, 8, 3)) == (2, 4)
 
 
 OPTIONS = {
@@ -188,7 +206,7 @@ OPTIONS = {
     },
     "dirac": {"init": "dirac", "convs_per_block": 2},
     "dirac_even_kernel": {"init": "dirac", "kernel_size": 4},
-    "average_and_max_head": {"head": "average_max"},
+    "average_and_max_head": {"global_pool": "average_max"},
     "residual_convolutions": {"residual": (False, True), "convs_per_block": 2},
     "residual_even_kernel": {"residual": True, "kernel_size": 4},
     "residual_without_normalization": {"residual": True, "normalization": None},
@@ -197,8 +215,8 @@ OPTIONS = {
     "no_dense_layers": {"dense_units": ()},
     "dropout": {"dropout": 0.5},
     "dropout_per_block": {"dropout": (0.5, 0.0)},
-    "average_head": {"head": "average"},
-    "max_head": {"head": "max"},
+    "average_head": {"global_pool": "average"},
+    "max_head": {"global_pool": "max"},
     **{
         name: {"activation": name}
         for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
@@ -227,13 +245,13 @@ SIDES = st.integers(1, 12)
     kernel_size=st.integers(1, 6),
     pool_size=st.integers(1, 4),
     image_shape=st.tuples(SIDES, SIDES, st.integers(1, 3)),
-    head=st.sampled_from(["flatten", "average", "max"]),
+    global_pool=st.sampled_from([None, "average", "max"]),
     residual=st.booleans(),
 )
 def test_any_sizes_make_logits_or_an_error_that_says_so(
-    filters, kernel_size, pool_size, image_shape, head, residual
+    filters, kernel_size, pool_size, image_shape, global_pool, residual
 ):
-    options = {"kernel_size": kernel_size, "head": head, "residual": residual}
+    options = {"kernel_size": kernel_size, "global_pool": global_pool, "residual": residual}
     build = functools.partial(
         build_layers, image_shape, 4, filters=filters, pool_size=pool_size, **options
     )
@@ -244,7 +262,7 @@ def test_any_sizes_make_logits_or_an_error_that_says_so(
             build()
     else:
         assert output_shape(build(), image_shape) == (2, 4)
-    assert output_shape(build(fit_pooling=True), image_shape) == (2, 4)
+    assert output_shape(build(clip_pool_size=True), image_shape) == (2, 4)
 
 
 @given(st.integers(1, 9), st.integers(1, 10), st.integers(1, 10), st.booleans())
@@ -338,7 +356,7 @@ def test_pooling_before_or_after_an_activation_comes_to_the_same(activation, res
         activation=activation,
         residual=residual,
         normalization="batch",
-        head="flatten",
+        global_pool=None,
     )
     kinds = [type(layer) for layer in layers.block1]
     rises = activation not in ("gelu", "silu")
@@ -361,7 +379,7 @@ def test_dropout_of_a_block_stands_behind_its_pooling_and_the_last_behind_the_he
     assert [type(b[-1]) for b in layers[:3]] == [Dropout, Dropout, nn.ReLU]
     assert (layers.block1[-1].p, layers.block2[-1].p, layers.dropout.p) == (0.1, 0.2, 0.3)
     names = [name for name, _ in layers.named_children()]
-    assert names == ["block1", "block2", "block3", "flatten", "dropout", "output"]
+    assert names == ["block1", "block2", "block3", "flatten", "dropout", "head"]
 
 
 def test_dropout_acts_in_training_only():
@@ -460,42 +478,44 @@ def test_rows_of_pixels_are_not_convolved_or_pooled_across(image_shape, kernel_s
 
 
 def test_pooling_is_fitted_to_what_is_left_where_that_is_wished():
-    layers = build_layers((6, 20, 1), 2, filters=(2,) * 4, pool_size=3, fit_pooling=True)
+    layers = build_layers((6, 20, 1), 2, filters=(2,) * 4, pool_size=3, clip_pool_size=True)
     windows = [p.kernel_size for p in layers_of(layers, nn.MaxPool2d)]
     assert windows == [(3, 3), (2, 3), (1, 2)]
     assert output_shape(layers, (6, 20, 1)) == (2, 2)
 
 
 def test_pooling_that_fits_stays_as_it_is():
-    fitted = build_layers((8, 8, 1), 2, filters=(2, 2), fit_pooling=True)
+    fitted = build_layers((8, 8, 1), 2, filters=(2, 2), clip_pool_size=True)
     assert repr(fitted) == repr(build_layers((8, 8, 1), 2, filters=(2, 2)))
 
 
 @pytest.mark.parametrize(
-    ("head", "reduce"), [("average", "mean"), ("max", "amax"), ("flatten", "flatten")]
+    ("global_pool", "reduce"), [("average", "mean"), ("max", "amax"), (None, "flatten")]
 )
-def test_heads_turn_the_last_block_into_features(head, reduce):
-    layers = build_layers((5, 7, 1), 2, filters=(3,), head=head).eval()
+def test_global_pooling_turns_the_last_block_into_features(global_pool, reduce):
+    layers = build_layers((5, 7, 1), 2, filters=(3,), global_pool=global_pool).eval()
     x = torch.rand(2, 1, 5, 7)
     with torch.inference_mode():
         maps = layers.block1(x)
-        features = maps.flatten(1) if head == "flatten" else getattr(maps, reduce)((2, 3))
-        torch.testing.assert_close(layers(x), layers.output(features))
+        features = maps.flatten(1) if global_pool is None else getattr(maps, reduce)((2, 3))
+        torch.testing.assert_close(layers(x), layers.head(features))
 
 
 def test_per_block_takes_a_word_for_a_single_value():
-    assert per_block("pool", "max", 3) == ["max"] * 3
+    assert _per_block("pool", "max", 3) == ["max"] * 3
 
 
 MEAN, SCALE = [100.0, 50.0, 5.0], [10.0, 20.0, 0.5]
+MEASURED = {"mean": MEAN, "scale": SCALE}
 
 
-def network(**options):
-    return build_network((6, 6, 3), 4, MEAN, SCALE, **{"filters": (2,)} | options).eval()
+def network(module=None, **parameters):
+    spec = blocks(**{"filters": (2,)} | parameters) if module is None else OwnModule(module)
+    return spec.build((6, 6, 3), 4, measured=MEASURED).eval()
 
 
-def test_the_network_standardises_pixels(images):
-    net = ImageNetwork(nn.Flatten(), MEAN, SCALE)
+def test_the_network_standardizes_pixels(images):
+    net = ImageNetwork(nn.Flatten(), nn.Identity(), MEAN, SCALE)
     with torch.inference_mode():
         got = net(torch.tensor(images))
     expected = (images.astype(np.float64) - MEAN) / SCALE
@@ -507,7 +527,8 @@ def test_the_statistics_are_saved_with_the_weights():
     state = network().state_dict()
     assert state["mean"].tolist() == MEAN
     assert state["scale"].tolist() == SCALE
-    other = build_network((6, 6, 3), 4, [0.0] * 3, [1.0] * 3, filters=(2,)).eval()
+    other = blocks(filters=(2,)).build((6, 6, 3), 4).eval()
+    assert other.mean.tolist() != MEAN
     other.load_state_dict(state)
     images = torch.rand(2, 6, 6, 3) * 255
     with torch.inference_mode():
@@ -529,7 +550,7 @@ def test_the_type_of_the_pixels_makes_no_difference(dtype):
 
 
 def test_statistics_are_no_parameters():
-    assert {name.partition(".")[0] for name, _ in network().named_parameters()} == {"layers"}
+    assert {name.partition(".")[0] for name, _ in network().named_parameters()} == {"body", "head"}
 
 
 class Linear(nn.Module):
@@ -544,7 +565,8 @@ class Linear(nn.Module):
 
 
 def from_keywords(**offered):
-    assert offered == {"image_shape": (6, 6, 3), "n_channels": 3, "n_classes": 4}
+    sizes = {"image_shape": (6, 6, 3), "n_channels": 3, "n_classes": 4, "n_outputs": 4}
+    assert offered == sizes
     return nn.Sequential(nn.Flatten(), nn.Linear(108, offered["n_classes"]))
 
 
@@ -591,7 +613,7 @@ def test_a_module_is_given_what_its_signature_names(module):
         assert net(torch.zeros(2, 6, 6, 3)).shape == (2, 4)
 
 
-def test_a_module_receives_standardised_pixels_with_channels_first():
+def test_a_module_receives_standardized_pixels_with_channels_first():
     taken = []
 
     class Spy(Linear):
@@ -609,7 +631,7 @@ def test_what_a_module_partial_fixes_is_kept():
     # Seven classes where four are offered: its own keyword is not overridden silently.
     net = network(module=functools.partial(from_channels, width=2))
     assert layers_of(net, nn.Conv2d)[0].out_channels == 2
-    assert last_linear(net).out_features == 4
+    assert layers_of(net, nn.Linear)[-1].out_features == 4
 
 
 @pytest.mark.parametrize("returned", [None, nn.Linear, [nn.Flatten()]], ids=repr)
@@ -621,17 +643,53 @@ def test_what_is_no_module_is_refused(returned):
         network(module=factory)
 
 
-def test_the_last_dense_layer_is_found():
-    assert last_linear(network(dense_units=(5, 6))).in_features == 6
-    with pytest.raises(ValueError, match=r"module= has no torch\.nn\.Linear"):
-        last_linear(network(module=lambda: nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten())))
+def test_the_features_are_what_goes_into_the_head():
+    net = network(dense_units=(5, 6))
+    images = torch.rand(2, 6, 6, 3)
+    with torch.inference_mode():
+        features = net.features(images)
+        assert features.shape == (2, 6)
+        torch.testing.assert_close(net.head(features), net(images))
+
+
+class WithBody(nn.Module):
+    """A module that says what its features are; its names of layers do not."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 7, 6), nn.Flatten())
+        self.head = nn.Sequential(nn.Linear(7, 9), nn.ReLU(), nn.Linear(9, n_classes))
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+@pytest.mark.parametrize(("module", "n_features"), [(WithBody, 7), (from_shape, 108)])
+def test_a_module_says_what_its_features_are(module, n_features):
+    net = network(module=module)
+    images = torch.rand(2, 6, 6, 3)
+    with torch.inference_mode():
+        features = net.features(images)
+        head = net.own.head if module is WithBody else net.own[-1]
+        assert features.shape == (2, n_features)
+        torch.testing.assert_close(head(features), net(images))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Linear, lambda: nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten())],
+    ids=["class", "row"],
+)
+def test_features_that_a_module_does_not_name_are_not_guessed(module):
+    with pytest.raises(ValueError, match=r"does not say what its features are\. Give it the attr"):
+        network(module=module).features(torch.zeros(2, 6, 6, 3))
 
 
 def test_the_seed_of_torch_decides_the_weights():
     def weights(seed):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return network().layers.output.weight
+            return network().head.weight
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
@@ -656,3 +714,93 @@ def test_every_suggested_pooling_works(image_shape, blocks):
         assume(False)
     suggested = eval(re.search(r"pool=(\(.*\))\.$", message)[1])
     assert output_shape(build_layers(image_shape, 2, **options, pool=suggested), image_shape)
+
+
+# ---------------------------------------------------------------- the specification
+
+
+WRONG = {
+    "filters": ["8", 0, -1, 8.5, None, (8, 0), [8, "16"], np.array([8, -1])],
+    "convs_per_block": ["1", 0, None, 1.5, (1, 1.5)],
+    "kernel_size": ["3", 0, None, (3, 2.5)],
+    "stem": ["whiten", True, 3],
+    "pool": ["mean", 2, True, ("max", "mean")],
+    "pool_size": [0, "2", None, 2.5, (2, -2)],
+    "pool_after": ["second", None, 1],
+    "activation": ["softmax", None, nn.ReLU],
+    "normalization": ["layer", True, ("batch", "layer")],
+    "residual": ["yes", 2, (True, 2)],
+    "symmetry": ["mirrored", True, ("mirror",)],
+    "dense_units": [0, "64", 6.4, (64, 0)],
+    "dropout": [1, 1.5, -0.1, "0.5", None, np.nan, (0.5, 1.5)],
+    "global_pool": ["mean", "flatten", True],
+    "init": ["orthogonal", None],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}-{value!r}")
+        for name, values in WRONG.items()
+        for value in values
+    ],
+)
+def test_conv_blocks_wrong_values_are_refused_by_name(name, value):
+    spec = ConvBlocks().set_params(**{name: value})
+    refused = f"The '{name}' parameter of ConvBlocks must be .* Got "
+    if not isinstance(value, tuple | list | np.ndarray) or name == "symmetry":
+        refused += re.escape(f"{whole(value)!r} instead.")
+    with pytest.raises(InvalidParameterError, match=refused):
+        spec.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("stem", ["whitening"]),
+        ("pool_after", ["first", "last"]),
+        ("symmetry", ["mirror"]),
+        ("init", ["uniform", "dirac"]),
+        ("global_pool", ["average", "max", "average_max"]),
+    ],
+)
+def test_conv_blocks_messages_name_what_there_is(name, options):
+    with pytest.raises(InvalidParameterError, match="Got 'other' instead") as caught:
+        ConvBlocks().set_params(**{name: "other"}).check()
+    assert all(f"'{option}'" in str(caught.value) for option in options)
+
+
+def test_conv_blocks_wrong_values_are_listed_for_each_parameter():
+    assert set(WRONG) == set(ConvBlocks().get_params())
+
+
+@pytest.mark.parametrize("filters", [(), [], np.array([], int)], ids=repr)
+def test_conv_blocks_without_blocks_are_refused(filters):
+    with pytest.raises(
+        ValueError, match=r"'filters' parameter of ConvBlocks is empty.*\(32, 64\)"
+    ):
+        ConvBlocks(filters).check()
+
+
+def test_conv_blocks_defaults_are_valid():
+    ConvBlocks().check()
+
+
+@pytest.mark.parametrize("sequence", [tuple, list, np.array])
+def test_conv_blocks_take_sequences_of_any_kind(sequence):
+    spec = ConvBlocks(sequence([2, 3]), kernel_size=sequence([1, 3]), dropout=sequence([0.1, 0.2]))
+    spec.check()
+    expected = ConvBlocks((2, 3), kernel_size=(1, 3), dropout=(0.1, 0.2))
+    assert repr(spec.build((8, 8, 3), 2)) == repr(expected.build((8, 8, 3), 2))
+
+
+def test_conv_blocks_can_be_cloned_and_stay_as_they_are():
+    spec = ConvBlocks([2, 3], symmetry=None, stem="whitening", init="dirac")
+    before = repr(spec.get_params())
+    copied = clone(spec).set_params(filters=(4,), stem=None)
+    copied.build((8, 8, 3), 2)
+    spec.build((8, 8, 3), 2)
+    assert repr(spec.get_params()) == before
+    assert vars(spec).keys() == spec.get_params().keys()
+    assert (copied.filters, copied.stem, copied.init) == ((4,), None, "dirac")

@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import clone
 from torch import nn
 
 from skcnn import ConvNetClassifier, recipes
 from skcnn.datasets import make_organisms
 from skcnn.inspection import filters
-from skcnn.networks._conv_blocks import build_layers
+from skcnn.networks import ConvBlocks
 from skcnn.networks._layers import AvgPool2d, MaxPool2d
 from skcnn.networks._mirror import MirroredBatchNorm2d, MirroredConv2d, MirrorMean
 
@@ -120,19 +121,27 @@ def test_the_mean_is_that_of_a_channel_and_its_mirrored_one():
     "changes",
     [
         {},
-        recipes.fast | {"filters": (8, 12)},
-        {"stem": "whitening", "pool": "average", "head": "flatten", "dense_units": 10},
-        {"normalization": None, "lr": 0.01, "convs_per_block": 2, "head": "max"},
-        {"residual": False, "pool_after": "first", "activation": "relu"},
+        recipes.fast | {"module": clone(recipes.fast["module"]).set_params(filters=(8, 12))},
+        {
+            "module": ConvBlocks(
+                (6, 8), stem="whitening", pool="average", global_pool=None, dense_units=10
+            )
+        },
+        {
+            "module": ConvBlocks((6, 8), normalization=None, convs_per_block=2, global_pool="max"),
+            "lr": 0.01,
+        },
+        {"module": ConvBlocks((6, 8), residual=False, pool_after="first", activation="relu")},
     ],
     ids=["default", "fast", "flatten", "unnormalised", "plain"],
 )
 def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
     X, y = make_organisms(n_samples=60, n_classes=3, image_size=24, random_state=0)
     X = X[:, : side[0], : side[1]]
-    settings = {"filters": (6, 8), "augment": None} | changes
-    settings |= {"symmetry": "mirror", "max_epochs": 2, "progressive_resizing": None}
-    clf = ConvNetClassifier(**settings, random_state=0).fit(X, y)
+    settings = {"module": ConvBlocks((6, 8)), "augment": None} | changes
+    settings |= {"max_epochs": 2, "progressive_resizing": None}
+    clf = ConvNetClassifier(**settings, random_state=0)
+    clf.set_params(module__symmetry="mirror").fit(X, y)
     probability = clf.predict_proba(X)
     assert probability.std(0).min() > 1e-4
     # Once trained, float32 has its say in the last digits.
@@ -141,15 +150,8 @@ def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
 
 
 def test_no_view_that_normalisation_returns_is_changed_in_place():
-    network = build_layers(
-        (8, 8, 3),
-        4,
-        filters=(4, 6),
-        convs_per_block=2,
-        normalization="batch",
-        residual=True,
-        symmetry="mirror",
-    )
+    blocks = ConvBlocks((4, 6), convs_per_block=2, activation="relu", symmetry="mirror")
+    network = blocks.build((8, 8, 3), 4)
     activations = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
     assert len(activations) == 4
     assert not any(layer.inplace for layer in activations)
@@ -157,7 +159,7 @@ def test_no_view_that_normalisation_returns_is_changed_in_place():
 
 def test_as_many_filters_have_half_of_the_parameters():
     plain, symmetric = (
-        ConvNetClassifier(filters=(32, 64), symmetry=symmetry).summary((16, 16, 3), 5)
+        ConvNetClassifier(module=ConvBlocks((32, 64), symmetry=symmetry)).summary((16, 16, 3), 5)
         for symmetry in (None, "mirror")
     )
     assert symmetric.n_parameters < 0.52 * plain.n_parameters
@@ -167,12 +169,13 @@ def test_as_many_filters_have_half_of_the_parameters():
 def test_an_odd_number_of_filters_is_an_error():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
     with pytest.raises(ValueError, match=r'symmetry="mirror".*filters=\(4, 5\).*even numbers'):
-        ConvNetClassifier((4, 5), symmetry="mirror").fit(X, y)
+        ConvNetClassifier(module=ConvBlocks((4, 5), symmetry="mirror")).fit(X, y)
 
 
 def test_the_filters_seen_are_those_learnt_and_their_mirror_images():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
-    clf = ConvNetClassifier((4, 6), symmetry="mirror", max_epochs=1, random_state=0).fit(X, y)
+    blocks = ConvBlocks((4, 6), symmetry="mirror")
+    clf = ConvNetClassifier(module=blocks, max_epochs=1, random_state=0).fit(X, y)
     first = filters(clf)
     assert first.shape == (4, 3, 3, 3)
     np.testing.assert_array_equal(first[2:], first[:2, :, ::-1])

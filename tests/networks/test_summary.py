@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from skcnn.networks._conv_blocks import build_network
-from skcnn.networks._layers import ImageNetwork, Residual
+from skcnn.networks import ConvBlocks
+from skcnn.networks._image_network import OwnNetwork
+from skcnn.networks._layers import Residual
 from skcnn.networks._summary import summarize
 
 
 def network(image_shape=(8, 6, 3), n_classes=5, **options):
-    blank = [0.0] * image_shape[2]
-    options = {"filters": (4, 10), "normalization": "batch"} | options
-    return build_network(image_shape, n_classes, blank, blank, **options)
+    options = {"activation": "relu", "residual": False, "global_pool": None} | options
+    return ConvBlocks(**{"filters": (4, 10)} | options).build(image_shape, n_classes)
 
 
 def of_module(module, image_shape):
-    return ImageNetwork(module, [0.0] * image_shape[2], [1.0] * image_shape[2])
+    return OwnNetwork(module, [0.0] * image_shape[2], [1.0] * image_shape[2])
 
 
 def test_the_table_names_each_layer():
@@ -40,7 +40,7 @@ def test_the_table_names_each_layer():
         "dropout      Dropout      20                     0",
         "dense1       Linear       7                    147",
         "activation1  ReLU         7                      0",
-        "output       Linear       5                     40",
+        "head         Linear       5                     40",
         "--------------------------------------------------",
         "683 parameters, 0.0 million multiply-adds (MACs) per image",
     ]
@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_a_hand_computation():
         "block1.0": (8 * 6) * (3 * 3 * 3) * 4,
         "block2.0": (4 * 3) * (3 * 3 * 4) * 10,
         "dense1": 20 * 7,
-        "output": 7 * 5,
+        "head": 7 * 5,
     }
     assert summary.multiply_adds == sum(work.values())
     assert summary.n_parameters == sum(p.numel() for p in network(dense_units=7).parameters())
@@ -87,7 +87,7 @@ def test_a_layer_that_is_run_twice_works_twice():
 
 def test_parameters_that_are_not_trained_are_not_counted():
     net = network()
-    for parameter in net.layers.block1.parameters():
+    for parameter in net.body.block1.parameters():
         parameter.requires_grad_(False)
     summary = summarize(net, (8, 6, 3))
     assert summary.n_parameters == summarize(network(), (8, 6, 3)).n_parameters - 116
@@ -140,7 +140,7 @@ def test_roles_are_those_of_the_modules():
         "dropout": "",
         "dense1": "dense",
         "activation1": "activation",
-        "output": "output",
+        "head": "output",
     }
 
 
@@ -183,7 +183,7 @@ def test_attention_is_one_layer():
     assert summary.layers[0].n_parameters == summary.n_parameters
 
 
-@pytest.mark.parametrize("place", ["layers", "body"])
+@pytest.mark.parametrize("place", ["own", "body"])
 def test_names_leave_out_the_part_that_holds_all_layers(place):
     class Network(nn.Module):
         def __init__(self):
@@ -226,7 +226,7 @@ def modes(net):
 @pytest.mark.parametrize("fails", [False, True], ids=["in_order", "failing"])
 def test_the_network_is_left_as_it_was(fails):
     net = network().train()
-    net.layers.block1[1].eval()
+    net.body.block1[1].eval()
     mode, state = modes(net), copy.deepcopy(net.state_dict())
     if fails:
         with pytest.raises(RuntimeError):
@@ -246,8 +246,8 @@ def test_dropout_is_not_drawn_for_it():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("head", ["average", "max", "average_max"])
-def test_pooling_over_all_places_is_one_row(head):
-    summary = summarize(network(head=head), (8, 6, 3))
+@pytest.mark.parametrize("global_pool", ["average", "max", "average_max"])
+def test_pooling_over_all_places_is_one_row(global_pool):
+    summary = summarize(network(global_pool=global_pool), (8, 6, 3))
     names = [layer.name for layer in summary.layers]
     assert [name for name in names if name.startswith("pool")] == ["pool"]
