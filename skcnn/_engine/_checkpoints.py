@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import torch
 from sklearn.utils.validation import check_memory
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from skcnn._compute._process_group import current_group
@@ -51,7 +52,7 @@ class CheckpointRequest:
         The estimator's parameters.
     """
 
-    folder: Any
+    folder: str | joblib.Memory
     kind: str
     parameters: dict[str, Any]
 
@@ -102,7 +103,7 @@ class TrainingCheckpoint(Callback):
         self.key = key
         self.epochs = epochs
 
-    def load(self, net: Any) -> int:
+    def load(self, net: NeuralNet) -> int:
         """Load the last stored epoch into a net, and return the number of epochs left to train."""
         lengths = range(self.epochs, 0, -1)
         known = (n for n in lengths if self.kept.check_call_in_cache(self.key, n, None))
@@ -118,7 +119,7 @@ class TrainingCheckpoint(Callback):
             _set_global_states(state["global"], torch.device(net.device))
         return self.epochs - n_known
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Store the state after the last epoch."""
         if len(net.history) == self.epochs:
             state = {
@@ -131,7 +132,7 @@ class TrainingCheckpoint(Callback):
             }
             self.kept(self.key, self.epochs, lambda: state)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Leave nothing but a name in the stored net."""
         self.kept = None
 

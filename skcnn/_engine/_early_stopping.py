@@ -2,9 +2,10 @@
 
 import copy
 import math
-from typing import Any
 
+from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import Tensor
 
 
 class StopTraining(KeyboardInterrupt):
@@ -26,13 +27,13 @@ class StopEarly(Callback):
         self.patience = patience
         self.tol = tol
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Reset the state of an earlier training."""
         self.misses_, self.best_epoch_ = 0, 0
         self.reference_ = self.lowest_ = math.inf
-        self.weights_: Any = None
+        self.weights_: dict[str, Tensor] | None = None
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Keep the weights if they are the best so far; stop after too many misses."""
         if "valid_loss" not in net.history[-1]:
             # A user continues to train the net itself, with nothing held out.
@@ -47,7 +48,7 @@ class StopEarly(Callback):
         if self.misses_ == self.patience:
             raise StopTraining
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Restore the best weights."""
         if math.isinf(self.lowest_) and self.misses_:
             raise ValueError(

@@ -259,7 +259,7 @@ class TrainedNet(skorch.NeuralNet):
             self._scores = []
 
     def run_single_epoch(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
     ) -> None:
         """Process the batches once and record their mean loss and, in validation, the score."""
         if iterator is None:
@@ -323,7 +323,7 @@ class TrainedNet(skorch.NeuralNet):
         ]
         self.history.record(f"{prefix}_batch_count", len(losses))
 
-    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+    def train_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Take one step of the optimizer, where callbacks ask for every batch."""
         self._set_training(True)
         self._loop.lr_schedule.advance()
@@ -335,7 +335,7 @@ class TrainedNet(skorch.NeuralNet):
         self._loop.on_step_end()
         return {"loss": loss, "y_pred": outputs}
 
-    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Return the loss and the outputs of a batch, and keep its scores."""
         self._set_training(False)
         with torch.no_grad():
@@ -351,12 +351,12 @@ class TrainedNet(skorch.NeuralNet):
         outputs: Tensor = super().evaluation_step(batch.pair, training=training)
         return outputs
 
-    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+    def infer(self, x: Any, **fit_params: object) -> Tensor:
         """Run the network."""
         outputs: Tensor = self.module_(to_tensor(x, device=self.device), **fit_params)
         return outputs.float()
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
         """Show the epoch's figures in the progress bar."""
         row = self.history[-1]
         names = ("train_loss", "valid_loss", f"valid_{self.target.score_name}")

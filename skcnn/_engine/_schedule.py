@@ -58,7 +58,7 @@ class LRSchedule:
         self.schedule = schedule
         self.highest = [float(group["lr"]) for group in self.groups]
         self.n_steps = self.step = 0
-        self._last_lr: Any = math.nan
+        self._last_lr: float | torch.Tensor = math.nan
         self._first_factor = float(self.groups[0].get("lr_factor", 1.0))
         for group in self.groups if device is not None else ():
             group["lr"] = torch.tensor(group["lr"], device=device)

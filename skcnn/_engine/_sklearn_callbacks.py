@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from skcnn._engine._early_stopping import StopTraining
@@ -71,13 +72,13 @@ class _EpochReporter(Callback):
         # Other callbacks store nets during training.
         return {"task": None, "stop": False}
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
         assert self.task is not None
         estimator = self.task.estimator
         self.epoch_ = self.task.context.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=estimator, **self.task.about)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         assert self.task is not None
         self.stop = self.epoch_.call_on_fit_task_end(
             estimator=self.task.estimator,
@@ -86,7 +87,7 @@ class _EpochReporter(Callback):
             **self.task.about,
         )
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         self.task = self.epoch_ = None
 
 
@@ -96,12 +97,12 @@ class _StopOnRequest(Callback):
     def __init__(self, epochs: _EpochReporter) -> None:
         self.epochs = epochs
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         if self.epochs.stop:
             raise StopTraining
 
 
-def _prediction_copy(net: Any) -> Any:
+def _prediction_copy(net: NeuralNet) -> Any:
     """Copy a net during training, as far as predictions need it."""
     seen = object.__new__(type(net))
     seen.__dict__ = {name: value for name, value in net.__dict__.items() if name != "_loop"}

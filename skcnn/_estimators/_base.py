@@ -43,8 +43,12 @@ from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._spec import OwnModule
 from skcnn.networks._summary import NetworkSummary, summarize
 
-# Parameters that hold objects with parameters of their own.
-_SLOTS = ("module", "augment", "optimizer")
+# Parameters that hold objects with parameters of their own, and an example of each.
+_SLOTS = {
+    "module": "ConvBlocks()",
+    "augment": "Shift()",
+    "optimizer": "Muon()",
+}
 # Private attributes that a fit sets.
 _FITTED_PRIVATE = {"_pixel_range", "_random_state", "_split_seed", "_target"}
 
@@ -70,20 +74,32 @@ class ConvNetEstimator(
     _target: Target
 
     @abstractmethod
-    def _make_target(self, y: npt.NDArray[Any], classes: Any = None) -> Target:
+    def _make_target(self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""
 
     # ------------------------------------------------------------------ fitting
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        X_val: npt.ArrayLike | None,
+        y_val: npt.ArrayLike | None,
+        groups: npt.ArrayLike | None,
     ) -> Self:
         """Fit the network: the body of `fit`."""
         with self._unchanged_on_error():
             return self._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
 
     def _fit_or_fail(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        X_val: npt.ArrayLike | None,
+        y_val: npt.ArrayLike | None,
+        groups: npt.ArrayLike | None,
     ) -> Self:
         self._check_parameters()
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -124,12 +140,24 @@ class ConvNetEstimator(
         task.end()
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+    def _partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        classes: npt.ArrayLike | None = None,
+    ) -> Self:
         """Process a batch of data once: the body of `partial_fit`."""
         with self._unchanged_on_error():
             return self._partial_fit_or_fail(X, y, sample_weight, classes)
 
-    def _partial_fit_or_fail(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Self:
+    def _partial_fit_or_fail(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None,
+        classes: npt.ArrayLike | None,
+    ) -> Self:
         self._check_parameters()
         continues = hasattr(self, "net_")
         images, y = self._read(X, y, reset=not continues)
@@ -224,8 +252,10 @@ class ConvNetEstimator(
             return spec
         return OwnModule(self.module)
 
-    def _read(self, X: Any, y: Any, *, reset: bool) -> tuple[Images, npt.NDArray[Any]]:
-        images, y = check_images(
+    def _read(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
+    ) -> tuple[Images, npt.NDArray[Any]]:
+        images, checked = check_images(
             self,
             X,
             y,
@@ -238,7 +268,8 @@ class ConvNetEstimator(
             self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
             # The same images are held out when training continues.
             self._split_seed = draw_seed(self._random_state)
-        return images, y
+        assert checked is not None
+        return images, checked
 
     def _take_target(self, target: Target, *, continues: bool) -> Target:
         """Store the target of this fit, once it is known to fit to an earlier one."""
@@ -247,7 +278,9 @@ class ConvNetEstimator(
         self._target = target
         return target
 
-    def _read_validation(self, X_val: Any, y_val: Any, target: Target) -> ImageDataset | None:
+    def _read_validation(
+        self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target
+    ) -> ImageDataset | None:
         if X_val is None and y_val is None:
             return None
         if X_val is None or y_val is None:
@@ -263,7 +296,7 @@ class ConvNetEstimator(
         validate_each(self)
         check_parameters(self)
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters, of this estimator or of objects in its parameters.
 
         Parameters
@@ -276,12 +309,23 @@ class ConvNetEstimator(
         Returns
         -------
         self : estimator
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or no object that could have it.
         """
-        for slot in _SLOTS:
-            nested = any(name.startswith(f"{slot}__") for name in params)
-            holder = params.get(slot, getattr(self, slot, None))
-            if nested and hasattr(holder, "get_params") and not isinstance(holder, type):
-                params = {slot: clone(holder), **{n: v for n, v in params.items() if n != slot}}
+        for slot, example in _SLOTS.items():
+            nested = [name for name in params if name.startswith(f"{slot}__")]
+            if not nested or not hasattr(self, slot):
+                continue
+            holder = params.get(slot, getattr(self, slot))
+            if not hasattr(holder, "get_params") or isinstance(holder, type):
+                raise ValueError(
+                    f"{nested[0]} cannot be set, since {slot}={holder!r} has no parameters of its "
+                    f"own. Give an object that has them first, for example {slot}={example}."
+                )
+            params = {slot: clone(holder), **{n: v for n, v in params.items() if n != slot}}
         super().set_params(**params)
         return self
 
@@ -306,7 +350,7 @@ class ConvNetEstimator(
         check_is_fitted(self, "net_")
         return as_frame(self.net_.history, self._target.score_name)
 
-    def transform(self, X: Any) -> npt.NDArray[np.float32]:
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the features of images: the input of the network's head.
 
         In a pipeline, the network can therefore act as a feature extractor.
@@ -385,7 +429,7 @@ class ConvNetEstimator(
             features = self.module_.features(torch.zeros(1, *self.image_shape_, device=device))
         return features.shape[1]
 
-    def _outputs(self, X: Any, *, features: bool = False) -> npt.NDArray[np.float32]:
+    def _outputs(self, X: npt.ArrayLike, *, features: bool = False) -> npt.NDArray[np.float32]:
         """Return the outputs of the network for images, or their features."""
         check_is_fitted(self, "net_")
         images, _ = check_images(self, X, reset=False, data_format=self.data_format)

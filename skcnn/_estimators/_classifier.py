@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -278,7 +279,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        checkpoint_dir: Any = None,
+        checkpoint_dir: str | joblib.Memory | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",
@@ -331,13 +332,13 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     @with_callbacks
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
         *,
-        X_val: Any = None,
-        y_val: Any = None,
-        groups: Any = None,
+        X_val: npt.ArrayLike | None = None,
+        y_val: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
     ) -> Self:
         """Fit the network to images and their labels.
 
@@ -374,7 +375,13 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         """
         return self._fit(X, y, sample_weight, X_val, y_val, groups)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Process a batch of data once, at the constant learning rate `lr`.
 
         Parameters
@@ -413,7 +420,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         assert isinstance(target, ClassTarget)
         return target.classes
 
-    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
+    def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the logits of images.
 
         Parameters
@@ -429,7 +436,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         logits = self._outputs(X).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each class for each image.
 
         Parameters
@@ -445,7 +452,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         probability: npt.NDArray[np.float64] = softmax(self._outputs(X).astype(np.float64), axis=1)
         return probability
 
-    def predict_log_proba(self, X: Any) -> npt.NDArray[np.float64]:
+    def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the logarithm of the probability of each class for each image.
 
         Parameters
@@ -462,7 +469,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         logarithm: npt.NDArray[np.float64] = log_softmax(logits, axis=1)
         return logarithm
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the most probable label of each image.
 
         Parameters
@@ -478,7 +485,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         outputs = self._outputs(X)
         return self._target.decode(self._target.predict(outputs))
 
-    def _make_target(self, y: npt.NDArray[Any], classes: Any = None) -> ClassTarget:
+    def _make_target(
+        self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None
+    ) -> ClassTarget:
         return ClassTarget.infer(
             y,
             classes,

@@ -40,7 +40,7 @@ class Target(ABC):
         return "1 output" if self.n_outputs == 1 else f"{self.n_outputs} outputs"
 
     @abstractmethod
-    def encode(self, y: Any, name: str = "y") -> npt.NDArray[Any]:
+    def encode(self, y: npt.ArrayLike, name: str = "y") -> npt.NDArray[Any]:
         """Return y as the numbers that the loss takes, one row per image."""
 
     def probabilities(self, outputs: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Target(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def check(self, y: Any, n_images: int, name: str) -> npt.NDArray[Any]:
+    def check(self, y: npt.ArrayLike, n_images: int, name: str) -> npt.NDArray[Any]:
         """Check a y that comes beside the training images, such as `y_val`."""
 
     @abstractmethod
@@ -96,13 +96,17 @@ class Target(ABC):
         )
 
     def weights(
-        self, sample_weight: Any, encoded: npt.NDArray[Any]
+        self, sample_weight: npt.ArrayLike | None, encoded: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64] | None:
         """Return the weight of each image in the loss; None where all weigh the same."""
         return combine_weights(sample_weight, None, encoded)
 
     def split(
-        self, encoded: npt.NDArray[Any], fraction: float, groups: Any, random_state: Any
+        self,
+        encoded: npt.NDArray[Any],
+        fraction: float,
+        groups: npt.ArrayLike | None,
+        random_state: Any,
     ) -> tuple[Rows, Rows]:
         """Split rows for training and validation, both in ascending order."""
         return random_split(len(encoded), fraction, groups, random_state)

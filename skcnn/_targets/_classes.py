@@ -20,7 +20,7 @@ from skcnn._targets._weights import class_weights, combine_weights
 Labels = npt.NDArray[Any]
 
 
-def find_classes(y: Any, classes: Any = None) -> Labels:
+def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labels:
     """Return the sorted labels there are, or those that the caller says there will be.
 
     Raises
@@ -80,7 +80,7 @@ def _is_text(labels: Labels) -> bool:
     return labels.dtype.kind in "US"
 
 
-def check_labels(y: Any, n_images: int, name: str) -> Labels:
+def check_labels(y: npt.ArrayLike, n_images: int, name: str) -> Labels:
     """Check labels that come beside those of the training images."""
     labels: Labels = column_or_1d(y, warn=True)
     _check_no_missing(labels, name)
@@ -124,11 +124,17 @@ class ClassTarget(Target):
 
     @classmethod
     def infer(
-        cls, y: Any, classes: Any = None, *, class_weight: Any = None, label_smoothing: float = 0.0
+        cls,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        *,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
     ) -> Self:
         """Make the target of the labels in y, or of the classes that the caller names."""
         found = find_classes(y, classes)
-        return cls(found, class_weights(class_weight, found, y), label_smoothing)
+        weights = class_weights(class_weight, found, np.asarray(y))
+        return cls(found, weights, label_smoothing)
 
     @property
     def n_outputs(self) -> int:
@@ -140,9 +146,9 @@ class ClassTarget(Target):
         """The outputs in words."""
         return f"the logits of {len(self.classes)} classes"
 
-    def encode(self, y: Any, name: str = "y") -> npt.NDArray[np.int64]:
+    def encode(self, y: npt.ArrayLike, name: str = "y") -> npt.NDArray[np.int64]:
         """Number labels by their position in `classes`."""
-        return encode(y, self.classes, name)
+        return encode(np.asarray(y), self.classes, name)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probability of each class."""
@@ -167,7 +173,7 @@ class ClassTarget(Target):
         """Whether each image is classified correctly."""
         return outputs.argmax(1) == encoded
 
-    def check(self, y: Any, n_images: int, name: str) -> Labels:
+    def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Labels:
         """Check labels that come beside those of the training images."""
         return check_labels(y, n_images, name)
 
@@ -190,13 +196,17 @@ class ClassTarget(Target):
         return blend(partner, own, encoded, weight)
 
     def weights(
-        self, sample_weight: Any, encoded: npt.NDArray[Any]
+        self, sample_weight: npt.ArrayLike | None, encoded: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64] | None:
         """Return the weight of each image times that of its class."""
         return combine_weights(sample_weight, self.class_weight, encoded)
 
     def split(
-        self, encoded: npt.NDArray[Any], fraction: float, groups: Any, random_state: Any
+        self,
+        encoded: npt.NDArray[Any],
+        fraction: float,
+        groups: npt.ArrayLike | None,
+        random_state: Any,
     ) -> tuple[Rows, Rows]:
         """Split each class in proportion."""
         return train_validation_split(encoded, fraction, groups, random_state)

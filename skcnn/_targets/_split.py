@@ -15,18 +15,20 @@ from skcnn._utils import warn
 Rows = npt.NDArray[np.intp]
 
 
-def _check_groups(groups: Any, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+def _check_groups(
+    groups: npt.ArrayLike, n_images: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the names of the groups, and the index of the group of each image."""
-    groups = column_or_1d(groups)
-    missing = np.flatnonzero(pd.isna(groups))
+    each: npt.NDArray[Any] = column_or_1d(groups)
+    missing = np.flatnonzero(pd.isna(each))
     if len(missing):
         raise ValueError(
             f"groups has {len(missing)} missing value(s), the first in row {missing[0]}. Expected "
             "the group of every image."
         )
-    if len({isinstance(group, str) for group in groups}) > 1:
+    if len({isinstance(group, str) for group in each}) > 1:
         raise ValueError("groups mixes text and numbers. Expected values of one type.")
-    names, numbers = np.unique(groups, return_inverse=True)
+    names, numbers = np.unique(each, return_inverse=True)
     if len(numbers) != n_images or len(names) < 2:
         raise ValueError(
             f"groups has {len(numbers)} entries and {len(names)} different groups for "
@@ -35,7 +37,9 @@ def _check_groups(groups: Any, n_images: int) -> tuple[npt.NDArray[Any], npt.NDA
     return names, numbers
 
 
-def random_split(n: int, fraction: float, groups: Any, random_state: Any) -> tuple[Rows, Rows]:
+def random_split(
+    n: int, fraction: float, groups: npt.ArrayLike | None, random_state: Any
+) -> tuple[Rows, Rows]:
     """Split rows for training and validation at random.
 
     Parameters
@@ -81,7 +85,7 @@ def random_split(n: int, fraction: float, groups: Any, random_state: Any) -> tup
 
 
 def train_validation_split(
-    y: npt.NDArray[np.int64], fraction: float, groups: Any, random_state: Any
+    y: npt.NDArray[np.int64], fraction: float, groups: npt.ArrayLike | None, random_state: Any
 ) -> tuple[Rows, Rows]:
     """Split rows for training and validation, each class in proportion.
 

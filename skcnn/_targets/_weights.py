@@ -25,7 +25,7 @@ def class_weights(class_weight: Any, classes: Labels, y: Labels) -> npt.NDArray[
 
 
 def combine_weights(
-    sample_weight: Any,
+    sample_weight: npt.ArrayLike | None,
     by_class: npt.NDArray[np.float64] | None,
     codes: npt.NDArray[Any],
 ) -> npt.NDArray[np.float64] | None:

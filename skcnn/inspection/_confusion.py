@@ -1,6 +1,6 @@
 """Confusion matrix in clustered order."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,12 @@ class ConfusionDisplay(Display):
 
     @classmethod
     def from_estimator(
-        cls, estimator: ClassifierMixin, X: Any, y: npt.ArrayLike, *, ax: "Axes | None" = None
+        cls,
+        estimator: ClassifierMixin,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        ax: "Axes | None" = None,
     ) -> Self:
         """Predict images and draw the confusion matrix.
 

@@ -98,7 +98,7 @@ class EmbeddingDisplay(Display):
     def from_estimator(
         cls,
         estimator: BaseEstimator,
-        X: Any,
+        X: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
         *,
         transformer: TransformerMixin | None = None,

@@ -112,7 +112,7 @@ def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.fl
 
 
 def feature_maps(
-    estimator: BaseEstimator, X: Any, layer: str | int = 0
+    estimator: BaseEstimator, X: npt.ArrayLike, layer: str | int = 0
 ) -> npt.NDArray[np.float32]:
     """Compute the outputs of a layer for images.
 
@@ -163,7 +163,7 @@ def feature_maps(
 
 def grad_cam(
     estimator: BaseEstimator,
-    X: Any,
+    X: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
     layer: str | int | None = None,
@@ -274,7 +274,7 @@ def compute_outputs(
     return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
 
 
-def class_indices(labels: Any, classes: Any, name: str) -> npt.NDArray[np.intp]:
+def class_indices(labels: Any, classes: npt.ArrayLike, name: str) -> npt.NDArray[np.intp]:
     """Number labels by their place among classes in any order."""
     names = np.asarray(classes)
     order = np.argsort(names)
@@ -282,7 +282,7 @@ def class_indices(labels: Any, classes: Any, name: str) -> npt.NDArray[np.intp]:
     return numbers
 
 
-def read_images(estimator: BaseEstimator, X: Any) -> Images:
+def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> Images:
     """Read images as a fitted estimator does, without gathering their pixels.
 
     Parameters

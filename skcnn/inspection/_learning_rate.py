@@ -28,13 +28,13 @@ _SAFETY_FACTOR = 3.0
 
 def learning_rate_curve(
     estimator: BaseEstimator,
-    X: Any,
+    X: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
     lr_min: float = 1e-4,
     lr_max: float = 10.0,
     n_steps: int = 100,
-    **fit_params: Any,
+    **fit_params: object,
 ) -> Bunch:
     """Train with a learning rate that rises from step to step, and record the loss.
 
@@ -186,7 +186,7 @@ class LearningRateDisplay(Display):
     def from_estimator(
         cls,
         estimator: BaseEstimator,
-        X: Any,
+        X: npt.ArrayLike,
         y: npt.ArrayLike,
         *,
         ax: "Axes | None" = None,
@@ -237,23 +237,24 @@ class _Sweep(Callback):
     def __init__(self, rates: npt.NDArray[np.float64]) -> None:
         self.rates = rates
 
-    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Start with an empty record."""
         self.losses: list[float] = []
-        self.weights_: Any = copy.deepcopy(net.module_.state_dict())
+        self.weights_: dict[str, Tensor] | None = copy.deepcopy(net.module_.state_dict())
 
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Go back to the initial weights: those of a diverged training may not be finite."""
+        assert self.weights_ is not None
         net.module_.load_state_dict(self.weights_)
         self.weights_ = None
 
-    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: object) -> None:
         """Set the learning rate of the next step."""
         if training:
             net.set_lr(float(self.rates[len(self.losses)]))
 
     def on_batch_end(
-        self, net: NeuralNet, training: bool = False, loss: Tensor | None = None, **kwargs: Any
+        self, net: NeuralNet, training: bool = False, loss: Tensor | None = None, **kwargs: object
     ) -> None:
         """Record the loss, and interrupt training at the end of the test."""
         if not training or loss is None:

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 
-def unwrap(estimator: BaseEstimator, X: Any = None) -> tuple[BaseEstimator, Any]:
+def unwrap(estimator: BaseEstimator, X: Any | None = None) -> tuple[BaseEstimator, Any]:
     """Find the fitted network in pipelines and searches, and transform X as they do.
 
     Parameters
@@ -35,6 +35,7 @@ def unwrap(estimator: BaseEstimator, X: Any = None) -> tuple[BaseEstimator, Any]
     Examples
     --------
     >>> import numpy as np
+    import numpy.typing as npt
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import FunctionTransformer
     >>> from skcnn import ConvNetClassifier
@@ -52,7 +53,7 @@ def unwrap(estimator: BaseEstimator, X: Any = None) -> tuple[BaseEstimator, Any]
     return estimator, X
 
 
-def unwrap_unfitted(estimator: BaseEstimator, X: Any = None) -> tuple[BaseEstimator, Any]:
+def unwrap_unfitted(estimator: BaseEstimator, X: Any | None = None) -> tuple[BaseEstimator, Any]:
     """As `unwrap`, for networks that need not be fitted."""
     while True:
         if isinstance(estimator, Pipeline):

@@ -275,6 +275,25 @@ def test_an_unknown_parameter_is_refused():
         ConvNetClassifier().set_params(n_filters=3)
 
 
+@pytest.mark.parametrize(
+    ("name", "holder", "example"),
+    [
+        ("module__filters", None, r"module=ConvBlocks\(\)"),
+        ("module__filters", Network, r"module=ConvBlocks\(\)"),
+        ("augment__fraction", ("shift",), r"augment=Shift\(\)"),
+        ("optimizer__momentum", "muon", r"optimizer=Muon\(\)"),
+        ("optimizer__momentum", torch.optim.SGD, r"optimizer=Muon\(\)"),
+    ],
+)
+def test_parameters_of_what_has_none_are_refused(name, holder, example):
+    slot = name.partition("__")[0]
+    clf = ConvNetClassifier(**{slot: holder})
+    with pytest.raises(ValueError, match=rf"{name} cannot be set, since {slot}=.*{example}"):
+        clf.set_params(**{name: 1, "lr": 0.5})
+    assert clf.lr == 0.1
+    assert getattr(clf, slot) is holder
+
+
 # ---------------------------------------------------------------- flat parameters and module
 
 NOT_DEFAULT = {
