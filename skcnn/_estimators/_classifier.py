@@ -164,9 +164,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Floating-point type of training and of validation during training [12]_. "auto" is
-        bfloat16 where the hardware multiplies it fast (CPUs with avx512_bf16 or AMX, CUDA GPUs
-        from compute capability 8.0), float16 on GPUs from 7.0, and float32 elsewhere. Weights
-        are stored, and predictions made, in float32.
+        bfloat16 where the hardware multiplies it fast (AMD CPUs with avx512_bf16, Intel CPUs with
+        AMX, CUDA GPUs from compute capability 8.0), float16 on GPUs from 7.0, and float32
+        elsewhere. Weights are stored, and predictions made, in float32.
     compile : bool, default=False
         Whether to train through `torch.compile`, which takes a while at first and needs a C++
         compiler. The fitted network is the uncompiled one.

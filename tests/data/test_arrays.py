@@ -559,3 +559,68 @@ def test_labels_are_checked_to_fit_the_images(images, labels):
 def test_images_are_gathered_by_numbers_or_slices(images):
     np.testing.assert_array_equal(Images(images)[np.array([3, 3, 0])], images[[3, 3, 0]])
     np.testing.assert_array_equal(Images(images)[2:4], images[2:4])
+
+
+# ---------------------------------------------------------------- what is asked about
+
+
+@pytest.mark.parametrize("bands", [2, 5, 8, 13])
+def test_bands_that_come_first_are_asked_about(bands):
+    X = np.zeros((4, bands, 64, 64), np.uint8)
+    with pytest.raises(ValueError, match="looks like images with their channels first"):
+        check_images(ConvNetClassifier(), X, reset=True)
+    images, _ = check_images(ConvNetClassifier(), X, reset=True, data_format="channels_first")
+    assert images.shape == (64, 64, bands)
+    images, _ = check_images(ConvNetClassifier(), X, reset=True, data_format="channels_last")
+    assert images.shape == (bands, 64, 64)
+
+
+def test_rows_that_may_be_color_photographs_are_warned_of():
+    X = np.zeros((3, 120 * 160 * 3), np.uint8)
+    with pytest.warns(UserWarning, match=r"grayscale images of 240x240 .* of 120x160 pixels: set"):
+        images, _ = check_images(ConvNetClassifier(), X, reset=True)
+    assert images.shape == (240, 240, 1)
+    images, _ = check_images(ConvNetClassifier(), X, reset=True, image_shape=(120, 160, 3))
+    assert images.shape == (120, 160, 3)
+
+
+class Palette:
+    """As much of an image of Pillow with a palette as is asked for."""
+
+    mode, info = "P", {}
+
+    def getbands(self):
+        return ("P",)
+
+    def convert(self, mode):
+        assert mode == "RGB"
+        return np.full((4, 4, 3), 200, np.uint8)
+
+
+def test_a_palette_is_read_as_its_colors():
+    images, _ = check_images(ConvNetClassifier(), [Palette(), Palette()], reset=True)
+    assert images.shape == (4, 4, 3)
+    assert images[:].min() == 200
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (
+            torch.utils.data.TensorDataset(torch.zeros(4, 8, 8, 3)),
+            "X is a TensorDataset. Expected",
+        ),
+        (iter(range(3)), "X is a range_iterator. Expected images as an array"),
+        (Palette(), r"X is a single image of .* pass \[X\]"),
+        ("photos/", "X holds text, not pixels"),
+    ],
+    ids=["dataset", "iterator", "image", "folder"],
+)
+def test_what_holds_no_array_of_images_is_named(X, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_images(ConvNetClassifier(), X, reset=True)
+
+
+def test_a_single_image_seen_backwards_is_gathered_for_torch():
+    images = Images(np.zeros((3, 4, 4, 1), np.uint8)[::-1])
+    assert torch.from_numpy(images[2:]).shape == (1, 4, 4, 1)

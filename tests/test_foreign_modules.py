@@ -1,0 +1,205 @@
+"""Modules and settings of torch that come from elsewhere: they train as in plain torch."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from _helpers import small_net, stripes
+from torch import nn
+
+X, Y = stripes(90)
+
+
+def fit(**parameters):
+    return small_net(max_epochs=2, **parameters).fit(X, Y)
+
+
+class Plain(nn.Module):
+    """A small network, whose outputs a subclass may wrap."""
+
+    def __init__(self, n_channels, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(n_channels, 6, 3)
+        self.output = nn.Linear(6, n_classes)
+
+    def forward(self, x):
+        return self.wrap(self.output(self.convolution(x).relu().mean((2, 3))))
+
+    def wrap(self, outputs):
+        return outputs
+
+
+class Auxiliary(Plain):
+    def wrap(self, outputs):
+        return (outputs, -outputs) if self.training else outputs
+
+
+class Pair(Plain):
+    def wrap(self, outputs):
+        return outputs, None
+
+
+class Named(Plain):
+    def wrap(self, outputs):
+        return {"hidden": -outputs, "logits": outputs}
+
+
+class Double(Plain):
+    def wrap(self, outputs):
+        return outputs.double()
+
+
+@pytest.mark.parametrize("module", [Auxiliary, Pair, Named, Double])
+def test_the_main_output_is_trained(module):
+    expected = fit(module=Plain).predict_proba(X)
+    np.testing.assert_allclose(fit(module=module).predict_proba(X), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("returned", [None, (), {"scores": torch.zeros(1, 3)}], ids=repr)
+def test_a_module_without_outputs_is_refused(returned):
+    class Wrong(Plain):
+        def wrap(self, outputs):
+            return returned
+
+    message = rf"\(Wrong\) returned {type(returned).__name__}\. Expected a tensor of outputs"
+    with pytest.raises(TypeError, match=message):
+        fit(module=Wrong)
+
+
+def test_a_module_that_ends_in_a_softmax_is_warned_of():
+    class Softmax(Plain):
+        def wrap(self, outputs):
+            return outputs.softmax(1)
+
+    with pytest.warns(UserWarning, match="seems to return probabilities"):
+        fit(module=Softmax)
+
+
+def test_a_module_may_keep_a_tensor_of_its_first_pass():
+    class Cached(Plain):
+        scale = None
+
+        def forward(self, x):
+            if self.scale is None:
+                self.scale = x.new_ones(1)
+            return super().forward(x) * self.scale
+
+    expected = fit(module=Plain).predict_proba(X)
+    np.testing.assert_allclose(fit(module=Cached).predict_proba(X), expected, atol=1e-6)
+
+
+class Frozen(nn.Module):
+    """A frozen trunk with batch normalization, as people fine-tune it."""
+
+    def __init__(self, n_channels, n_classes):
+        super().__init__()
+        trunk = nn.Sequential(nn.Conv2d(n_channels, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+        self.trunk = trunk.requires_grad_(False)
+        self.trunk[1].running_mean.fill_(0.3)
+        self.own = nn.BatchNorm2d(8)
+        self.output = nn.Linear(8, n_classes)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+    def forward(self, x):
+        return self.output(self.own(self.trunk(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_frozen_batch_normalization_keeps_its_statistics(averaging):
+    module = fit(module=Frozen, weight_averaging=averaging).module_.own
+    assert module.trunk[1].running_mean.tolist() == pytest.approx([0.3] * 8)
+    assert module.own.running_mean.abs().max() > 0
+    assert module.own.momentum == 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "sgd", "adamw"])
+def test_at_a_rate_of_nearly_nothing_weights_stay_as_they_are(optimizer):
+    weights = {name: value.clone() for name, value in Plain(3, 3).state_dict().items()}
+
+    def pretrained(n_channels, n_classes):
+        module = Plain(n_channels, n_classes)
+        module.load_state_dict(weights)
+        return module
+
+    clf = fit(module=pretrained, optimizer=optimizer, lr=1e-10)
+    for name, value in clf.module_.own.state_dict().items():
+        torch.testing.assert_close(value, weights[name], atol=1e-6, rtol=1e-6)
+
+
+# ---------------------------------------------------------------- settings of the caller
+
+
+def test_a_callers_autocast_changes_nothing():
+    expected = fit()
+    probability = expected.predict_proba(X)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        np.testing.assert_array_equal(expected.predict_proba(X), probability)
+        inside = fit()
+    np.testing.assert_array_equal(inside.predict_proba(X), probability)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_callers_gradient_mode_changes_nothing(mode):
+    probability = fit().predict_proba(X)
+    with mode():
+        inside = fit()
+        assert not torch.is_grad_enabled()
+    np.testing.assert_array_equal(inside.predict_proba(X), probability)
+    # What was trained there can be trained further outside.
+    assert inside.partial_fit(X, Y).loss_curve_[-1] > 0
+
+
+def test_a_callers_default_dtype_changes_nothing():
+    expected = fit()
+    torch.set_default_dtype(torch.float64)
+    try:
+        inside = fit()
+        assert torch.get_default_dtype() == torch.float64
+        assert str(small_net().summary((8, 8, 3), 3)) == str(expected.summary())
+        found = inside.predict_proba(X)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found, expected.predict_proba(X))
+
+
+def test_a_callers_default_device_is_not_asked_for():
+    probability = fit().predict_proba(X)
+    with torch.device("meta"):
+        inside = fit()
+        found = inside.predict_proba(X)
+    np.testing.assert_array_equal(found, probability)
+
+
+# ---------------------------------------------------------------- augmentations
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        (lambda images, generator: None, "NoneType"),
+        (lambda images, generator: images[:, 1:], r"\(16, 7, 8, 3\)"),
+        (lambda images, generator: images[..., :1], r"\(16, 8, 8, 1\)"),
+    ],
+)
+def test_an_augmentation_that_returns_something_else_is_named(function, got):
+    with pytest.raises(ValueError, match=rf"<lambda> in augment= returned {got} for images of"):
+        fit(augment=function)
+
+
+# ---------------------------------------------------------------- numbers of others
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, float, np.int16])
+def test_whole_numbers_of_any_type_are_taken(kind):
+    expected = fit(batch_size=30, filters=(8, 16), dropout=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = small_net(
+            max_epochs=kind(2), batch_size=kind(30), filters=(kind(8), kind(16)), dropout=kind(0)
+        ).fit(X, Y)
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
