@@ -1,5 +1,7 @@
 """A few images of three classes that a small network learns within seconds."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -36,3 +38,11 @@ def labels():
     names = np.array(["across", "down", "squares"])[np.arange(60) % 3]
     names.setflags(write=False)
     return names
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let Ctrl-C interrupt: shells have jobs in the background ignore it, and so does Python."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
