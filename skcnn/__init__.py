@@ -1,9 +1,32 @@
 """Convolutional networks as scikit-learn estimators."""
 
+from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
 __all__ = ["ConvNetClassifier", "SearchReport", "search_report"]
+
+# Public modules, imported when they are first used: ``import skcnn; skcnn.datasets``.
+_MODULES = {
+    "augmentation",
+    "datasets",
+    "inspection",
+    "networks",
+    "optimizers",
+    "parallel",
+    "recipes",
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _MODULES:
+        return import_module(f"skcnn.{name}")
+    raise AttributeError(f"module 'skcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -104,3 +104,15 @@ def test_lower_bounds_are_the_versions_that_the_oldest_run_tests():
     # Of torch, a build for CPUs only is not to be had of every version.
     del bounds["torch"]
     assert bounds == {name: pins.get(name) for name in bounds}
+
+
+def test_public_modules_are_there_after_one_import():
+    code = (
+        "import skcnn\n"
+        "for name in skcnn._MODULES: assert getattr(skcnn, name).__name__ == f'skcnn.{name}'\n"
+        "assert skcnn._MODULES <= set(dir(skcnn))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    with pytest.raises(AttributeError, match="no attribute 'dataset'"):
+        _ = skcnn.dataset

@@ -44,7 +44,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     filters : int, sequence of int or "auto", default="auto"
         Convolution filters of each block. There are as many blocks as values. Each block halves
         the sides of the image unless `pool` or `pool_size` say otherwise. "auto" takes as many
-        of 32, 64, 128, 256 as the image can be halved.
+        of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
+        all pixels go to `dense_units`, if any, and to the head.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
         Shape that flattened images had. None reads rows of a square number of values as square
         grayscale images, of three times a square number as square RGB images, and any others as

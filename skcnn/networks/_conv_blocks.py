@@ -70,7 +70,8 @@ class ConvBlocks(NetworkSpec):
     filters : int, sequence of int or "auto", default="auto"
         Convolution filters of each block. There are as many blocks as values. Each block halves
         the sides of the image unless `pool` or `pool_size` say otherwise. "auto" takes as many
-        of 32, 64, 128, 256 as the image can be halved.
+        of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
+        all pixels go to `dense_units`, if any, and to the head.
     convs_per_block : int or sequence of int, default=1
         Convolution layers per block, before its pooling.
     kernel_size : int or sequence of int, default=3
@@ -199,18 +200,20 @@ class ConvBlocks(NetworkSpec):
                 for value in as_tuple(parameters[name]):
                     check_values(caller, {name: each}, {name: value})
         if not as_tuple(parameters["filters"]):
-            raise ValueError(
-                f"The 'filters' parameter of {caller} is empty. Expected the number of filters "
-                "of at least one block, for example filters=(32, 64)."
-            )
+            for name in ("stem", "symmetry"):
+                if parameters[name] is not None:
+                    raise ValueError(
+                        f"{caller} has filters=() and {name}={parameters[name]!r}, which needs "
+                        f"convolutions. Set {name}=None, or give the filters of a block."
+                    )
 
     def uses_batch_normalization(self) -> bool:
         """Whether a training batch needs more than one image."""
-        return "batch" in as_tuple(self.normalization)
+        return bool(as_tuple(self.filters)) and "batch" in as_tuple(self.normalization)
 
     def allows_any_size(self) -> bool:
         """Whether the network takes images of any size: flattened maps have one size only."""
-        return self.global_pool is not None
+        return self.global_pool is not None and bool(as_tuple(self.filters))
 
     def measure(self, images: TrainingImages) -> dict[str, Any]:
         """Compute the statistics of the channels, and the filters of a whitening stem."""
@@ -300,7 +303,7 @@ class ConvBlocks(NetworkSpec):
             channels = width
             if number < len(filters) and block_dropout[number - 1]:
                 built.append(Dropout(block_dropout[number - 1]))
-        if self.global_pool is not None:
+        if self.global_pool is not None and filters:
             layers["pool"] = GLOBAL_POOLS[self.global_pool]()
             sides = [1, 1]
         if self.symmetry == "mirror":

@@ -776,11 +776,21 @@ def test_conv_blocks_wrong_values_are_listed_for_each_parameter():
 
 
 @pytest.mark.parametrize("filters", [(), [], np.array([], int)], ids=repr)
-def test_conv_blocks_without_blocks_are_refused(filters):
-    with pytest.raises(
-        ValueError, match=r"'filters' parameter of ConvBlocks is empty.*\(32, 64\)"
-    ):
-        ConvBlocks(filters).check()
+@pytest.mark.parametrize("dense_units", [None, (5, 6)])
+def test_without_filters_all_pixels_go_to_the_dense_layers(filters, dense_units):
+    spec = ConvBlocks(filters, dense_units=dense_units)
+    spec.check()
+    network = spec.build((4, 6, 3), 7)
+    linear = [(d.in_features, d.out_features) for d in layers_of(network, nn.Linear)]
+    assert linear == ([(72, 7)] if dense_units is None else [(72, 5), (5, 6), (6, 7)])
+    assert network(torch.zeros(2, 4, 6, 3)).shape == (2, 7)
+    assert not spec.allows_any_size()
+
+
+@pytest.mark.parametrize(("name", "value"), [("stem", "whitening"), ("symmetry", "mirror")])
+def test_without_filters_there_is_nothing_that_needs_convolutions(name, value):
+    with pytest.raises(ValueError, match=rf"has filters=\(\) and {name}='{value}', which needs"):
+        ConvBlocks((), **{name: value}).check()
 
 
 def test_conv_blocks_defaults_are_valid():
