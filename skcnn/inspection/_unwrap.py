@@ -35,7 +35,6 @@ def unwrap(estimator: BaseEstimator, X: Any | None = None) -> tuple[BaseEstimato
     Examples
     --------
     >>> import numpy as np
-    import numpy.typing as npt
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import FunctionTransformer
     >>> from skcnn import ConvNetClassifier
