@@ -17,6 +17,8 @@ from reporting import describe_machine
 FIT = """
 import sys, time
 import numpy as np
+import skcnn
+assert skcnn.__file__.startswith(sys.argv[3]), skcnn.__file__
 from skcnn import ConvNetClassifier, recipes
 n, epochs = int(sys.argv[1]), int(sys.argv[2])
 rng = np.random.RandomState(0)
@@ -32,8 +34,10 @@ print(time.perf_counter() - start)
 
 def seconds(checkout, options):
     """Time one fit with the code of a checkout."""
+    # Python imports from the current folder first.
     run = subprocess.run(
-        [sys.executable, "-c", FIT, str(options.images), str(options.epochs)],
+        [sys.executable, "-c", FIT, str(options.images), str(options.epochs), checkout],
+        cwd=checkout,
         env=os.environ | {"PYTHONPATH": checkout},
         capture_output=True,
         text=True,
@@ -51,7 +55,10 @@ def main():
     arguments.add_argument("--images", type=int, default=6_000)
     arguments.add_argument("--epochs", type=int, default=2)
     options = arguments.parse_args()
-    print(describe_machine("cpu"))
+    options.before, options.after = (
+        os.path.abspath(path) for path in (options.before, options.after)
+    )
+    print(describe_machine("cpu"), flush=True)
     ratios = []
     for number in range(options.rounds):
         order = [options.before, options.after][:: 1 if number % 2 else -1]
