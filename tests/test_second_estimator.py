@@ -235,3 +235,12 @@ def test_errors_of_a_second_estimator_name_it(data):
 
     with pytest.raises(ValueError, match=r"\('n', 2\), expected 1 output, \('n', 1\)"):
         BrightnessRegressor(module=module, device="cpu").fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_training_that_continues_keeps_the_scale_of_the_first_y(method, data):
+    X, y, X_test, _ = data
+    clf = regressor(warm_start=True, max_epochs=1, lr=1e-9).fit(X, y)
+    before = clf.predict(X_test)
+    # The network was trained on the first scale; at this rate it learns nothing more.
+    np.testing.assert_allclose(getattr(clf, method)(X, 10 * y).predict(X_test), before, rtol=1e-3)

@@ -11,8 +11,9 @@ def default_torch_settings(device: torch.device) -> Iterator[None]:
     """Compute with torch's own defaults for a while.
 
     These are the floating-point type float32, gradients, no autocast, and new tensors on the CPU
-    unless a device is named. All but the first are settings of this thread alone; fits, which
-    take turns, are the only callers.
+    unless a device is named. All but the first are settings of this thread alone. The first is
+    one for all threads: fits take turns, but a network that is built by `summary` beside a fit in
+    another thread may see it change back where the caller has set another type.
     """
     dtype = torch.get_default_dtype()
     with ExitStack() as stack:

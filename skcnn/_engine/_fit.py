@@ -173,6 +173,8 @@ def _train(
         with single_thread():
             summary = _check_output_shape(net.module_, job)
             _check_smallest_resolution(net.module_, job, settings)
+            if not continues and isinstance(net.module_, OwnNetwork):
+                _warn_of_probabilities(net.module_, job)
         _prepare(net, job, settings, summary, batch_size)
         group = current_group()
         if group is None:
@@ -310,8 +312,6 @@ def _check_output_shape(network: ImageNetwork, job: FitJob) -> NetworkSummary:
             "The network of module= cannot take an image of height, width and channels "
             f"{job.image_shape}: {error}"
         ) from error
-    if summary.output_shape == (job.target.n_outputs,) and isinstance(network, OwnNetwork):
-        _warn_of_probabilities(network, job)
     if summary.output_shape != (job.target.n_outputs,):
         raise ValueError(
             f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "

@@ -161,10 +161,7 @@ class ConvNetEstimator(
         self._check_parameters()
         continues = hasattr(self, "net_")
         images, y = self._read(X, y, reset=not continues)
-        target = self._target if continues and classes is None else None
-        if target is None:
-            made = self._make_target(y, classes)
-            target = self._take_target(made, continues=continues)
+        target = self._take_target(self._make_target(y, classes), continues=continues)
         encoded = target.encode(y)
         weight = target.weights(sample_weight, encoded)
         self._train(
@@ -272,11 +269,9 @@ class ConvNetEstimator(
         return images, checked
 
     def _take_target(self, target: Target, *, continues: bool) -> Target:
-        """Store the target of this fit, once it is known to fit to an earlier one."""
-        if continues:
-            self._target.check_same(target)
-        self._target = target
-        return target
+        """Store the target of this fit, which may continue that of an earlier one."""
+        self._target = self._target.continued(target) if continues else target
+        return self._target
 
     def _read_validation(
         self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target

@@ -410,6 +410,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
                 'class_weight="balanced" cannot be used with partial_fit, which does not know how '
                 "often each class will come. Pass class_weight as a dict."
             )
+        if classes is None and hasattr(self, "net_"):
+            # A batch need not have all the classes that training continues with.
+            classes = self.classes_
         return self._partial_fit(X, y, sample_weight, classes)
 
     @property

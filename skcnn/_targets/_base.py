@@ -67,6 +67,20 @@ class Target(ABC):
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> npt.NDArray[Any]:
         """Check a y that comes beside the training images, such as `y_val`."""
 
+    def continued(self, new: Self) -> Self:
+        """Return the target with which training continues, where y alone would make `new`.
+
+        A target that was computed from y, such as its mean, stays that of the first y: the
+        network has learned it.
+
+        Raises
+        ------
+        ValueError
+            If training cannot continue with this y.
+        """
+        self.check_same(new)
+        return self
+
     @abstractmethod
     def check_same(self, other: Self) -> None:
         """Raise a ValueError unless training can continue from this target to another one."""

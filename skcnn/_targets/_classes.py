@@ -28,8 +28,8 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
     ValueError
         Where `y` is not a target of a classification, or has fewer than two classes.
     """
+    _check_no_missing(y, "y")
     if classes is None:
-        _check_no_missing(y, "y")
         check_classification_targets(y)
         classes = y
     found: Labels = np.unique(column_or_1d(classes))
@@ -176,6 +176,11 @@ class ClassTarget(Target):
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Labels:
         """Check labels that come beside those of the training images."""
         return check_labels(y, n_images, name)
+
+    def continued(self, new: Self) -> Self:
+        """Continue with the same classes, and with the weights and the smoothing set now."""
+        self.check_same(new)
+        return new
 
     def check_same(self, other: Self) -> None:
         """Training continues with the same classes only."""
