@@ -1,4 +1,4 @@
-"""One block of a network: convolutions, what normalises and activates them, and pooling."""
+"""One block of a network: convolutions, normalization, activations and pooling."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ POOLS: dict[str, type[MaxPool2d | AvgPool2d]] = {"max": MaxPool2d, "average": Av
 NORMALIZATIONS = ("batch",)
 SYMMETRIES = ("mirror",)
 POOL_AFTER = ("first", "last")
-# They never fall: the activation of the largest value is the largest activation.
+# For these, the activation of a maximum is the maximum of the activations.
 _MONOTONIC = {"relu", "leaky_relu", "elu", "tanh"}
 
 
@@ -44,15 +44,15 @@ def build_block(
     Parameters
     ----------
     channels : int
-        Of the images that come in.
+        Number of input channels.
     filters : int
-        Of each convolution, and so the channels of the images that leave.
+        Number of filters per convolution, and of output channels.
     n_convs : int
-        How many convolutions there are.
+        Number of convolutions.
     kernel_size, windows : tuple of (height, width)
-        Of the convolutions and of the pooling.
+        Size of the kernels and of the pooling windows.
     is_first : bool
-        Whether no block stands in front of this one.
+        Whether this is the first block of the network.
     activation, normalization, residual, symmetry, pool, pool_after
         As in `ConvNetClassifier`, for this block.
 
@@ -74,15 +74,15 @@ def build_block(
     ]
     activate = ACTIVATIONS[activation]
     if mirrored and activation == "relu":
-        # Normalisation returns views here; what changes them in place is copied on the way back.
+        # Mirrored normalization returns views; changing these in place costs a copy in backward.
         activate = nn.ReLU
-    # The mirror image of an image would lose other pixels than the image itself.
+    # Windows that ignore the last pixels would treat an image and its mirror image differently.
     pooling: list[nn.Module] = []
     if pool is not None and max(windows) > 1:
         pooling = [POOLS[pool](windows, cover_input=mirrored)]
     if pool_after == "first" and (n_convs > 1 or not residual):
         first, *others = convolutions
-        # Fewer places for the other convolutions.
+        # The other convolutions then have fewer pixels to work on.
         block = [*_pool_before_norm(first, pooling), activate()]
         if others:
             block += [
@@ -99,7 +99,7 @@ def build_block(
             pooling = []
     block = _conv_stack(convolutions, activate, shortcut)
     if pool == "max" and activation in _MONOTONIC:
-        # Both orders come to the same, and this one has fewer values to activate.
+        # Both orders give the same result, and this one activates fewer values.
         return nn.Sequential(*block, *pooling, activate())
     return nn.Sequential(*block, activate(), *pooling)
 
@@ -113,8 +113,8 @@ def _convolution(
     mirrored: bool,
     unpaired_input: bool,
 ) -> list[nn.Module]:
-    """A convolution that keeps the size of images, and what normalises it."""
-    # An even kernel has no middle: the odd pixel of padding goes to the right and below.
+    """Convolution that keeps the size of images, and its normalization."""
+    # An even kernel has no center: the extra pixel of padding is at the right and the bottom.
     (top, bottom), (left, right) = [((side - 1) // 2, side // 2) for side in kernel_size]
     even = (top, left) != (bottom, right)
     layers: list[nn.Module] = [nn.ZeroPad2d((left, right, top, bottom))] if even else []
@@ -133,13 +133,13 @@ def _convolution(
 
 
 def _pool_before_norm(convolution: list[nn.Module], pooling: list[nn.Module]) -> list[nn.Module]:
-    """A convolution pooled before it is normalised: fewer values for that, and to activate."""
+    """Insert the pooling before the normalization, which then has fewer values to process."""
     n_before = len(convolution) - isinstance(convolution[-1], nn.BatchNorm2d)
     return [*convolution[:n_before], *pooling, *convolution[n_before:]]
 
 
 def _shortcut(channels: int, filters: int, *, mirrored: bool, unpaired_input: bool) -> nn.Module:
-    """Nothing or, where the number of channels changes, a convolution of single pixels."""
+    """Identity, or a 1x1 convolution if the number of channels changes."""
     if mirrored and (unpaired_input or channels != filters):
         return MirroredConv2d(channels, filters, (1, 1), bias=False, unpaired_input=unpaired_input)
     return nn.Identity() if channels == filters else Conv2d(channels, filters, (1, 1), bias=False)
@@ -150,7 +150,7 @@ def _conv_stack(
     activate: Callable[[], nn.Module],
     shortcut: nn.Module | None,
 ) -> list[nn.Module]:
-    """Convolutions with activations between them, beside a shortcut where there is one."""
+    """Convolutions with activations in between, and the shortcut if there is one."""
     layers: list[nn.Module] = []
     for number, convolution in enumerate(convolutions):
         layers += [activate(), *convolution] if number else convolution

@@ -1,4 +1,4 @@
-"""The layers that torch does not have, or not as fast."""
+"""Layers that torch lacks, or that are faster or smaller here than in torch."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _INT64_MIN = -(2**63)
-_CACHE_BYTES = 2**21
-_FEW_PIXELS = 25
+# Above, the weight gradient of torch is faster.
+_MAX_SMALL_PIXELS = 25
 
 
 class Residual(nn.Module):
@@ -35,10 +35,10 @@ class Residual(nn.Module):
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution as torch has it, but for the gradients of its filters on a CPU.
+    """Convolution with a faster weight gradient for small images on a CPU.
 
-    Where images are down to a few pixels, what torch calls for them keeps a CPU's units for
-    products of matrices waiting, and one product of all patches takes a fraction of the time.
+    On feature maps of 25 pixels or fewer, torch's CPU kernel for the weight gradient underuses the
+    matrix units; an explicit im2col matrix product is several times faster.
 
     Parameters
     ----------
@@ -67,11 +67,12 @@ class Conv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         trains = torch.is_grad_enabled() and weight.requires_grad and input.device.type == "cpu"
-        if not trains or input.shape[2:].numel() > _FEW_PIXELS or torch.compiler.is_compiling():
+        is_small = input.shape[2:].numel() <= _MAX_SMALL_PIXELS
+        if not trains or not is_small or torch.compiler.is_compiling():
             out: Tensor = super()._conv_forward(input, weight, bias)
             return out
         if torch.is_autocast_enabled("cpu"):
-            # Here, since the way back is gone without it.
+            # Cast here: backward runs outside of autocast, on what forward has saved.
             dtype = torch.get_autocast_dtype("cpu")
             input, weight = input.to(dtype), weight.to(dtype)
             bias = None if bias is None else bias.to(dtype)
@@ -82,11 +83,10 @@ class Conv2d(nn.Conv2d):
 
 
 class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
-    """The maximum of each channel, (n, channels, 1, 1), as torch has it but for GPUs.
+    """Global max pooling: (n, channels, 1, 1).
 
-    There torch's own way back is slow, and its sums come in no certain order, which
-    `deterministic=True` does not allow. Where several pixels are the largest, they share here
-    what the first of them gets on a CPU.
+    On GPUs torch's backward is slow and non-deterministic, so `amax` is used; tied maxima then
+    share the gradient. On a CPU the first of them gets all of it, as in torch.
     """
 
     def __init__(self) -> None:
@@ -100,50 +100,64 @@ class AdaptiveMaxPool2d(nn.AdaptiveMaxPool2d):
 
 
 class AverageMaxPool2d(AdaptiveMaxPool2d):
-    """A quarter of average plus maximum of each channel: (n, channels, 1, 1).
+    """Mean of global average and global max pooling, halved: (n, channels, 1, 1).
 
-    Of features that small, the output layer makes small logits to begin with, and learns from them
-    at a pace nearer to that of convolutions.
+    Small features make small initial logits, so that the output layer learns at about the pace of
+    the convolutions.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         return (input.mean((2, 3), keepdim=True) + super().forward(input)) / 4
 
 
-class MaxPool2d(nn.MaxPool2d):
-    """Max pooling as torch has it, but for the memory that it takes in training on a CPU.
+class _Pool2d(nn.Module):
+    """Windows that can grow to cover the whole image."""
 
-    Torch keeps the images that it has pooled until they are gone through backwards, though all
-    it asks them then is their shape.
-
-    Parameters
-    ----------
-    kernel_size : tuple of (height, width)
-        Of the windows, and the distance between them.
-    cover_input : bool, default=False
-        Whether windows grow so that they cover images whose sides are no multiples of them, in
-        place of leaving out what is left over on the right and below.
-    """
-
-    kernel_size: tuple[int, int]
+    # Pairs of int; torch declares other types for max and average pooling.
+    kernel_size: Any
+    stride: Any
 
     def __init__(self, kernel_size: tuple[int, int], *, cover_input: bool = False) -> None:
         super().__init__(kernel_size)
         self.cover_input = cover_input
 
+    def window(self, images: Tensor) -> tuple[int, int]:
+        """Height and width of the windows for images of this size."""
+        height, width = self.kernel_size
+        if self.cover_input:
+            height += (images.shape[2] - height) % height
+            width += (images.shape[3] - width) % width
+        return height, width
+
+
+class MaxPool2d(_Pool2d, nn.MaxPool2d):
+    """Max pooling that takes less memory in training on a CPU.
+
+    Torch saves the input for backward although it only needs its shape; this keeps the indices
+    alone.
+
+    Parameters
+    ----------
+    kernel_size : tuple of (height, width)
+        Size and stride of the windows.
+    cover_input : bool, default=False
+        Whether windows overlap and grow to cover images whose sides are not multiples of the
+        window. Otherwise the remaining pixels on the right and at the bottom are ignored.
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         pooled: Tensor
-        window = _window(self, input)
         trains = torch.is_grad_enabled() and input.requires_grad and input.device.type == "cpu"
         if trains and not torch.compiler.is_compiling():
+            window = self.window(input)
             pooled = _MaxPool.apply(input, window, self.stride)  # type: ignore[no-untyped-call]
         else:
-            pooled = nn.functional.max_pool2d(input, window, self.stride)
+            pooled = nn.functional.max_pool2d(input, self.window(input), self.stride)
         return pooled
 
 
-class AvgPool2d(nn.AvgPool2d):
-    """Average pooling as torch has it, but for windows that can cover all of an image.
+class AvgPool2d(_Pool2d, nn.AvgPool2d):
+    """Average pooling whose windows can cover the whole image.
 
     Parameters
     ----------
@@ -151,23 +165,8 @@ class AvgPool2d(nn.AvgPool2d):
         As in `MaxPool2d`.
     """
 
-    kernel_size: tuple[int, int]
-
-    def __init__(self, kernel_size: tuple[int, int], *, cover_input: bool = False) -> None:
-        super().__init__(kernel_size)
-        self.cover_input = cover_input
-
     def forward(self, input: Tensor) -> Tensor:
-        return nn.functional.avg_pool2d(input, _window(self, input), self.stride)
-
-
-def _window(pool: MaxPool2d | AvgPool2d, images: Tensor) -> tuple[int, int]:
-    """Height and width of a pooling's windows."""
-    height, width = pool.kernel_size
-    if pool.cover_input:
-        height += (images.shape[2] - height) % height
-        width += (images.shape[3] - width) % width
-    return height, width
+        return nn.functional.avg_pool2d(input, self.window(input), self.stride)
 
 
 class _SmallConvolution(torch.autograd.Function):
@@ -195,10 +194,10 @@ class _SmallConvolution(torch.autograd.Function):
             n_filters, _, height, width = filters.shape
             rows, columns = ctx.padding
             padded = nn.functional.pad(images, (columns, columns, rows, rows))
-            # (n, channels, rows, columns, height, width), of which channels lie side by side.
+            # Patches (n, rows, columns, height, width, channels).
             patches = padded.unfold(2, height, 1).unfold(3, width, 1).permute(0, 2, 3, 4, 5, 1)
-            by_place = gradient.permute(0, 2, 3, 1).reshape(-1, n_filters)
-            product = by_place.T @ patches.reshape(len(by_place), -1)
+            by_position = gradient.permute(0, 2, 3, 1).reshape(-1, n_filters)
+            product = by_position.T @ patches.reshape(len(by_position), -1)
             for_filters = product.view(n_filters, height, width, -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[2]:
             for_bias = gradient.sum((0, 2, 3))
@@ -208,36 +207,32 @@ class _SmallConvolution(torch.autograd.Function):
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, window: tuple[int, int], distance: tuple[int, int]
+        ctx: Any, images: Tensor, window: tuple[int, int], stride: tuple[int, int]
     ) -> Tensor:
         pooled: Tensor
-        pooled, places = torch.ops.aten.max_pool2d_with_indices(images, window, distance)
-        ctx.save_for_backward(places)
-        ctx.windows, ctx.shape, ctx.stride = (window, distance), images.shape, images.stride()
+        pooled, indices = torch.ops.aten.max_pool2d_with_indices(images, window, stride)
+        ctx.save_for_backward(indices)
+        ctx.windows, ctx.shape, ctx.stride = (window, stride), images.shape, images.stride()
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (places,) = ctx.saved_tensors
+        (indices,) = ctx.saved_tensors
         out = torch.empty_strided(ctx.shape, ctx.stride, dtype=gradient.dtype)
-        # Torch clears the images, then writes into them: in pieces, this finds them in the cache.
-        n_images = max(1, _CACHE_BYTES * len(out) // max(1, out.nbytes))
-        pieces = (tensor.split(n_images) for tensor in (gradient, out, places))
-        for gradient_piece, piece, places_piece in zip(*pieces, strict=True):
-            torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
-                # The second is where the images belong.
-                *(gradient_piece, piece, *ctx.windows, (0, 0), (1, 1), False, places_piece),
-                grad_input=piece,
-            )
+        torch.ops.aten.max_pool2d_with_indices_backward.grad_input(
+            # The second argument is the input, of which only the shape is read.
+            *(gradient, out, *ctx.windows, (0, 0), (1, 1), False, indices),
+            grad_input=out,
+        )
         return out, None, None
 
 
 class Dropout(nn.Dropout):
-    """Dropout as torch has it, whose random numbers cost a tenth on a CPU.
+    """Dropout with cheaper random numbers on a CPU.
 
-    There a value is kept or not by 16 random bits of its own, four of which come with each
-    number of the generator: the rate is met to within 1/65536.
+    Each value uses 16 random bits, so that one 64-bit number serves four values. The rate is exact
+    to 1/65536.
     """
 
     def forward(self, input: Tensor) -> Tensor:

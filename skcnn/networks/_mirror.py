@@ -1,8 +1,7 @@
-"""Layers to which an image and its mirror image are one: half of all channels mirrors the other.
+"""Layers equivariant to left-right flips.
 
-Each convolution makes the first half of its channels with filters of its own, and the second half
-with their mirror images. What a mirror image makes of such layers is what the image itself does,
-mirrored, with the two halves changed over; a mean over the halves then is the same for both.
+Half of the channels use learned filters, half their mirror images. Flipping the input flips the
+output and swaps the halves; averaging the halves gives an invariant.
 """
 
 import torch
@@ -12,17 +11,17 @@ from skcnn.networks._layers import Conv2d
 
 
 class MirroredConv2d(Conv2d):
-    """A convolution whose second half of filters are the mirror images of its first half.
+    """Convolution whose second half of filters mirrors its first half.
 
-    Only the first half has weights, and biases.
+    Only the first half has weights and biases.
 
     Parameters
     ----------
     in_channels, out_channels, kernel_size, padding, bias
-        As in `torch.nn.Conv2d`; an even number of `out_channels`.
+        As in `torch.nn.Conv2d`; `out_channels` is even.
     unpaired_input : bool, default=False
-        Whether the channels that come in are those of an image, or of filters without order
-        which `pair_channels` looks at, rather than two halves.
+        Whether the input channels are not two mirrored halves, but those of an image, or of
+        filters that `pair_channels` pairs.
 
     References
     ----------
@@ -38,8 +37,7 @@ class MirroredConv2d(Conv2d):
     True
     """
 
-    # Where they come from an image: number of the channel that shows of a mirror image what each
-    # one shows of the image.
+    # For each unpaired input channel, the index of its mirror channel. None for paired input.
     mirror_index: Tensor | None
 
     def __init__(
@@ -58,29 +56,30 @@ class MirroredConv2d(Conv2d):
         self.register_buffer("mirror_index", torch.arange(in_channels) if unpaired_input else None)
 
     def pair_channels(self, filters: Tensor) -> None:
-        """Find out which of the filters that made the channels coming in mirror each other.
+        """Pair the input channels by the filters that made them.
 
         Parameters
         ----------
         filters : torch.Tensor of shape (in_channels, channels, height, width)
+            Each filter is paired with the one closest to its mirror image.
         """
         distances = torch.cdist(filters.flip(3).flatten(1), filters.flatten(1))
         assert self.mirror_index is not None
         self.mirror_index.copy_(distances.argmin(1))
 
     def all_filters(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the filters and their mirror images: (out_channels, in_channels, ...)."""
+        """Return filters and mirror images of shape (out_channels, in_channels, height, width)."""
         weight = self.weight.to(dtype or self.weight.dtype)
         if self.mirror_index is None:
             first, second = weight.chunk(2, dim=1)
-            exchanged = torch.cat([second, first], dim=1)
+            swapped = torch.cat([second, first], dim=1)
         else:
-            exchanged = weight.index_select(1, self.mirror_index)
-        return torch.cat([weight, exchanged.flip(3)])
+            swapped = weight.index_select(1, self.mirror_index)
+        return torch.cat([weight, swapped.flip(3)])
 
     def forward(self, input: Tensor) -> Tensor:
         kind = input.device.type
-        # Torch would convert them all the same, but only when they are twice as many.
+        # Autocast would convert the filters after they are doubled.
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         filters = self.all_filters(dtype)
         bias = None if self.bias is None else self.bias.repeat(2)
@@ -89,7 +88,7 @@ class MirroredConv2d(Conv2d):
 
 
 class MirroredBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that treats a channel and its mirrored one alike.
+    """Batch normalization shared by each channel and its mirror channel.
 
     Examples
     --------
@@ -103,15 +102,17 @@ class MirroredBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         n, channels, height, width = input.shape
-        # In channels-last memory the halves lie beside each other, as if images were twice as
-        # wide: nothing is copied.
+        # In channels-last memory the two halves read as an image of twice the width, without a
+        # copy.
         wide = input.permute(0, 2, 3, 1).reshape(n, height, 2 * width, channels // 2)
         normalized: Tensor = super().forward(wide.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return normalized.reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
 
 class MirrorMean(nn.Module):
-    """The mean of channels and their mirrored ones: the same for an image and its mirror image.
+    """Mean of each channel and its mirror channel.
+
+    After global pooling it is the same for an image and its mirror image.
 
     Examples
     --------

@@ -1,21 +1,22 @@
-"""The filters of a whitening stem, computed from the training images before anything is learnt."""
+"""Filters of a whitening stem, computed from the training images before training."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-# Of so many images the statistics are taken, or of fewer large ones, down to a least number; and
-# of so many pixels at once, whose patches take twelve times their memory.
-_MAX_IMAGES, _LEAST_IMAGES = 2_000, 64
+# The covariance is that of a sample: so many pixels in all, but no fewer images than the minimum.
+_MAX_IMAGES = 2_000
+_MIN_IMAGES = 64
 _MAX_PIXELS = 2**21
-_PIXELS_AT_ONCE = 2**16
-# Added to variances: patches of no variance at all would be blown up to noise.
+# The patches of a chunk take 12 times the memory of its pixels.
+_CHUNK_PIXELS = 2**16
+# Keeps patches without variance from being scaled to noise.
 _EPSILON = 5e-4
 
 
 def stem_window(image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Height and width of the stem's filters: 2, but 1 along sides of one pixel.
+    """Return height and width of the filters: 2, or 1 along sides of one pixel.
 
     Examples
     --------
@@ -29,19 +30,19 @@ def stem_window(image_shape: tuple[int, int, int]) -> tuple[int, int]:
 def whitening_filters(
     images: Any, mean: Any, scale: Any, *, mirrored: bool = False
 ) -> npt.NDArray[np.float32]:
-    """Filters whose responses to the training images are uncorrelated and of variance 1.
+    """Compute filters whose responses on the training images are uncorrelated with unit variance.
 
-    They are the eigenvectors of the covariance of small patches, each divided by its standard
-    deviation, and all of them once more with the opposite sign.
+    They are the eigenvectors of the covariance of small patches, divided by their standard
+    deviations, and the negatives of these.
 
     Parameters
     ----------
     images : Images or ndarray of shape (n, height, width, channels)
     mean, scale : sequence of float
-        What standardises each channel.
+        Pixel mean and standard deviation per channel.
     mirrored : bool, default=False
-        Whether to count each image's mirror image as well, so that the mirror image of each
-        filter is one of them too.
+        Whether to include the mirror images of the training images. The mirror image of each
+        filter is then one of the filters.
 
     Returns
     -------
@@ -59,23 +60,23 @@ def whitening_filters(
     (24, 3, 2, 2)
     """
     height, width, channels = images[:1].shape[1:]
-    n_images = min(_MAX_IMAGES, max(_LEAST_IMAGES, _MAX_PIXELS // (height * width)))
-    numbers = np.arange(0, len(images), max(1, len(images) // n_images))[:n_images]
+    n_images = min(_MAX_IMAGES, max(_MIN_IMAGES, _MAX_PIXELS // (height * width)))
+    rows = np.arange(0, len(images), max(1, len(images) // n_images))[:n_images]
     window = stem_window((height, width, channels))
     n_values = channels * window[0] * window[1]
     products, n_patches = np.zeros((n_values, n_values)), 0
-    n_at_once = max(1, _PIXELS_AT_ONCE // (height * width))
-    for start in range(0, len(numbers), n_at_once):
-        sample = images[numbers[start : start + n_at_once]]
+    chunk_size = max(1, _CHUNK_PIXELS // (height * width))
+    for start in range(0, len(rows), chunk_size):
+        sample = images[rows[start : start + chunk_size]]
         pixels = (sample.astype(np.float64) - mean) / scale
         patches = np.lib.stride_tricks.sliding_window_view(pixels, window, axis=(1, 2))
-        rows = patches.reshape(-1, n_values)
-        products += rows.T @ rows
-        n_patches += len(rows)
+        vectors = patches.reshape(-1, n_values)
+        products += vectors.T @ vectors
+        n_patches += len(vectors)
     if mirrored:
         order = np.arange(n_values).reshape(channels, *window)[:, :, ::-1].ravel()
         products = (products + products[order][:, order]) / 2
-    variances, vectors = np.linalg.eigh(products / n_patches)
-    filters = (vectors / np.sqrt(np.maximum(variances, 0) + _EPSILON)).T[::-1]
+    variances, eigenvectors = np.linalg.eigh(products / n_patches)
+    filters = (eigenvectors / np.sqrt(np.maximum(variances, 0) + _EPSILON)).T[::-1]
     filters = np.concatenate([filters, -filters])
     return filters.reshape(-1, channels, *window).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The layers that torch does not have."""
+"""Layers that torch lacks, or that are faster or smaller here."""
 
 import weakref
 
@@ -35,13 +35,13 @@ def test_dropout_has_its_rate_and_no_pattern(rate):
         share = dropped.double().mean(axis)
         expected = np.sqrt(rate * (1 - rate) / dropped.shape[axis])
         assert share.std() == pytest.approx(expected, rel=0.25)
-    # Four values share a random number, and are none the less independent.
+    # Four values share a random number, and are still independent.
     flat = dropped.flatten().double()
     for distance in range(1, 6):
         assert abs(torch.corrcoef(torch.stack([flat[:-distance], flat[distance:]]))[0, 1]) < 0.02
 
 
-def test_the_generator_of_torch_decides_what_is_dropped():
+def test_dropout_draws_from_the_generator_of_torch():
     x = torch.ones(64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -52,7 +52,7 @@ def test_the_generator_of_torch_decides_what_is_dropped():
     assert not torch.equal(first, other)
 
 
-def test_gradients_flow_where_values_do():
+def test_dropout_passes_gradients_of_kept_values():
     x = torch.rand(1000, requires_grad=True)
     dropped = Dropout(0.25)(x)
     dropped.sum().backward()
@@ -60,7 +60,7 @@ def test_gradients_flow_where_values_do():
 
 
 @pytest.mark.parametrize(("rate", "training"), [(0.5, False), (0.0, True), (0.0, False)])
-def test_where_nothing_is_to_be_dropped_nothing_changes(rate, training):
+def test_dropout_changes_nothing_at_rate_zero_or_in_inference(rate, training):
     x = torch.rand(100)
     assert torch.equal(Dropout(rate).train(training)(x), x)
 
@@ -70,27 +70,21 @@ def test_where_nothing_is_to_be_dropped_nothing_changes(rate, training):
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.sampled_from([torch.channels_last, torch.contiguous_format]),
     st.sampled_from([torch.float32, torch.bfloat16]),
-    st.sampled_from([2**21, 100]),
 )
-def test_pooling_is_that_of_torch_and_so_are_its_gradients(shape, window, layout, dtype, cache):
+def test_max_pool_and_its_gradient_equal_those_of_torch(shape, window, layout, dtype):
     window = tuple(min(w, s) for w, s in zip(window, shape[2:]))
-    # Small whole numbers, so that the largest of a window is often there twice.
+    # Small integers, so that windows often have tied maxima.
     images = torch.randint(0, 4, shape).to(dtype=dtype, memory_format=layout).requires_grad_()
     pooled, expected = MaxPool2d(window)(images), torch.nn.MaxPool2d(window)(images)
     assert torch.equal(pooled, expected)
     assert pooled.stride() == expected.stride()
     weight = torch.rand(pooled.shape).to(dtype)
-    with pytest.MonkeyPatch.context() as patch:
-        # With little of it, the gradients come about piece by piece.
-        patch.setattr("skcnn.networks._layers._CACHE_BYTES", cache)
-        gradients = [
-            torch.autograd.grad((p * weight).sum(), images)[0] for p in (pooled, expected)
-        ]
+    gradients = [torch.autograd.grad((p * weight).sum(), images)[0] for p in (pooled, expected)]
     assert torch.equal(*gradients)
     assert gradients[0].stride() == gradients[1].stride()
 
 
-def test_pooling_lets_go_of_the_images():
+def test_max_pool_releases_its_input():
     images = torch.rand(4, 3, 8, 8, requires_grad=True)
     copied = images * 1
     gone = weakref.ref(copied)
@@ -101,7 +95,7 @@ def test_pooling_lets_go_of_the_images():
     assert images.grad.sum() == pooled.numel()
 
 
-def test_pooling_over_all_places_takes_average_and_maximum():
+def test_average_max_pool_is_half_the_mean_of_both():
     images = torch.rand(4, 3, 5, 6)
     expected = (images.mean((2, 3)) + images.amax((2, 3))) / 4
     torch.testing.assert_close(AverageMaxPool2d()(images).flatten(1), expected)
@@ -121,8 +115,8 @@ def loss_and_gradients(convolve, images, filters, bias):
     layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
     padded=st.booleans(),
 )
-def test_gradients_of_filters_are_those_of_torch(shape, n_filters, kernel, layout, padded):
-    # Odd kernels, which keep the size of the images where they are padded.
+def test_conv_gradients_equal_those_of_torch(shape, n_filters, kernel, layout, padded):
+    # Odd kernels, which keep the size of padded images.
     kernel_size = tuple(2 * half + 1 for half in kernel)
     padding = kernel if padded else (0, 0)
     if not padded:
@@ -142,7 +136,7 @@ def test_gradients_of_filters_are_those_of_torch(shape, n_filters, kernel, layou
         torch.testing.assert_close(gradient, other)
 
 
-def takes_the_other_way(out):
+def uses_small_convolution(out):
     waiting = [out.grad_fn]
     while waiting:
         function = waiting.pop()
@@ -153,17 +147,17 @@ def takes_the_other_way(out):
 
 
 @pytest.mark.parametrize("kind", [Conv2d, MirroredConv2d])
-def test_only_small_images_in_training_take_the_other_way(kind):
+def test_conv_uses_the_small_convolution_for_small_images_in_training(kind):
     layer = kind(4, 6, (3, 3), (1, 1))
     small = torch.rand(5, 4, 5, 5, requires_grad=True)
-    assert takes_the_other_way(layer(small))
-    assert not takes_the_other_way(layer(torch.rand(5, 4, 5, 6)))
-    assert not takes_the_other_way(layer.requires_grad_(False)(small))
+    assert uses_small_convolution(layer(small))
+    assert not uses_small_convolution(layer(torch.rand(5, 4, 5, 6)))
+    assert not uses_small_convolution(layer.requires_grad_(False)(small))
 
 
 @pytest.mark.parametrize("kind", [Conv2d, MirroredConv2d])
 @pytest.mark.parametrize(("precision", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_the_other_way_has_the_precision_of_torchs(kind, precision, error, monkeypatch):
+def test_small_convolution_has_the_precision_of_torch(kind, precision, error, monkeypatch):
     torch.manual_seed(0)
     layer = kind(8, 6, (3, 3), (1, 1))
     images = torch.randn(64, 8, 4, 4)
@@ -175,9 +169,9 @@ def test_the_other_way_has_the_precision_of_torchs(kind, precision, error, monke
         return torch.autograd.grad(out.float().square().sum(), list(layer.parameters()))
 
     ours = gradients()
-    monkeypatch.setattr("skcnn.networks._layers._FEW_PIXELS", 0)
+    monkeypatch.setattr("skcnn.networks._layers._MAX_SMALL_PIXELS", 0)
     for gradient, torchs in zip(ours, gradients(), strict=True):
         assert gradient.dtype is torch.float32
-        # Sums of a thousand products, in another order.
+        # Sums of a thousand products, in different order.
         tolerance = error * float(torchs.abs().max())
         torch.testing.assert_close(gradient, torchs, rtol=0, atol=tolerance)

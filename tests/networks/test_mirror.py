@@ -1,4 +1,4 @@
-"""Layers to which an image and its mirror image are one."""
+"""Layers equivariant to left-right flips."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ EVEN = st.integers(1, 4).map(lambda pairs: 2 * pairs)
 
 
 def mirrored(maps):
-    """What is to become of the maps of an image that is mirrored."""
+    """Expected maps of a mirrored image."""
     return maps.flip(3).roll(maps.shape[1] // 2, 1)
 
 
@@ -32,7 +32,7 @@ def mirrored(maps):
     st.booleans(),
     st.booleans(),
 )
-def test_a_convolution_makes_the_mirror_image_of_a_mirror_image(
+def test_mirrored_conv_is_equivariant(
     channels, filters, height, width, kernel, bias, unpaired_input
 ):
     padding = (kernel // 2, kernel // 2)
@@ -46,7 +46,7 @@ def test_a_convolution_makes_the_mirror_image_of_a_mirror_image(
     torch.testing.assert_close(convolve(turned), mirrored(maps))
 
 
-def test_a_convolution_learns_half_of_its_filters():
+def test_mirrored_conv_learns_half_of_its_filters():
     convolve = MirroredConv2d(3, 8, (3, 3), unpaired_input=True)
     assert convolve.weight.shape == (4, 3, 3, 3)
     assert convolve.bias.shape == (4,)
@@ -57,7 +57,7 @@ def test_a_convolution_learns_half_of_its_filters():
     assert convolve.weight.grad.abs().min() > 0
 
 
-def test_filters_are_mirrored_in_the_precision_that_training_computes_in():
+def test_mirrored_conv_mirrors_filters_in_the_precision_of_autocast():
     convolve = MirroredConv2d(4, 8, (3, 3))
     every = convolve.all_filters(torch.bfloat16)
     assert torch.equal(every, convolve.all_filters().bfloat16())
@@ -68,7 +68,7 @@ def test_filters_are_mirrored_in_the_precision_that_training_computes_in():
     assert convolve.weight.grad.dtype == torch.float32
 
 
-def test_channels_of_filters_are_paired_by_the_filters():
+def test_pair_channels_pairs_mirrored_filters():
     made_by = torch.tensor([[[[1.0, 0]]], [[[0, 1.0]]], [[[2.0, 2]]]])
     convolve = MirroredConv2d(3, 2, (1, 1), unpaired_input=True)
     convolve.pair_channels(made_by)
@@ -82,20 +82,20 @@ def test_channels_of_filters_are_paired_by_the_filters():
     st.integers(1, 5),
     st.sampled_from([torch.channels_last, torch.contiguous_format]),
 )
-def test_a_channel_and_its_mirrored_one_are_normalised_alike(n, channels, height, width, layout):
+def test_mirrored_batch_norm_is_equivariant(n, channels, height, width, layout):
     maps = torch.rand(n, channels, height, width).to(memory_format=layout)
     normalize = MirroredBatchNorm2d(channels)
     assert normalize.weight.shape == (channels // 2,)
     out = normalize(maps)
     torch.testing.assert_close(normalize(mirrored(maps)), mirrored(out))
-    # Both halves together, below each other, are what torch's own normalisation takes them for.
+    # Equal to torch's own normalization of the two halves below each other.
     below = torch.cat(maps.chunk(2, 1))
     expected = torch.cat(nn.BatchNorm2d(channels // 2)(below).chunk(2), 1)
     torch.testing.assert_close(out, expected)
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.integers(2, 4), st.sampled_from("ma"))
-def test_pooling_that_covers_an_image_is_the_same_from_both_sides(height, width, window, kind):
+def test_pooling_that_covers_its_input_commutes_with_flips(height, width, window, kind):
     window = min(window, height, width)
     pool = (MaxPool2d if kind == "m" else AvgPool2d)((window, window), cover_input=True)
     images = torch.rand(2, 3, height, width, requires_grad=True)
@@ -109,7 +109,7 @@ def test_pooling_that_covers_an_image_is_the_same_from_both_sides(height, width,
         assert (torch.autograd.grad(pooled.sum(), images)[0] > 0).all()
 
 
-def test_the_mean_is_that_of_a_channel_and_its_mirrored_one():
+def test_mirror_mean_averages_channels_and_their_mirror_channels():
     maps = torch.rand(2, 6, 3, 5)
     mean = MirrorMean()(maps)
     torch.testing.assert_close(mean, (maps[:, :3] + maps[:, 3:].flip(3)) / 2)
@@ -133,9 +133,9 @@ def test_the_mean_is_that_of_a_channel_and_its_mirrored_one():
         },
         {"module": ConvBlocks((6, 8), residual=False, pool_after="first", activation="relu")},
     ],
-    ids=["default", "fast", "flatten", "unnormalised", "plain"],
+    ids=["default", "fast", "flatten", "unnormalized", "plain"],
 )
-def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
+def test_mirror_symmetry_predicts_the_same_for_a_mirror_image(side, changes):
     X, y = make_organisms(n_samples=60, n_classes=3, image_size=24, random_state=0)
     X = X[:, : side[0], : side[1]]
     settings = {"module": ConvBlocks((6, 8)), "augment": None} | changes
@@ -144,12 +144,12 @@ def test_a_network_predicts_the_same_for_a_mirror_image(side, changes):
     clf.set_params(module__symmetry="mirror").fit(X, y)
     probability = clf.predict_proba(X)
     assert probability.std(0).min() > 1e-4
-    # Once trained, float32 has its say in the last digits.
+    # Rounding of float32 shows in the last digits.
     np.testing.assert_allclose(clf.predict_proba(X[:, :, ::-1]), probability, atol=1e-4)
     np.testing.assert_allclose(clf.transform(X[:, :, ::-1]), clf.transform(X), atol=1e-3)
 
 
-def test_no_view_that_normalisation_returns_is_changed_in_place():
+def test_mirror_symmetry_has_no_activation_in_place():
     blocks = ConvBlocks((4, 6), convs_per_block=2, activation="relu", symmetry="mirror")
     network = blocks.build((8, 8, 3), 4)
     activations = [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
@@ -157,7 +157,7 @@ def test_no_view_that_normalisation_returns_is_changed_in_place():
     assert not any(layer.inplace for layer in activations)
 
 
-def test_as_many_filters_have_half_of_the_parameters():
+def test_mirror_symmetry_halves_the_parameters():
     plain, symmetric = (
         ConvNetClassifier(module=ConvBlocks((32, 64), symmetry=symmetry)).summary((16, 16, 3), 5)
         for symmetry in (None, "mirror")
@@ -166,13 +166,13 @@ def test_as_many_filters_have_half_of_the_parameters():
     assert symmetric.multiply_adds == pytest.approx(plain.multiply_adds, rel=0.01)
 
 
-def test_an_odd_number_of_filters_is_an_error():
+def test_mirror_symmetry_refuses_odd_numbers_of_filters():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
     with pytest.raises(ValueError, match=r'symmetry="mirror".*filters=\(4, 5\).*even numbers'):
         ConvNetClassifier(module=ConvBlocks((4, 5), symmetry="mirror")).fit(X, y)
 
 
-def test_the_filters_seen_are_those_learnt_and_their_mirror_images():
+def test_filters_returns_learned_filters_and_their_mirror_images():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
     blocks = ConvBlocks((4, 6), symmetry="mirror")
     clf = ConvNetClassifier(module=blocks, max_epochs=1, random_state=0).fit(X, y)

@@ -1,4 +1,4 @@
-"""The filters of a whitening stem."""
+"""Filters of a whitening stem."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from skcnn.networks._whitening import stem_window, whitening_filters
 
 
 def correlated(*shape):
-    """Images whose pixels resemble their neighbours, as those of photographs do."""
+    """Images with correlated neighboring pixels, as in photographs."""
     images = np.random.RandomState(0).normal(size=shape)
     images = images + np.roll(images, 1, 1) + np.roll(images, 1, 2) + images.mean(3, keepdims=True)
     return (images * 30 + 120).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_responses_are_uncorrelated_and_of_variance_one(channels):
+def test_whitening_responses_are_uncorrelated_with_unit_variance(channels):
     images = correlated(300, 12, 10, channels)
     mean, scale = images.mean((0, 1, 2)), images.std((0, 1, 2))
     filters = whitening_filters(images, mean, scale)
@@ -30,7 +30,7 @@ def test_responses_are_uncorrelated_and_of_variance_one(channels):
     torch.testing.assert_close(covariance, torch.eye(n_values), rtol=0, atol=0.02)
 
 
-def test_the_mirror_image_of_each_filter_may_be_another_one():
+def test_whitening_filters_mirrored_contain_their_mirror_images():
     images = correlated(300, 12, 10, 3)
     filters = whitening_filters(images, [120] * 3, [60] * 3, mirrored=True)
     distances = np.abs(filters[:, None, :, :, ::-1] - filters[None]).max((2, 3, 4))
@@ -40,30 +40,30 @@ def test_the_mirror_image_of_each_filter_may_be_another_one():
     assert np.abs(plain[:, None, :, :, ::-1] - plain[None]).max((2, 3, 4)).min(1).max() > 0.01
 
 
-def test_what_does_not_vary_is_not_blown_up():
+def test_whitening_filters_of_constant_images_are_finite():
     filters = whitening_filters(np.full((20, 6, 6, 3), 7, np.uint8), [7] * 3, [1] * 3)
     assert np.isfinite(filters).all()
     assert np.abs(filters).max() < 50
 
 
-def test_of_many_images_some_are_enough():
+def test_whitening_filters_use_a_sample_of_many_images():
     images = correlated(6000, 4, 4, 1)
     filters = whitening_filters(images, [120], [60])
     sample = whitening_filters(images[::3], [120], [60])
     np.testing.assert_allclose(filters, sample, atol=1e-5)
 
 
-def test_large_images_are_gone_through_a_few_at_a_time(monkeypatch):
+def test_whitening_filters_read_large_images_in_chunks(monkeypatch):
     images = correlated(200, 12, 10, 3)
     expected = whitening_filters(images, [120] * 3, [60] * 3)
-    monkeypatch.setattr(_whitening, "_PIXELS_AT_ONCE", 12 * 10 * 7)
+    monkeypatch.setattr(_whitening, "_CHUNK_PIXELS", 12 * 10 * 7)
     filters = whitening_filters(images, [120] * 3, [60] * 3)
-    # The sign of a filter means nothing: each stands there with both.
+    # The sign of a filter is arbitrary: each is there with both signs.
     np.testing.assert_allclose(np.abs(filters), np.abs(expected), rtol=1e-4, atol=1e-4)
 
     read = []
 
-    class Noted:
+    class Recorded:
         def __len__(self):
             return len(images)
 
@@ -72,15 +72,15 @@ def test_large_images_are_gone_through_a_few_at_a_time(monkeypatch):
             read.append(len(taken))
             return taken
 
-    monkeypatch.setattr(_whitening, "_LEAST_IMAGES", 20)
+    monkeypatch.setattr(_whitening, "_MIN_IMAGES", 20)
     monkeypatch.setattr(_whitening, "_MAX_PIXELS", 1)
-    whitening_filters(Noted(), [120] * 3, [60] * 3)
+    whitening_filters(Recorded(), [120] * 3, [60] * 3)
     assert max(read) == 7
     assert sum(read[1:]) == 20
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 2), (9, 1, 2), (1, 1, 2)], ids=str)
-def test_rows_of_numbers_have_windows_of_one_pixel_across(shape):
+def test_stem_window_is_one_pixel_along_sides_of_one_pixel(shape):
     images = correlated(50, *shape)
     filters = whitening_filters(images, [120] * 2, [60] * 2)
     window = stem_window(shape)
