@@ -155,6 +155,35 @@ def test_processes_are_measured_and_stored(benchmarks, monkeypatch, tmp_path):
     assert result["figures"]["SGD, no normalisation"]["two processes"]["loss of any epoch"] < 1e-4
 
 
+@pytest.mark.slow
+def test_kernels_are_measured_one_by_one(benchmarks, monkeypatch, tmp_path):
+    import kernels
+
+    # The script sets it; this restores it.
+    monkeypatch.setenv("SKCNN_NUM_THREADS", "1")
+    options = ["--rounds", "1", "--batches", "1", "--networks", "lesson", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["kernels.py", *options])
+    kernels.main()
+    figures = json.loads((tmp_path / "kernels_cpu.json").read_text())["figures"]
+    for precision in ("bfloat16", "float32"):
+        case = figures[f"lesson, {precision}, 1 thread"]
+        assert {"_SmallConvolution", "_MaxPool", "Dropout"} < set(case)
+        # Without the kernel, torch saves the images that it pools.
+        assert case["saved memory, _MaxPool"] > 1.2
+
+
+@pytest.mark.slow
+def test_fit_time_compares_the_checkouts_that_are_named(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import fit_time
+
+    checkout = str(BENCHMARKS.parent)
+    options = ["--rounds", "1", "--epochs", "1", "--images", "200"]
+    monkeypatch.setattr(sys, "argv", ["fit_time.py", checkout, checkout, *options])
+    fit_time.main()
+    assert "ratio " in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", "speed"])
     with pytest.raises(SystemExit):
