@@ -2,8 +2,9 @@
 
     python benchmarks/fit_time.py BEFORE AFTER [--rounds N] [--images N] [--epochs N]
 
-Each round fits once in each of them, in processes of their own and in turns, on random images of
-32x32 pixels. Prints the seconds, and the ratio of each round and their median.
+Each round fits three times in each of them, in processes of their own and in turns, on random
+images of 32x32 pixels. The fastest of the three counts: other programs can only add to the time.
+Prints the seconds, and the ratio of each round and their median.
 """
 
 import argparse
@@ -25,10 +26,13 @@ rng = np.random.RandomState(0)
 X = rng.randint(256, size=(n, 32, 32, 3), dtype=np.uint8)
 y = np.arange(n) % 61
 ConvNetClassifier(**recipes.lesson | {"max_epochs": 1}, random_state=0).fit(X[:500], y[:500])
-clf = ConvNetClassifier(**recipes.lesson | {"max_epochs": epochs}, random_state=0)
-start = time.perf_counter()
-clf.fit(X, y)
-print(time.perf_counter() - start)
+taken = []
+for _ in range(3):
+    clf = ConvNetClassifier(**recipes.lesson | {"max_epochs": epochs}, random_state=0)
+    start = time.perf_counter()
+    clf.fit(X, y)
+    taken.append(time.perf_counter() - start)
+print(min(taken))
 """
 
 
