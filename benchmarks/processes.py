@@ -24,10 +24,10 @@ from skcnn.datasets import fetch_cifar100, make_organisms
 from skcnn.parallel import data_parallel
 
 NETWORKS = {
-    "SGD, no normalisation": {"optimizer": "sgd", "normalization": None, "lr": 0.03},
-    "Muon, no normalisation": {"normalization": None, "lr": 0.03},
-    "SGD, batch normalisation": {"optimizer": "sgd"},
-    "Muon, batch normalisation": {},
+    "SGD, no normalization": {"optimizer": "sgd", "normalization": None, "lr": 0.03},
+    "Muon, no normalization": {"normalization": None, "lr": 0.03},
+    "SGD, batch normalization": {"optimizer": "sgd"},
+    "Muon, batch normalization": {},
 }
 FIRST_EPOCH = "loss of the first epoch"
 SEEDS = (0, 1, 2)

@@ -17,16 +17,16 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def images():
-    """60 images of 8x8 pixels in colour, uint8: stripes across, stripes down, and squares.
+    """60 images of 8x8 pixels in color, uint8: stripes across, stripes down, and squares.
 
     Read-only, so that no test changes them for another, and code that asks for more is found.
     """
     rng = np.random.RandomState(0)
     row, column = np.mgrid[:8, :8]
     patterns = [row // 2 % 2, column // 2 % 2, (row // 2 + column // 2) % 2]
-    colours = np.array([(200, 60, 60), (60, 200, 60), (60, 60, 200)])
+    colors = np.array([(200, 60, 60), (60, 200, 60), (60, 60, 200)])
     kind = np.arange(60) % 3
-    clean = np.stack(patterns)[kind][..., None] * colours[kind][:, None, None, :]
+    clean = np.stack(patterns)[kind][..., None] * colors[kind][:, None, None, :]
     noisy = np.clip(clean + rng.randint(0, 50, size=clean.shape), 0, 255).astype(np.uint8)
     noisy.setflags(write=False)
     return noisy

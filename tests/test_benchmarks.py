@@ -152,7 +152,7 @@ def test_processes_are_measured_and_stored(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["processes.py", "--images", "64", "--epochs", "1"])
     benchmarks["processes"].main()
     result = json.loads((tmp_path / "processes.json").read_text())
-    assert result["figures"]["SGD, no normalisation"]["two processes"]["loss of any epoch"] < 1e-4
+    assert result["figures"]["SGD, no normalization"]["two processes"]["loss of any epoch"] < 1e-4
 
 
 @pytest.mark.slow

@@ -120,10 +120,10 @@ def test_bytes_stay_bytes_and_all_else_becomes_float32(dtype, gathered):
 
 @pytest.mark.parametrize("flat", [False, True], ids=["three_dimensions", "flattened"])
 def test_grey_images_get_a_channel(flat, images):
-    grey = images[..., 0]
-    got = read(grey.reshape(len(grey), -1) if flat else grey)
+    gray = images[..., 0]
+    got = read(gray.reshape(len(gray), -1) if flat else gray)
     assert got.shape == (8, 8, 1)
-    np.testing.assert_array_equal(everything(got), grey[..., None])
+    np.testing.assert_array_equal(everything(got), gray[..., None])
 
 
 def test_arrays_are_taken_without_a_copy_and_without_being_changed(images):
@@ -247,7 +247,7 @@ def test_an_inferred_shape_holds_all_features(n_features):
         (np.zeros((2, 2, 2, 3)), {}, False),
         (np.zeros((2, 2, 2)), {}, False),
     ],
-    ids=["flat", "flat_with_shape", "colour", "grey"],
+    ids=["flat", "flat_with_shape", "color", "gray"],
 )
 def test_it_is_noted_whether_a_shape_was_inferred(X, options, inferred):
     assert read(X, **options).shape_inferred is inferred
@@ -288,7 +288,7 @@ def test_channels_last_is_believed_whatever_it_looks_like(X):
         ([4, 5, 3], (4, 5, 3)),
         (np.array([4, 5]), (4, 5, 1)),
     ],
-    ids=["grey", "list", "numpy"],
+    ids=["gray", "list", "numpy"],
 )
 def test_image_shape_may_leave_out_a_single_channel(expected, shape):
     assert as_shape(expected) == shape
@@ -426,7 +426,7 @@ def test_a_channel_of_small_values_is_not_taken_for_a_constant_one():
         "bytes",
         "flat_and_image_shape",
         "image_shape",
-        "grey_and_image_shape",
+        "gray_and_image_shape",
         "too_large",
         "too_small",
         "nan",
@@ -497,7 +497,7 @@ def test_only_what_looks_like_channels_first_is_asked_about(shape, accepted):
         (np.zeros((0, 8, 8, 3)), r"0 sample\(s\)"),
         (["a.png"], "holds text"),
     ],
-    ids=["size", "grey", "single", "channels_first", "flat", "ndim", "nan", "empty", "path"],
+    ids=["size", "gray", "single", "channels_first", "flat", "ndim", "nan", "empty", "path"],
 )
 def test_images_unlike_those_of_fit_are_refused(X, message, images):
     with pytest.raises(ValueError, match=message):

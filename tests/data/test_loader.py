@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def dataset(n=20, y=True, weight=False):
-    """Images whose only pixel is their number, labelled by it."""
+    """Images whose only pixel is their number, labeled by it."""
     X = np.arange(n, dtype=np.float32)[:, None, None, None]
     return ImageDataset(
         X, np.arange(n) if y else None, np.arange(n, dtype=np.float32) / 10 if weight else None

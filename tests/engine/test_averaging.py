@@ -25,7 +25,7 @@ def test_the_weights_are_the_mean_of_the_last_ones(values, share):
     assert network.weight.item() == pytest.approx(np.mean(last), abs=1e-3)
 
 
-def test_batch_normalisation_takes_new_figures():
+def test_batch_normalization_takes_new_figures():
     network = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout(0.0)).eval()
     average = WeightAverage(network, 1, 1.0)
     average.update()

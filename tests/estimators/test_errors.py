@@ -97,7 +97,7 @@ def test_bad_data_is_refused_in_fit(case):
 
 BAD_AT_PREDICT = {
     "smaller": (X[:, :6], ["height 6, width 8, channels 3", "height 8, width 8", "Resize"]),
-    "grey": (X[..., 0], ["channels 1", "channels 3", "fitted on"]),
+    "gray": (X[..., 0], ["channels 1", "channels 3", "fitted on"]),
     "channels first": (X.transpose(0, 3, 1, 2), ['data_format="channels_first"']),
     "single image": (X[0], ["X[None]"]),
     "flat of other length": (X.reshape(60, -1)[:, :-1], ["191 features", "192 features"]),

@@ -264,9 +264,9 @@ def test_images_are_shown_as_they_are(organisms, dtype):
 
 
 def test_grey_images_need_no_axis_of_channels_and_no_labels(organisms):
-    grey = organisms[0][..., 0]
-    display = ImageGridDisplay(grey).plot()
-    np.testing.assert_allclose(display.axes_[0, 0].images[0].get_array(), grey[0] / 255)
+    gray = organisms[0][..., 0]
+    display = ImageGridDisplay(gray).plot()
+    np.testing.assert_allclose(display.axes_[0, 0].images[0].get_array(), gray[0] / 255)
 
 
 def test_each_channel_is_shown_by_itself(organisms):

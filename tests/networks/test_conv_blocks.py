@@ -407,13 +407,13 @@ def test_a_residual_block_adds_its_input_before_the_last_activation(width):
     assert isinstance(last, nn.Tanh)
     x = torch.randn(4, 2, 5, 5)
 
-    def normalised(x, norm):
+    def normalized(x, norm):
         mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
         scaled = (x - mean[:, None, None]) / (variance + norm.eps).sqrt()[:, None, None]
         return scaled * norm.weight[:, None, None] + norm.bias[:, None, None]
 
-    hidden = torch.tanh(normalised(F.conv2d(x, first.weight, padding=1), norm1))
-    residual = normalised(F.conv2d(hidden, second.weight, padding=1), norm2)
+    hidden = torch.tanh(normalized(F.conv2d(x, first.weight, padding=1), norm1))
+    residual = normalized(F.conv2d(hidden, second.weight, padding=1), norm2)
     if width == 2:
         shortcut = x
         assert n_parameters(block.shortcut) == 0
