@@ -294,9 +294,10 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     Returns
     -------
     groups : list of dict
-        Each with `params` and `role`: "filters" of convolutions, other "weights", and "others",
-        which are biases, normalization layers and scales, whose `weight_decay` is 0. Filters are
-        in two groups, by `keeps_norm`: whether training may rescale them.
+        Each with `params` and `role`: "filters" of convolutions and of layers that say so by
+        `steps_as_filters`, other "weights", and "others", which are biases, normalization layers
+        and scales, whose `weight_decay` is 0. Filters are in two groups, by `keeps_norm`:
+        whether training may rescale them.
     """
     filters: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     weights: list[nn.Parameter] = []
@@ -307,7 +308,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
-            if name == "weight" and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            if name == "weight" and _steps_as_filters(module):
                 filters[getattr(module, "keeps_norm", False)].append(parameter)
             elif parameter.squeeze().ndim > 1:
                 weights.append(parameter)
@@ -320,6 +321,11 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         {"params": others, "role": "others", "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _steps_as_filters(module: nn.Module) -> bool:
+    is_convolution = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    return is_convolution or getattr(module, "steps_as_filters", False)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float, bias_lr_factor: float = 1.0) -> None:

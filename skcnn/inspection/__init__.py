@@ -1,6 +1,7 @@
 """Inspection of training and networks: functions that return arrays, displays that draw them."""
 
 from skcnn.inspection._architecture import ArchitectureDisplay
+from skcnn.inspection._attention import AttentionDisplay, attention_maps
 from skcnn.inspection._confusion import ConfusionDisplay
 from skcnn.inspection._embedding import EmbeddingDisplay
 from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
@@ -13,6 +14,7 @@ from skcnn.inspection._probabilities import ProbabilitiesDisplay
 
 __all__ = [
     "ArchitectureDisplay",
+    "AttentionDisplay",
     "ChannelsDisplay",
     "ConfusionDisplay",
     "EmbeddingDisplay",
@@ -25,6 +27,7 @@ __all__ = [
     "PredictionsDisplay",
     "ProbabilitiesDisplay",
     "TopLossesDisplay",
+    "attention_maps",
     "feature_maps",
     "filters",
     "grad_cam",

@@ -165,3 +165,42 @@ def wrap_label(label: Any, width: int = 18) -> str:
     # Names of species often have underscores. Lines may break after those too.
     lines = textwrap.wrap(str(label).replace("_", "_ "), width) or [""]
     return "\n".join(line.replace("_ ", "_") for line in lines)
+
+
+def draw_maps(
+    ax: "Axes | None",
+    images: npt.NDArray[Any],
+    maps: npt.NDArray[np.float32],
+    labels: npt.NDArray[Any],
+    title: str,
+    alpha: float,
+) -> npt.NDArray[Any]:
+    """Draw images with their labels above, and below each a map over the image in gray.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+    images : ndarray of shape (n, height, width, n_channels)
+    maps : ndarray of shape (n, height, width)
+        From 0 to 1.
+    labels : ndarray of shape (n,)
+    title : str
+        Of a new figure.
+    alpha : float
+        Opacity of the maps, from 0 to 1.
+
+    Returns
+    -------
+    axes : ndarray of shape (2, n)
+    """
+    axes = make_axes(ax, 2, len(images), cell=(1.5, 1.65))
+    limits = limits_of(images)
+    for above, below, image, values, label in zip(*axes, images, maps, labels):
+        show_image(above, image, limits)
+        above.set_title(wrap_label(label, 16), fontsize=8)
+        # In gray, so that all color comes from the map.
+        show_image(below, image.mean(axis=2, keepdims=True), limits)
+        below.imshow(values, cmap="viridis", vmin=0, vmax=1, alpha=alpha)
+    if ax is None:
+        set_title(axes, title)
+    return axes

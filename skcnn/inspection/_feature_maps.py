@@ -229,7 +229,7 @@ def grad_cam(
 
     run = _LayerRecorder(estimator, [name])
     maps = []
-    for rows, batch in _batches(images, estimator.device_):
+    for rows, batch in image_batches(images, estimator.device_):
         with torch.enable_grad():
             logits, outputs = run(batch)
             chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
@@ -268,7 +268,7 @@ def compute_outputs(
     run = _LayerRecorder(estimator, names, to_host)
     batches: dict[str, list[Tensor]] = {name: [] for name in names}
     with torch.inference_mode():
-        for _, batch in _batches(images, estimator.device_):
+        for _, batch in image_batches(images, estimator.device_):
             for name, output in run(batch)[1].items():
                 batches[name].append(output.movedim(1, -1) if output.ndim == 4 else output)
     return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
@@ -353,7 +353,7 @@ class _LayerRecorder:
         return record
 
 
-def _batches(images: Images, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+def image_batches(images: Images, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Gather images batch by batch, and move each batch to the device."""
     for start in range(0, len(images), _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)

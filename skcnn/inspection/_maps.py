@@ -367,16 +367,8 @@ class GradCAMDisplay(Display):
         -------
         display : GradCAMDisplay
         """
-        axes = _drawing.make_axes(ax, 2, len(self.images), cell=(1.5, 1.65))
-        limits = _drawing.limits_of(self.images)
-        for above, below, image, values, label in zip(*axes, self.images, self.maps, self.labels):
-            _drawing.show_image(above, image, limits)
-            above.set_title(_drawing.wrap_label(label, 16), fontsize=8)
-            # In gray, so that all color comes from the map.
-            _drawing.show_image(below, image.mean(axis=2, keepdims=True), limits)
-            below.imshow(values, cmap="viridis", vmin=0, vmax=1, alpha=alpha)
-        if ax is None:
-            _drawing.set_title(axes, "Grad-CAM: bright regions support the class named above")
+        title = "Grad-CAM: bright regions support the class named above"
+        axes = _drawing.draw_maps(ax, self.images, self.maps, self.labels, title, alpha)
         return self._set_axes(axes)
 
 

@@ -3,5 +3,6 @@
 from skcnn.networks._conv_blocks import ConvBlocks
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._spec import NetworkSpec
+from skcnn.networks._transformer import CompactTransformer
 
-__all__ = ["ConvBlocks", "ImageNetwork", "NetworkSpec"]
+__all__ = ["CompactTransformer", "ConvBlocks", "ImageNetwork", "NetworkSpec"]

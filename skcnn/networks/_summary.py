@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from skcnn.networks._attention import AttentionProduct
 from skcnn.networks._copy import structural_copy
 from skcnn.networks._layers import Residual
 
@@ -77,7 +78,7 @@ _ROLES: dict[str, tuple[type[nn.Module], ...]] = {
         nn.LogSoftmax,
     ),
     "dense": (nn.Linear, nn.Bilinear),
-    "attention": (nn.MultiheadAttention,),
+    "attention": (nn.MultiheadAttention, AttentionProduct),
 }
 # Roles of the layers that can make the outputs of a network.
 _OUTPUT_ROLES = ("convolution", "dense")
@@ -300,7 +301,10 @@ def _describe(name: str, part: Part, output: Tensor) -> Layer:
     shape = tuple(output.shape[1:])
     weight = getattr(layer, "weight", None)
     multiply_adds = 0
-    if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and weight is not None:
+    if isinstance(layer, AttentionProduct):
+        # It has no weights and multiplies all the same.
+        multiply_adds = layer.multiply_adds(output)
+    elif isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and weight is not None:
         # Each weight is used once at each place of the output.
         places = output[0].numel() // weight.shape[0]
         multiply_adds = weight.numel() * places
