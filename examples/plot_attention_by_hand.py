@@ -65,8 +65,8 @@ weights = np.exp(matches) / np.exp(matches).sum(axis=1, keepdims=True)
 print(weights.round(2))
 
 # %%
-# Each token then receives the weighted sum of all values. The wings have found each other, although
-# two leaves are between them. The leaves look for nothing: they receive the mean of all.
+# Each token then receives the weighted sum of all values. The wings have found each other,
+# although two leaves are between them. The leaves look for nothing: they receive the mean of all.
 print((weights @ values).round(2))
 
 # %%
@@ -91,8 +91,8 @@ figure.colorbar(picture, ax=axes, label="weight")
 # %%
 # In a network
 # ------------
-# ``CompactTransformer`` first makes tokens with two convolutions, and then lets them attend to each
-# other in several layers. It takes the place of the convolutional network in any estimator.
+# ``CompactTransformer`` first makes tokens with two convolutions, and then lets them attend to
+# each other in several layers. It takes the place of the convolutional network in any estimator.
 X, y = make_organisms(n_samples=800, n_classes=4, random_state=0)
 clf = ConvNetClassifier(
     module=CompactTransformer(depth=3, width=48, heads=3), lr=0.02, max_epochs=12, random_state=0

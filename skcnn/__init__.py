@@ -19,6 +19,7 @@ _MODULES = {
     "optimizers",
     "parallel",
     "recipes",
+    "uncertainty",
 }
 
 

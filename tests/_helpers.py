@@ -138,3 +138,16 @@ def outputs_of(net, images, *, features=False, **plan):
     function = net.module_.eval()
     function = function.features if features else function
     return run_images(function, images, torch.device(net.device), plan)
+
+
+CLASSES = np.array(["ant", "bee", "fly", "moth"])
+
+
+def draw(n, seed, concentration=0.4, weights=(1, 1, 1, 1)):
+    """Labels, and the probabilities that they were drawn from."""
+    random = np.random.default_rng(seed)
+    proba = random.dirichlet(concentration * np.array(weights), size=n)
+    proba = np.clip(proba, 1e-9, None)
+    proba /= proba.sum(axis=1, keepdims=True)
+    codes = (proba.cumsum(axis=1) < random.random((n, 1))).sum(axis=1)
+    return CLASSES[np.minimum(codes, 3)], proba

@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[1]
 # Imports point downwards: a room may import from the rooms above it in this list, and from itself.
 FLOORS = [
     {"_utils"},
-    {"_compute", "_targets", "augmentation", "datasets", "networks"},
+    {"_compute", "_targets", "augmentation", "datasets", "networks", "uncertainty"},
     {"_data", "recipes"},
     {"_engine", "inspection", "parallel"},
     {"_estimators", "optimizers"},
 ]
-FORBIDDEN_LIBRARIES = {"datasets": {"torch", "skorch"}}
+FORBIDDEN_LIBRARIES = {room: {"torch", "skorch"} for room in ("datasets", "uncertainty")}
 LEVELS = {room: level for level, floor in enumerate(FLOORS) for room in floor}
 
 

@@ -164,18 +164,17 @@ def test_search_reaches_the_parameters(images, labels):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "message"),
     [
-        ({"heads": 3, "width": 16}, ["width=16", "heads=3", "width=18"]),
-        ({"kernel_size": 4}, ["kernel_size=4", "odd"]),
-        ({"depth": 0}, ["depth", "0"]),
-        ({"stochastic_depth": 1.0}, ["stochastic_depth", "1.0"]),
-        ({"tokenizer_layers": 5}, ["tokenizer_layers=5", "8x8", "tokenizer_layers=3"]),
+        ({"heads": 3, "width": 16}, r"width=16 and heads=3.*width=18"),
+        ({"kernel_size": 4}, r"kernel_size=4.*odd"),
+        ({"depth": 0}, r"'depth'.*0"),
+        ({"stochastic_depth": 1.0}, r"'stochastic_depth'.*1\.0"),
+        ({"tokenizer_layers": 5}, r"tokenizer_layers=5.*8x8.*tokenizer_layers=3"),
     ],
     ids=["heads", "kernel", "depth", "rate", "tokenizer"],
 )
-def test_wrong_values(images, labels, parameters, words):
+def test_wrong_values(images, labels, parameters, message):
     clf = ConvNetClassifier(module=CompactTransformer(**parameters))
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=message):
         clf.fit(images, labels)
-    assert all(word in str(error.value) for word in words), error.value

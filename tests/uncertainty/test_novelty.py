@@ -1,0 +1,91 @@
+"""Images of unknown classes."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import roc_auc_score
+
+from skcnn import ConvNetClassifier
+from skcnn.datasets import make_organisms
+from skcnn.uncertainty import NoveltyDetector, novelty_scores
+
+
+@pytest.fixture(scope="module")
+def known_and_unknown():
+    X, y = make_organisms(n_samples=900, n_classes=5, image_size=16, random_state=0)
+    known = y < 4
+    clf = ConvNetClassifier(filters=(16, 32), max_epochs=8, random_state=0)
+    clf.fit(X[known][:400], y[known][:400])
+    return clf, X[known][400:], y[known][400:], X[~known]
+
+
+def test_generalized_entropy_by_hand(fitted):
+    proba = np.array([[0.7, 0.2, 0.1, 0.0], [0.25] * 4])
+    scores = novelty_scores(fitted, proba)
+    expected = (proba**0.1 * (1 - proba) ** 0.1).sum(axis=1)
+    np.testing.assert_allclose(scores, expected)
+    assert scores[1] > scores[0]
+
+
+@pytest.mark.parametrize(("method", "least"), [("entropy", 0.6), ("mahalanobis", 0.6)])
+def test_unknown_classes_score_lower(known_and_unknown, method, least):
+    clf, X, y, X_unknown = known_and_unknown
+    detector = NoveltyDetector(clf, method=method).fit(X[:160], y[:160])
+    scores = np.r_[detector.score_samples(X[160:]), detector.score_samples(X_unknown)]
+    is_known = np.r_[np.ones(len(X) - 160), np.zeros(len(X_unknown))]
+    assert roc_auc_score(is_known, scores) > least
+
+
+@pytest.mark.parametrize("method", ["entropy", "mahalanobis"])
+def test_false_alarms_are_as_many_as_asked(known_and_unknown, method):
+    clf, X, y, _ = known_and_unknown
+    detector = NoveltyDetector(clf, method=method, false_alarms=0.2).fit(X, y)
+    answers = detector.predict(X)
+    assert set(answers) == {-1, 1}
+    assert np.mean(answers == -1) == pytest.approx(0.2, abs=0.01)
+    np.testing.assert_array_equal(detector.decision_function(X) < 0, answers == -1)
+
+
+def test_relative_mahalanobis_by_hand():
+    random = np.random.default_rng(0)
+
+    class Features(TransformerMixin, BaseEstimator):
+        def fit(self, X, y):
+            return self
+
+        def transform(self, X):
+            return X
+
+        def __sklearn_is_fitted__(self):
+            return True
+
+    X = random.normal(size=(300, 3)) + np.repeat(np.eye(3) * 6, 100, axis=0)
+    y = np.repeat([0, 1, 2], 100)
+    detector = NoveltyDetector(Features(), method="mahalanobis").fit(X, y)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    means = np.stack([unit[y == c].mean(axis=0) for c in range(3)])
+
+    def inverse(centered):
+        covariance = centered.T @ centered / len(centered)
+        return np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 3 * np.eye(3))
+
+    within, overall = inverse(unit - means[y]), inverse(unit - unit.mean(axis=0))
+    one = unit[0]
+    nearest = min((one - mean) @ within @ (one - mean) for mean in means)
+    expected = (one - unit.mean(axis=0)) @ overall @ (one - unit.mean(axis=0)) - nearest
+    assert detector.score_samples(X[:1])[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_wrong_arguments(known_and_unknown, fitted):
+    clf, X, y, _ = known_and_unknown
+    with pytest.raises(ValueError, match="one of entropy, mahalanobis, got 'knn'"):
+        NoveltyDetector(clf, method="knn").fit(X, y)
+    with pytest.raises(ValueError, match=r"needs the labels.*fit\(X, y\)"):
+        NoveltyDetector(clf, method="mahalanobis").fit(X)
+    with pytest.raises(ValueError, match="false_alarms must be between 0 and 1, got 5"):
+        NoveltyDetector(clf, false_alarms=5).fit(X)
+    with pytest.raises(NotFittedError):
+        NoveltyDetector(ConvNetClassifier()).fit(X)
+    with pytest.raises(NotFittedError):
+        NoveltyDetector(clf).predict(X)
