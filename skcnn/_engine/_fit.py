@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -53,7 +53,8 @@ class FitJob:
     seed : int
         Decides everything random.
     clip_pool_size : bool
-        Whether a new network pools less where nothing is left to pool.
+        Whether a new network pools less where nothing is left to pool, and images are not reduced
+        to sizes that it cannot take.
     validation : ImageDataset or None
         Scored after each epoch.
     schedule : {"onecycle", "cosine"} or None
@@ -172,7 +173,7 @@ def _train(
             _set_optimizer(net, settings)
         with single_thread():
             summary = _check_output_shape(net.module_, job)
-            _check_smallest_resolution(net.module_, job, settings)
+            settings = replace(settings, resizing=_possible_scales(net.module_, job, settings))
             if not continues and isinstance(net.module_, OwnNetwork):
                 _warn_of_probabilities(net.module_, job)
         _prepare(net, job, settings, summary, batch_size)
@@ -336,19 +337,32 @@ def _warn_of_probabilities(network: ImageNetwork, job: FitJob) -> None:
         )
 
 
-def _check_smallest_resolution(network: ImageNetwork, job: FitJob, settings: FitSettings) -> None:
+def _possible_scales(
+    network: ImageNetwork, job: FitJob, settings: FitSettings
+) -> tuple[float, ...]:
+    """Return the scales of progressive resizing; rows that are no images stay large enough."""
     height, width, channels = job.image_shape
-    size = scaled_size((height, width), min(settings.resizing, default=1.0))
-    if size == (height, width):
-        return
+    possible = []
+    for scale in settings.resizing:
+        size = scaled_size((height, width), scale)
+        error = None if size == (height, width) else _obstacle(network, (*size, channels))
+        if error is not None and not job.clip_pool_size:
+            raise ValueError(
+                f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x"
+                f"{size[1]} pixels, which the network cannot take ({error}). Use larger "
+                "fractions, or pool less."
+            ) from error
+        possible.append(scale if error is None else 1.0)
+    return tuple(possible)
+
+
+def _obstacle(network: ImageNetwork, image_shape: ImageShape) -> RuntimeError | None:
+    """Return the error of a network for images of another size; None if it takes them."""
     try:
-        summarize(network, (*size, channels))
+        summarize(network, image_shape)
     except RuntimeError as error:
-        raise ValueError(
-            f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x{size[1]} "
-            f"pixels, which the network cannot take ({error}). Use larger fractions, or pool "
-            "less."
-        ) from error
+        return error
+    return None
 
 
 def estimate_training_bytes(
