@@ -211,10 +211,15 @@ def _optimizer_options(settings: FitSettings) -> tuple[Any, dict[str, Any]]:
     on_gpu = settings.device.type != "cpu"
     if optimizer is MuonOptimizer and settings.precision == torch.bfloat16 and on_gpu:
         # On a CPU, float32 is faster for matrices as small as those of filters.
-        options = {**options, "dtype": settings.precision}
+        options = {**options, "dtype": _name(settings.precision)}
     if supports_weight_decay(settings.optimizer) and "weight_decay" not in options:
         options = {**options, "weight_decay": settings.weight_decay}
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
+
+
+def _name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, which tools that store nets take; they refuse a torch.dtype."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
@@ -231,7 +236,7 @@ def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
         **options,
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
-        precision=settings.precision,
+        precision=_name(settings.precision),
         device=str(settings.device),
     )
     net.initialize()
@@ -273,7 +278,7 @@ def _prepare(
     device, validation = torch.device(net.device), job.validation
     net.set_params(
         target=job.target,
-        precision=settings.precision,
+        precision=_name(settings.precision),
         plan=plan_batches(job.image_shape, summary.multiply_adds, summary.n_values, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,

@@ -29,6 +29,7 @@ from skcnn._engine._history import as_frame, whole_epochs
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import run_images
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
+from skcnn._engine._storing import without_state
 from skcnn._estimators._parameters import (
     check_parameters,
     flat_spec,
@@ -76,6 +77,12 @@ class ConvNetEstimator(
     @abstractmethod
     def _make_target(self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "callbacks" in state:
+            state["callbacks"] = without_state(self.callbacks)
+        return state
 
     # ------------------------------------------------------------------ fitting
 
