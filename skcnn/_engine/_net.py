@@ -298,7 +298,11 @@ class TrainedNet(skorch.NeuralNet):
                 )
         elif self._scores:
             score = torch.cat(self._scores).float().mean().item()
-            self._record(f"valid_{self.target.score_name}", score, lower_is_better=False)
+            self._record(
+                f"valid_{self.target.score_name}",
+                score,
+                lower_is_better=self.target.lower_score_is_better,
+            )
 
     def _run_with_batch_hooks(
         self, batches: Iterable[Batch], training: bool, prefix: str, step_fn: Any
