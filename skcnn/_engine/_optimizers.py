@@ -285,6 +285,24 @@ def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> b
     return on_gpu and type(optimizer) in {spec._torch_class for spec in OPTIMIZERS.values()}
 
 
+def add_missing_momenta(optimizer: torch.optim.Optimizer) -> None:
+    """Let parameters join a fused SGD after its first step, such as those that were frozen.
+
+    It takes a step only if all parameters that have a gradient have a momentum, or none.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        if not group.get("fused") or not group["momentum"]:
+            continue
+        states = [optimizer.state[p] for p in group["params"] if p.grad is not None]
+        late = [state.get("momentum_buffer") is None for state in states]
+        if any(late) and not all(late):
+            for p in group["params"]:
+                if p.grad is not None and optimizer.state[p].get("momentum_buffer") is None:
+                    optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Group the trained parameters of a network by what an optimizer does with them.
 

@@ -23,7 +23,7 @@ from skcnn._compute._threads import ThreadLimitMixin, compute_threads
 from skcnn._data._arrays import Images, ImageShape, as_shape, check_images
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._checkpoints import CheckpointRequest
-from skcnn._engine._early_stopping import StopEarly
+from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import FitJob, FitSettings, fit_net
 from skcnn._engine._history import as_frame, whole_epochs
 from skcnn._engine._net import TrainedNet
@@ -127,8 +127,9 @@ class ConvNetEstimator(
             )
             validation = _dataset(images, encoded, weight, held_out)
         stopper = StopEarly(int(self.n_iter_no_change), self.tol)
-        # Last, so that the other callbacks see the epoch in which it stops.
-        callbacks = [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
+        callbacks = list(self.callbacks or ())
+        if self.early_stopping:
+            callbacks = [RestoreBest(stopper), *callbacks, stopper]
         self._train(
             _dataset(images, encoded, weight, training_rows),
             target,
