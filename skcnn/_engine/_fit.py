@@ -39,6 +39,8 @@ from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary, summarize
 
+_MOST_IMAGES = 2**31
+
 
 @dataclass(frozen=True)
 class FitJob:
@@ -156,7 +158,8 @@ def _train(
     batch_size = (
         choose_batch_size(len(dataset))
         if isinstance(settings.batch_size, str)
-        else settings.batch_size
+        # Torch counts in 64 bits.
+        else min(settings.batch_size, _MOST_IMAGES)
     )
     with (
         fork_rng(job.seed, device),

@@ -16,6 +16,8 @@ from skcnn._utils import Interval, check_values
 
 _MOMENTUM = [Interval(Real, 0, 1, closed="left")]
 _EPS = [Interval(Real, 0, None, closed="left")]
+# Layers whose parameters are scales and shifts, whatever their shape.
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
 
 
 class OptimizerSpec(BaseEstimator):
@@ -321,13 +323,14 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     others: list[nn.Parameter] = []
     seen: set[int] = set()
     for module in network.modules():
+        is_norm = isinstance(module, _NORMS)
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
             if name == "weight" and isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 filters[getattr(module, "keeps_norm", False)].append(parameter)
-            elif parameter.squeeze().ndim > 1:
+            elif parameter.squeeze().ndim > 1 and name != "bias" and not is_norm:
                 weights.append(parameter)
             else:
                 others.append(parameter)
