@@ -169,7 +169,8 @@ def _train(
         ExitStack() as stack,
     ):
         if net is None:
-            net = _new_net(job, settings)
+            with explain_out_of_memory(device, "Use a smaller network"):
+                net = _new_net(job, settings)
         else:
             _check_same_network(net, settings)
             stack.enter_context(_rollback_on_error(net))
