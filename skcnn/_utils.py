@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
-    StrOptions,
+    InvalidParameterError,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import StrOptions as _StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -29,6 +30,13 @@ __all__ = [
 ]
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
+
+
+class StrOptions(_StrOptions):
+    """A set of strings, which messages list in the order of the alphabet."""
+
+    def __str__(self) -> str:
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
 
 
 def warn(message: str) -> None:
@@ -58,12 +66,21 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any]) -> None:
     """Check parameters by scikit-learn's constraints, in its words.
 
+    Whole floats count as whole numbers, and numbers of numpy as those of Python.
+
     Raises
     ------
     ValueError
         Naming the class, the parameter, what it is and what was expected.
     """
-    validate_parameter_constraints(constraints, values, caller_name=caller)
+    converted = {name: whole(value) for name, value in values.items()}
+    try:
+        validate_parameter_constraints(constraints, converted, caller_name=caller)
+    except InvalidParameterError:
+        # The message shows the value as it was given.
+        given = {n: v.item() if isinstance(v, np.generic) else v for n, v in values.items()}
+        validate_parameter_constraints(constraints, given, caller_name=caller)
+        raise
 
 
 def whole(value: Any) -> Any:

@@ -3,13 +3,14 @@
 import copy
 import gc
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from _helpers import stripes
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Freezer, Unfreezer
 
 from skcnn import ConvNetClassifier
 from skcnn._data import _loader
@@ -134,6 +135,19 @@ def test_images_change_from_epoch_to_epoch_in_recorded_steps(n_recordings):
     losses = clf.fit(X, Y).loss_curve_
     assert n_recordings == [True]
     assert len(set(np.round(losses[3:], 6))) > 5
+
+
+def test_steps_are_recorded_again_for_layers_that_are_unfrozen(n_recordings):
+    first = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            first.append(net.module_.body.block1[0].weight.clone())
+
+    callbacks = [Freezer("*block1*", at=1), Unfreezer("*block1*", at=3), Look()]
+    network(residual=False, max_epochs=4, callbacks=callbacks).fit(X, Y)
+    assert n_recordings == [True, True]
+    assert [torch.equal(a, b) for a, b in pairwise(first)] == [True, False, False]
 
 
 def test_functions_of_ones_own_are_called_at_each_step(n_recordings):

@@ -55,6 +55,10 @@ INPUT_FORMATS = {
     "fortran": np.asfortranarray,
     "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
     "backwards": lambda X: X[:, ::-1].copy()[:, ::-1],
+    "last row first": lambda X: X[::-1].copy()[::-1],
+    "tensor that requires a gradient": lambda X: torch.tensor(
+        X, dtype=torch.float32
+    ).requires_grad_(),
     "list of arrays": list,
     "list of tensors": lambda X: [torch.tensor(x) for x in X],
     "nested lists": lambda X: X.tolist(),
@@ -288,3 +292,28 @@ def test_none_of_the_doors_warns(enter, data):
         for door in ("frame", "uint8", "memory map", "tensor"):
             clf.fit(enter(door, X), y).predict(enter("uint8", X_test))
             clf.fit(enter("uint8", X), y).predict(enter(door, X_test))
+
+
+TENSORS = {
+    "plain": lambda values: torch.tensor(values),
+    "requires a gradient": lambda values: torch.tensor(values, dtype=torch.float).requires_grad_(),
+    "bfloat16": lambda values: torch.tensor(values, dtype=torch.bfloat16),
+    "list": lambda values: list(torch.tensor(values, dtype=torch.float).requires_grad_()),
+}
+
+
+@pytest.mark.parametrize("form", TENSORS.values(), ids=TENSORS.keys())
+def test_labels_weights_and_groups_may_be_tensors(form, data):
+    X, _, y, _ = data
+    weight, groups = 1 + np.arange(len(y)) % 2, np.arange(len(y)) // 4
+    more = {"X_val": X, "groups": groups}
+    numbers = small_net(max_epochs=1).fit(X, y, weight, y_val=y, **more)
+    more = {"X_val": X, "groups": form(groups)}
+    tensors = small_net(max_epochs=1).fit(X, form(y), form(weight), y_val=form(y), **more)
+    assert numbers.loss_curve_ == tensors.loss_curve_
+    again = numbers.history_["valid_loss"].tolist(), tensors.history_["valid_loss"].tolist()
+    assert again[0] == again[1]
+    classes = np.unique(y)
+    numbers.partial_fit(X, y, classes, weight)
+    tensors.partial_fit(X, form(y), form(classes), form(weight))
+    assert_array_equal(numbers.predict_proba(X), tensors.predict_proba(X))

@@ -14,7 +14,7 @@ import torch
 from sklearn.base import RegressorMixin, clone, is_regressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_array
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Checkpoint, EpochScoring
 from torch.nn import functional as F
 
 from skcnn import ConvNetClassifier
@@ -244,3 +244,45 @@ def test_training_that_continues_keeps_the_scale_of_the_first_y(method, data):
     before = clf.predict(X_test)
     # The network was trained on the first scale; at this rate it learns nothing more.
     np.testing.assert_allclose(getattr(clf, method)(X, 10 * y).predict(X_test), before, rtol=1e-3)
+
+
+@dataclass(frozen=True)
+class ScoredTarget(NumberTarget):
+    """Validation reports how far predictions are from y, or how near."""
+
+    score_name = "figure"
+
+    def score(self, outputs, encoded):
+        distance = (outputs[:, 0] - encoded).abs()
+        return distance if self.lower_score_is_better else -distance
+
+
+class ErrorTarget(ScoredTarget):
+    lower_score_is_better = True
+
+
+@pytest.mark.parametrize("kind", [ScoredTarget, ErrorTarget])
+def test_the_best_epoch_so_far_is_that_of_the_best_score_as_the_target_sees_it(
+    kind, data, tmp_path
+):
+    class Regressor(BrightnessRegressor):
+        def _make_target(self, y, classes=None):
+            return kind(float(np.mean(y)), float(np.std(y)))
+
+    Regressor.__init__.__signature__ = SIGNATURE
+    checkpoint = Checkpoint(
+        monitor="valid_figure_best", dirname=str(tmp_path), load_best=True, f_history=None
+    )
+    # The rate is so high that the error rises and falls.
+    clf = regressor(lr=0.1, max_epochs=8, lr_schedule=None, callbacks=[checkpoint])
+    clf = Regressor(**clf.get_params()).fit(*data[:2], X_val=data[2], y_val=data[3])
+    figures = clf.history_["valid_figure"].to_numpy()
+    best = np.minimum if kind is ErrorTarget else np.maximum
+    so_far = best.accumulate(figures)
+    expected = [n == 0 or so_far[n] != so_far[n - 1] for n in range(8)]
+    assert clf.net_.history[:, "valid_figure_best"] == expected
+    assert not all(expected)
+    assert any(expected[1:])
+    # What is the best of all was loaded at the end.
+    distance = np.abs(clf.predict(data[2]) - data[3]) / data[1].std()
+    assert distance.mean() == pytest.approx(np.abs(figures).min(), rel=1e-3)

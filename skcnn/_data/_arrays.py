@@ -278,9 +278,7 @@ def _as_array(X: Any, name: str) -> Any:
         )
     if isinstance(X, list | tuple):
         X = [_decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu()
-        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    X = from_torch(X)
     if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
         shapes = {tuple(np.shape(x)) for x in X}
         if len(shapes) > 1:
@@ -297,6 +295,22 @@ def _as_array(X: Any, name: str) -> Any:
             "first, for example with PIL.Image.open and numpy.asarray."
         )
     return X
+
+
+def from_torch(values: Any) -> Any:
+    """Return tensors, also in a list, as numpy has them; everything else as it is.
+
+    Examples
+    --------
+    >>> from_torch(torch.ones(2, requires_grad=True)), from_torch("balanced")
+    (array([1., 1.], dtype=float32), 'balanced')
+    """
+    if isinstance(values, list | tuple) and any(isinstance(v, torch.Tensor) for v in values):
+        return [from_torch(value) for value in values]
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def _decoded(image: Any) -> Any:

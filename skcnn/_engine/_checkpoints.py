@@ -1,9 +1,12 @@
 """Checkpoints: longer trainings that continue from the end of shorter ones."""
 
+import hashlib
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -105,11 +108,10 @@ class TrainingCheckpoint(Callback):
 
     def load(self, net: NeuralNet) -> int:
         """Load the last stored epoch into a net, and return the number of epochs left to train."""
-        lengths = range(self.epochs, 0, -1)
-        known = (n for n in lengths if self.kept.check_call_in_cache(self.key, n, None))
-        n_known = next(known, 0)
-        if n_known:
-            state = self.kept(self.key, n_known, None)
+        for n_epochs in range(self.epochs, 0, -1):
+            state = self._read(n_epochs)
+            if state is None:
+                continue
             net.module_.load_state_dict(state["module"])
             net.optimizer_.load_state_dict(state["optimizer"])
             net.history_ = state["history"]
@@ -117,7 +119,24 @@ class TrainingCheckpoint(Callback):
             if state["scaler"] is not None:
                 net.scaler_ = state["scaler"]
             _set_global_states(state["global"], torch.device(net.device))
-        return self.epochs - n_known
+            return self.epochs - n_epochs
+        return self.epochs
+
+    def _read(self, n_epochs: int) -> dict[str, Any] | None:
+        """Return the state after so many epochs; None if it is not stored, or damaged."""
+        if not self.kept.check_call_in_cache(self.key, n_epochs, None):
+            return None
+        stored = self.kept.call_and_shelve(self.key, n_epochs, None)
+        try:
+            return _unpack(stored.get())
+        except Exception as error:  # damaged bytes may raise anything
+            file = Path(stored.store_backend.location, stored.func_id, stored.args_id)
+            warn(
+                f"The checkpoint {file / 'output.pkl'} is damaged ({type(error).__name__}: "
+                f"{error}). It is deleted, and its epochs are trained again."
+            )
+            stored.clear()
+            return None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Store the state after the last epoch."""
@@ -130,16 +149,33 @@ class TrainingCheckpoint(Callback):
                 "scaler": getattr(net, "scaler_", None),
                 "global": _global_states(torch.device(net.device)),
             }
-            self.kept(self.key, self.epochs, lambda: state)
+            self.kept(self.key, self.epochs, lambda: _pack(state))
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Leave nothing but a name in the stored net."""
         self.kept = None
 
 
-def _cached_state(key: str, epochs: int, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+Packed = tuple[str, bytes]
+
+
+def _cached_state(key: str, epochs: int, train: Callable[[], Packed]) -> Packed:
     """Stand for a training of so many epochs; joblib stores the result under its arguments."""
     return train()
+
+
+def _pack(state: dict[str, Any]) -> Packed:
+    """Return a state as bytes, and their checksum: a flipped bit would not be noticed."""
+    data = pickle.dumps(state)
+    return hashlib.sha256(data).hexdigest(), data
+
+
+def _unpack(packed: Packed) -> dict[str, Any]:
+    checksum, data = packed
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise ValueError("its checksum is wrong")
+    state: dict[str, Any] = pickle.loads(data)
+    return state
 
 
 def _why_not_resumable(parameters: dict[str, Any]) -> str | None:

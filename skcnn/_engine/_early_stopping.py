@@ -13,7 +13,7 @@ class StopTraining(KeyboardInterrupt):
 
 
 class StopEarly(Callback):
-    """Stop when the validation loss no longer falls, and restore the best weights.
+    """Stop when the validation loss no longer falls, and keep the best weights.
 
     Parameters
     ----------
@@ -26,6 +26,10 @@ class StopEarly(Callback):
     def __init__(self, patience: int, tol: float) -> None:
         self.patience = patience
         self.tol = tol
+
+    def __getstate__(self) -> dict[str, object]:
+        # Other callbacks store nets during training.
+        return {"patience": self.patience, "tol": self.tol}
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Reset the state of an earlier training."""
@@ -59,3 +63,20 @@ class StopEarly(Callback):
         if self.weights_ is not None:
             net.module_.load_state_dict(self.weights_)
             self.weights_ = None
+
+
+class RestoreBest(Callback):
+    """Restores the best weights when training ends; first, so that the other callbacks see them.
+
+    Parameters
+    ----------
+    stopper : StopEarly
+        The last of the callbacks, so that the others see the epoch in which it stops.
+    """
+
+    def __init__(self, stopper: StopEarly) -> None:
+        self.stopper = stopper
+
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
+        """Restore the best weights."""
+        self.stopper.on_train_end(net)

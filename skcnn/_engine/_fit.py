@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,8 @@ from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary, summarize
 
+_MOST_IMAGES = 2**31
+
 
 @dataclass(frozen=True)
 class FitJob:
@@ -53,7 +55,8 @@ class FitJob:
     seed : int
         Decides everything random.
     clip_pool_size : bool
-        Whether a new network pools less where nothing is left to pool.
+        Whether a new network pools less where nothing is left to pool, and images are not reduced
+        to sizes that it cannot take.
     validation : ImageDataset or None
         Scored after each epoch.
     schedule : {"onecycle", "cosine"} or None
@@ -155,7 +158,8 @@ def _train(
     batch_size = (
         choose_batch_size(len(dataset))
         if isinstance(settings.batch_size, str)
-        else settings.batch_size
+        # Torch counts in 64 bits.
+        else min(settings.batch_size, _MOST_IMAGES)
     )
     with (
         fork_rng(job.seed, device),
@@ -165,14 +169,15 @@ def _train(
         ExitStack() as stack,
     ):
         if net is None:
-            net = _new_net(job, settings)
+            with explain_out_of_memory(device, "Use a smaller network"):
+                net = _new_net(job, settings)
         else:
             _check_same_network(net, settings)
             stack.enter_context(_rollback_on_error(net))
             _set_optimizer(net, settings)
         with single_thread():
             summary = _check_output_shape(net.module_, job)
-            _check_smallest_resolution(net.module_, job, settings)
+            settings = replace(settings, resizing=_possible_scales(net.module_, job, settings))
             if not continues and isinstance(net.module_, OwnNetwork):
                 _warn_of_probabilities(net.module_, job)
         _prepare(net, job, settings, summary, batch_size)
@@ -210,10 +215,15 @@ def _optimizer_options(settings: FitSettings) -> tuple[Any, dict[str, Any]]:
     on_gpu = settings.device.type != "cpu"
     if optimizer is MuonOptimizer and settings.precision == torch.bfloat16 and on_gpu:
         # On a CPU, float32 is faster for matrices as small as those of filters.
-        options = {**options, "dtype": settings.precision}
+        options = {**options, "dtype": _name(settings.precision)}
     if supports_weight_decay(settings.optimizer) and "weight_decay" not in options:
         options = {**options, "weight_decay": settings.weight_decay}
     return optimizer, {f"optimizer__{name}": value for name, value in options.items()}
+
+
+def _name(dtype: torch.dtype) -> str:
+    """Return the name of a dtype, which tools that store nets take; they refuse a torch.dtype."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
@@ -230,7 +240,7 @@ def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
         **options,
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
-        precision=settings.precision,
+        precision=_name(settings.precision),
         device=str(settings.device),
     )
     net.initialize()
@@ -272,7 +282,7 @@ def _prepare(
     device, validation = torch.device(net.device), job.validation
     net.set_params(
         target=job.target,
-        precision=settings.precision,
+        precision=_name(settings.precision),
         plan=plan_batches(job.image_shape, summary.multiply_adds, summary.n_values, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
@@ -336,19 +346,32 @@ def _warn_of_probabilities(network: ImageNetwork, job: FitJob) -> None:
         )
 
 
-def _check_smallest_resolution(network: ImageNetwork, job: FitJob, settings: FitSettings) -> None:
+def _possible_scales(
+    network: ImageNetwork, job: FitJob, settings: FitSettings
+) -> tuple[float, ...]:
+    """Return the scales of progressive resizing; rows that are no images stay large enough."""
     height, width, channels = job.image_shape
-    size = scaled_size((height, width), min(settings.resizing, default=1.0))
-    if size == (height, width):
-        return
+    possible = []
+    for scale in settings.resizing:
+        size = scaled_size((height, width), scale)
+        error = None if size == (height, width) else _obstacle(network, (*size, channels))
+        if error is not None and not job.clip_pool_size:
+            raise ValueError(
+                f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x"
+                f"{size[1]} pixels, which the network cannot take ({error}). Use larger "
+                "fractions, or pool less."
+            ) from error
+        possible.append(scale if error is None else 1.0)
+    return tuple(possible)
+
+
+def _obstacle(network: ImageNetwork, image_shape: ImageShape) -> RuntimeError | None:
+    """Return the error of a network for images of another size; None if it takes them."""
     try:
-        summarize(network, (*size, channels))
+        summarize(network, image_shape)
     except RuntimeError as error:
-        raise ValueError(
-            f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x{size[1]} "
-            f"pixels, which the network cannot take ({error}). Use larger fractions, or pool "
-            "less."
-        ) from error
+        return error
+    return None
 
 
 def estimate_training_bytes(

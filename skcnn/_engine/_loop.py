@@ -13,7 +13,7 @@ from skcnn._data._dataset import Batch
 from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
-from skcnn._engine._optimizers import make_capturable
+from skcnn._engine._optimizers import add_missing_momenta, make_capturable
 from skcnn._engine._schedule import LRSchedule
 from skcnn._targets import Target
 from skcnn.augmentation import Augmentation
@@ -121,8 +121,10 @@ class TrainingLoop:
             self.network = group.wrap_ddp(self.network, options.device)
         self.batches: Batches | None = None
         self.epoch = 0
+        # Which parameters are trained, and the size of images: a CUDA graph is for one of each.
+        self._kind: tuple[Any, ...] = ()
         self._average: WeightAverage | None = None
-        self._steps: dict[float, Step] = {}
+        self._steps: dict[tuple[Any, ...], Step] = {}
         self._bar: Any = None
 
     def start_epoch(self, batches: Batches) -> None:
@@ -131,17 +133,24 @@ class TrainingLoop:
             self._start_first_epoch(batches)
         batches.scale = scale_of(self.epoch, self.options.epochs, self.options.resizing)
         self.epoch += 1
-        if batches.scale not in self._steps:
-            self._steps[batches.scale] = self._make_step(batches)
+        trained = tuple(p.requires_grad for p in self.module.parameters())
+        if not any(trained):
+            raise ValueError(
+                f"No parameter of the network is trained in epoch {self.epoch}: all of them are "
+                "frozen. Leave at least one to train, such as those of the head."
+            )
+        self._kind = (batches.scale, *trained)
+        if self._kind not in self._steps:
+            self._steps[self._kind] = self._make_step(batches)
 
     @property
     def step(self) -> Step:
         """Function from one of the `inputs` of the batches to the loss of a step.
 
-        There is one for each size of images, since a CUDA graph has one size.
+        There is one for each size of images, since a CUDA graph has one size, and for each choice
+        of parameters that callbacks freeze.
         """
-        assert self.batches is not None
-        return self._steps[self.batches.scale]
+        return self._steps[self._kind]
 
     def _start_first_epoch(self, batches: Batches) -> None:
         self.batches = batches
@@ -198,6 +207,7 @@ class TrainingLoop:
 
     def update_weights(self) -> None:
         """Let the optimizer take its step."""
+        add_missing_momenta(self.optimizer)
         if self.scaler is None:
             self.optimizer.step()
         else:

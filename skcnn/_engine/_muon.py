@@ -39,7 +39,7 @@ class Muon(torch.optim.Optimizer):
         The same for SGD.
     n_iterations : int, default=3
         Iterations of the orthogonalization.
-    dtype : torch.dtype, default=torch.float32
+    dtype : {"float32", "bfloat16"}, default="float32"
         Floating-point type of the orthogonalization.
 
     References
@@ -57,7 +57,7 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.6,
         sgd_momentum: float = 0.9,
         n_iterations: int = 3,
-        dtype: torch.dtype = torch.float32,
+        dtype: str = "float32",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -98,7 +98,8 @@ class Muon(torch.optim.Optimizer):
         momentum, buffer = group["momentum"], self.state[p]["momentum_buffer"]
         buffer.lerp_(p.grad, 1 - momentum)
         ahead = p.grad.lerp(buffer, momentum)
-        matrix = orthogonalize(ahead.flatten(1), group["n_iterations"], group["dtype"])
+        dtype: torch.dtype = getattr(torch, group["dtype"])
+        matrix = orthogonalize(ahead.flatten(1), group["n_iterations"], dtype)
         step = matrix * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
         if group["keeps_norm"]:
             p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))

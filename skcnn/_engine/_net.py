@@ -26,6 +26,7 @@ from skcnn._engine._loop import (
 )
 from skcnn._engine._optimizers import parameter_groups, set_lr
 from skcnn._engine._predict import PredictionBatching
+from skcnn._engine._storing import without_state
 from skcnn._targets import Target
 
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -56,7 +57,7 @@ class TrainedNet(skorch.NeuralNet):
         Returns the network, as in skorch.
     target : Target
         What y is.
-    precision : torch.dtype, default=torch.float32
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
         Floating-point type of training and validation. Predictions are made in float32.
     bias_lr_factor : float, default=1.0
         Multiplier on `lr` for biases and normalization layers.
@@ -90,7 +91,7 @@ class TrainedNet(skorch.NeuralNet):
         module: Any,
         *,
         target: Target,
-        precision: torch.dtype = torch.float32,
+        precision: str = "float32",
         bias_lr_factor: float = 1.0,
         schedule: str | None = None,
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
@@ -140,9 +141,12 @@ class TrainedNet(skorch.NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         # Callbacks store nets during training. The loop is no part of a stored net: graphs,
-        # compiled networks and progress bars cannot be stored.
+        # compiled networks and progress bars cannot be stored. Nor are validation images and the
+        # state of callbacks.
         whole = self.__dict__
         self.__dict__ = {name: value for name, value in whole.items() if name != "_loop"}
+        self.__dict__ |= {"train_split": None, "_scores": []}
+        self.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
         try:
             state: dict[str, Any] = super().__getstate__()
         finally:
@@ -155,6 +159,12 @@ class TrainedNet(skorch.NeuralNet):
         if self.target.kind == "classifier":
             tags.classifier_tags = ClassifierTags()
         return tags
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Floating-point type of training."""
+        dtype: torch.dtype = getattr(torch, self.precision)
+        return dtype
 
     @property
     def classes_(self) -> npt.NDArray[np.intp]:
@@ -229,10 +239,11 @@ class TrainedNet(skorch.NeuralNet):
             for _, callback in self.callbacks_
             for hook in _BATCH_HOOKS
         )
+        precision = self._dtype
         options = LoopOptions(
             epochs=epochs,
             device=torch.device(self.device),
-            precision=self.precision,
+            precision=precision,
             schedule=self.schedule,
             resizing=self.resizing,
             averaging=self.averaging,
@@ -240,7 +251,7 @@ class TrainedNet(skorch.NeuralNet):
             captures=self.use_cuda_graphs and not self.batch_hooks_,
             shows_progress=self.progress,
         )
-        if self.precision == torch.float16 and not hasattr(self, "scaler_"):
+        if precision == torch.float16 and not hasattr(self, "scaler_"):
             # It is kept, since it has found its scale when training continues.
             self.scaler_ = torch.amp.GradScaler(options.device.type, init_scale=FIRST_LOSS_SCALE)
         self._loop = TrainingLoop(
@@ -248,7 +259,7 @@ class TrainedNet(skorch.NeuralNet):
             self.optimizer_,
             self.target,
             options,
-            scaler=self.scaler_ if self.precision == torch.float16 else None,
+            scaler=self.scaler_ if precision == torch.float16 else None,
             group=current_group(),
         )
         try:
@@ -287,7 +298,11 @@ class TrainedNet(skorch.NeuralNet):
                 )
         elif self._scores:
             score = torch.cat(self._scores).float().mean().item()
-            self._record(f"valid_{self.target.score_name}", score, lower_is_better=False)
+            self._record(
+                f"valid_{self.target.score_name}",
+                score,
+                lower_is_better=self.target.lower_score_is_better,
+            )
 
     def _run_with_batch_hooks(
         self, batches: Iterable[Batch], training: bool, prefix: str, step_fn: Any
@@ -339,7 +354,7 @@ class TrainedNet(skorch.NeuralNet):
         """Return the loss and the outputs of a batch, and keep its scores."""
         self._set_training(False)
         with torch.no_grad():
-            with autocast(torch.device(self.device), self.precision):
+            with autocast(torch.device(self.device), self._dtype):
                 outputs = self.infer(batch.images)
             losses = self.target.loss(outputs, batch.target, training=False)
             if self.target.score_name is not None:
@@ -355,6 +370,11 @@ class TrainedNet(skorch.NeuralNet):
         """Run the network."""
         outputs: Tensor = self.module_(to_tensor(x, device=self.device), **fit_params)
         return outputs.float()
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: object) -> None:
+        """Initialize the callbacks of a net that was stored, which come without their state."""
+        if not self.callbacks_:
+            self.initialize_callbacks()
 
     def on_epoch_end(self, net: Any, **kwargs: object) -> None:
         """Show the epoch's figures in the progress bar."""

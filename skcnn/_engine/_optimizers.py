@@ -16,6 +16,8 @@ from skcnn._utils import Interval, check_values
 
 _MOMENTUM = [Interval(Real, 0, 1, closed="left")]
 _EPS = [Interval(Real, 0, None, closed="left")]
+# Layers whose parameters are scales and shifts, whatever their shape.
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
 
 
 class OptimizerSpec(BaseEstimator):
@@ -285,6 +287,24 @@ def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> b
     return on_gpu and type(optimizer) in {spec._torch_class for spec in OPTIMIZERS.values()}
 
 
+def add_missing_momenta(optimizer: torch.optim.Optimizer) -> None:
+    """Let parameters join a fused SGD after its first step, such as those that were frozen.
+
+    It takes a step only if all parameters that have a gradient have a momentum, or none.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        if not group.get("fused") or not group["momentum"]:
+            continue
+        states = [optimizer.state[p] for p in group["params"] if p.grad is not None]
+        late = [state.get("momentum_buffer") is None for state in states]
+        if any(late) and not all(late):
+            for p in group["params"]:
+                if p.grad is not None and optimizer.state[p].get("momentum_buffer") is None:
+                    optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+
+
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Group the trained parameters of a network by what an optimizer does with them.
 
@@ -304,13 +324,14 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     others: list[nn.Parameter] = []
     seen: set[int] = set()
     for module in network.modules():
+        is_norm = isinstance(module, _NORMS)
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
             if name == "weight" and _steps_as_filters(module):
                 filters[getattr(module, "keeps_norm", False)].append(parameter)
-            elif parameter.squeeze().ndim > 1:
+            elif parameter.squeeze().ndim > 1 and name != "bias" and not is_norm:
                 weights.append(parameter)
             else:
                 others.append(parameter)

@@ -11,24 +11,25 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device, find_precision
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._process_group import broadcast_from_rank_zero
-from skcnn._compute._rng import draw_seed, make_random_state
+from skcnn._compute._rng import draw_seed, fork_rng, make_random_state
 from skcnn._compute._threads import ThreadLimitMixin, compute_threads
-from skcnn._data._arrays import Images, ImageShape, as_shape, check_images
+from skcnn._data._arrays import Images, ImageShape, as_shape, check_images, from_torch
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._checkpoints import CheckpointRequest
-from skcnn._engine._early_stopping import StopEarly
+from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import FitJob, FitSettings, fit_net
 from skcnn._engine._history import as_frame, whole_epochs
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import run_images
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
+from skcnn._engine._storing import without_state
 from skcnn._estimators._parameters import (
     check_parameters,
     flat_spec,
@@ -36,6 +37,7 @@ from skcnn._estimators._parameters import (
     validate_each,
 )
 from skcnn._targets import Target
+from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
 from skcnn._utils import as_tuple, whole
 from skcnn.augmentation import as_augmentation
@@ -77,6 +79,12 @@ class ConvNetEstimator(
     def _make_target(self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "callbacks" in state:
+            state["callbacks"] = without_state(self.callbacks)
+        return state
+
     # ------------------------------------------------------------------ fitting
 
     def _fit(
@@ -102,6 +110,7 @@ class ConvNetEstimator(
         groups: npt.ArrayLike | None,
     ) -> Self:
         self._check_parameters()
+        y, sample_weight, y_val, groups = map(from_torch, (y, sample_weight, y_val, groups))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         epochs = int(self.max_epochs)
         task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
@@ -109,7 +118,7 @@ class ConvNetEstimator(
         images, y = self._read(X, y, reset=not continues)
         target = self._take_target(self._make_target(y), continues=continues)
         encoded = target.encode(y)
-        check_consistent_length(encoded, groups)
+        check_groups(groups, len(encoded))
         weight = target.weights(sample_weight, encoded)
 
         validation = self._read_validation(X_val, y_val, target)
@@ -120,8 +129,9 @@ class ConvNetEstimator(
             )
             validation = _dataset(images, encoded, weight, held_out)
         stopper = StopEarly(int(self.n_iter_no_change), self.tol)
-        # Last, so that the other callbacks see the epoch in which it stops.
-        callbacks = [*(self.callbacks or ()), *([stopper] if self.early_stopping else [])]
+        callbacks = list(self.callbacks or ())
+        if self.early_stopping:
+            callbacks = [RestoreBest(stopper), *callbacks, stopper]
         self._train(
             _dataset(images, encoded, weight, training_rows),
             target,
@@ -159,6 +169,7 @@ class ConvNetEstimator(
         classes: npt.ArrayLike | None,
     ) -> Self:
         self._check_parameters()
+        y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
         continues = hasattr(self, "net_")
         images, y = self._read(X, y, reset=not continues)
         target = self._take_target(self._make_target(y, classes), continues=continues)
@@ -414,7 +425,9 @@ class ConvNetEstimator(
             )
         self._check_parameters()
         shape = as_shape(image_shape)
-        with torch.random.fork_rng(devices=[]), default_torch_settings(torch.device("cpu")):
+        cpu = torch.device("cpu")
+        # New weights take random numbers, which a fit in another thread may depend on.
+        with fork_rng(0, cpu), default_torch_settings(cpu):
             return summarize(self._spec().build(shape, n_classes), shape)
 
     @property

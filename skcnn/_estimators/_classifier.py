@@ -156,7 +156,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         halving, for example. That needs a constant learning rate, ``lr_schedule=None``, a number
         for `random_state`, and no `early_stopping`, `progressive_resizing`, `callbacks` or
         functions of your own; otherwise a warning names the obstacle, and training begins from
-        the start. Each checkpoint takes two to four times the memory of the weights.
+        the start. A damaged checkpoint is named in a warning, and its epochs are trained again.
+        Each checkpoint takes two to four times the memory of the weights.
         Checkpoints are never deleted automatically.
     callbacks : list of skorch callbacks, default=None
         Classes, instances or (name, callback) pairs, see `skorch.callbacks`. A callback that

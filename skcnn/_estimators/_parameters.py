@@ -91,13 +91,19 @@ def parameters_of(estimator: BaseEstimator) -> dict[str, Any]:
 
     Whole floats, which R sends, and numbers of numpy come out as numbers of Python.
     """
+    missing = [n for n in estimator._parameter_constraints if not hasattr(estimator, n)]
+    if missing:
+        raise AttributeError(
+            f"{type(estimator).__name__} has no {', '.join(missing)}. A constructor with fewer "
+            "parameters has to set all of them: call super().__init__() in it first."
+        )
     names = [name for name in CONSTRAINTS if hasattr(estimator, name)]
     return {name: whole(getattr(estimator, name)) for name in names}
 
 
 def validate_each(estimator: BaseEstimator) -> None:
     """Check each parameter by itself, by scikit-learn's constraints."""
-    given = {name: whole(value) for name, value in estimator.get_params(deep=False).items()}
+    given = estimator.get_params(deep=False)
     check_values(type(estimator).__name__, estimator._parameter_constraints, given)
 
 
@@ -121,9 +127,9 @@ def check_parameters(estimator: BaseEstimator) -> None:
     """
     caller, parameters = type(estimator).__name__, parameters_of(estimator)
     for name, each in _EACH.items():
-        for value in as_tuple(parameters[name]):
+        for value in as_tuple(getattr(estimator, name)):
             check_values(caller, {name: each}, {name: value})
-    spec = _check_network(caller, parameters)
+    spec = _check_network(caller, {name: getattr(estimator, name) for name in parameters})
     shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
     if shrinks and not spec.allows_any_size():
         raise ValueError(
@@ -192,6 +198,7 @@ def _check_optimizer(caller: str, optimizer: Any, weight_decay: float) -> None:
             f"one of {sorted(OPTIMIZERS)}, a specification of skcnn.optimizers, or a subclass of "
             "torch.optim.Optimizer."
         )
+    _check_partial(caller, optimizer)
     if issubclass(kind, torch.optim.LBFGS):
         raise ValueError(
             f"The 'optimizer' parameter of {caller} is LBFGS, which evaluates each batch several "
@@ -201,6 +208,20 @@ def _check_optimizer(caller: str, optimizer: Any, weight_decay: float) -> None:
         raise ValueError(
             f"{caller} has weight_decay={weight_decay}, but {kind.__name__} "
             "has no weight decay. Set weight_decay=0, or use another optimizer."
+        )
+
+
+def _check_partial(caller: str, optimizer: Any) -> None:
+    """Refuse options that the estimator itself gives to the optimizer."""
+    if not isinstance(optimizer, partial):
+        return
+    taken = [name for name in ("params", "lr") if name in optimizer.keywords]
+    if taken or optimizer.args:
+        given = ", ".join(taken) or "arguments without a name"
+        raise ValueError(
+            f"The 'optimizer' parameter of {caller} is a partial class with {given}, which would "
+            f"have no effect. Set the learning rate as {caller}(lr=...), and give other options "
+            "by name."
         )
 
 

@@ -24,10 +24,14 @@ class Target(ABC):
         What scikit-learn calls estimators of such targets.
     score_name : str or None
         Name of the figure that `score` computes during validation, such as "accuracy".
+    lower_score_is_better : bool
+        Whether that figure is an error, which training lowers. The history of the net says which
+        epoch was the best so far, for callbacks such as skorch's `Checkpoint`.
     """
 
     kind: ClassVar[str | None] = None
     score_name: ClassVar[str | None] = None
+    lower_score_is_better: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -1,33 +1,47 @@
 """The split of rows into training and validation."""
 
 import warnings
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from skcnn._utils import warn
 
 Rows = npt.NDArray[np.intp]
+
+# Random draws of groups, of which the one nearest to the fraction is taken.
+_N_DRAWS = 20
 
 
 def _check_groups(
     groups: npt.ArrayLike, n_images: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the names of the groups, and the index of the group of each image."""
-    each: npt.NDArray[Any] = column_or_1d(groups)
+    each = _as_objects(groups) if isinstance(groups, list | tuple) else np.asarray(groups)
+    if each.ndim == 2 and each.shape[1] == 1:
+        each = each[:, 0]
+    if each.ndim != 1:
+        raise ValueError(
+            f"groups is of shape {each.shape}. Expected a 1d array, with one entry per image: "
+            f"({n_images},)."
+        )
     missing = np.flatnonzero(pd.isna(each))
     if len(missing):
         raise ValueError(
             f"groups has {len(missing)} missing value(s), the first in row {missing[0]}. Expected "
             "the group of every image."
         )
-    if len({isinstance(group, str) for group in each}) > 1:
-        raise ValueError("groups mixes text and numbers. Expected values of one type.")
+    kinds = {_kind(group) for group in each} if each.dtype.kind == "O" else set()
+    if len(kinds) > 1:
+        raise ValueError(
+            f"groups mixes {' and '.join(sorted(kinds)[::-1])}. Expected values of one type."
+        )
     names, numbers = np.unique(each, return_inverse=True)
     if len(numbers) != n_images or len(names) < 2:
         raise ValueError(
@@ -35,6 +49,33 @@ def _check_groups(
             f"{n_images} images. Expected one entry per image and at least 2 groups."
         )
     return names, numbers
+
+
+def check_groups(groups: Any, n_images: int) -> None:
+    """Check that there is an entry of groups for each image, whether it is used or not."""
+    if groups is None:
+        return
+    if isinstance(groups, str | bytes) or not hasattr(groups, "__len__"):
+        raise ValueError(
+            f"groups is {groups!r}. Expected one entry per image, of shape ({n_images},), such as "
+            "a column of a DataFrame."
+        )
+    check_consistent_length(np.empty(n_images), groups)
+
+
+def _as_objects(values: list[Any] | tuple[Any, ...]) -> npt.NDArray[Any]:
+    """Return a list as an array that leaves each value as it is; numpy would make 1 a "1"."""
+    if any(isinstance(value, list | np.ndarray) for value in values):
+        return np.asarray(values)
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "numbers" if isinstance(value, Number | np.bool_) else type(value).__name__
 
 
 def random_split(
@@ -71,9 +112,9 @@ def random_split(
     rng = check_random_state(random_state)
     if groups is not None:
         _, numbers = _check_groups(groups, n)
-        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=rng)
-        training, validation = next(splitter.split(np.zeros(n), groups=numbers))
-        return np.sort(training), np.sort(validation)
+        held_out = _draw_groups(np.bincount(numbers), fraction * n, rng)[numbers]
+        _warn_if_far(held_out.sum(), n, fraction)
+        return np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if n < 2:
         raise ValueError(
             f"validation_fraction={fraction} of {n} images leaves none to train on. Give more "
@@ -82,6 +123,37 @@ def random_split(
     n_validation = min(n - 1, max(1, int(np.ceil(fraction * n))))
     order = rng.permutation(n)
     return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+
+
+def _draw_groups(
+    sizes: npt.NDArray[np.intp], n_wanted: float, rng: np.random.RandomState
+) -> npt.NDArray[np.bool_]:
+    """Draw groups that together have nearly so many rows: at least one of them, but not all."""
+    draws = [_fill(sizes, n_wanted, rng.permutation(len(sizes))) for _ in range(_N_DRAWS)]
+    return min(draws, key=lambda taken: abs(sizes[taken].sum() - n_wanted))
+
+
+def _fill(
+    sizes: npt.NDArray[np.intp], n_wanted: float, order: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
+    """Take the first group, and then each that brings the sum nearer to what is wanted."""
+    taken = np.zeros(len(sizes), bool)
+    taken[order[0]] = True
+    total, n_left = sizes[order[0]], len(sizes) - 1
+    for group in order[1:]:
+        nearer = abs(total + sizes[group] - n_wanted) < abs(total - n_wanted)
+        if nearer and n_left > 1:
+            taken[group] = True
+            total, n_left = total + sizes[group], n_left - 1
+    return taken
+
+
+def _warn_if_far(n_validation: int, n: int, fraction: float) -> None:
+    if not 0.5 * fraction <= n_validation / n <= 2 * fraction:
+        warn(
+            f"validation_fraction={fraction} cannot be met with whole groups: {n_validation} of "
+            f"{n} images are held out. Give more groups, or X_val and y_val."
+        )
 
 
 def train_validation_split(
@@ -125,12 +197,7 @@ def train_validation_split(
         # Groups are not equally large: the fold whose share is nearest to what was asked.
         sides = [(most, fewest) if fraction <= 0.5 else (fewest, most) for most, fewest in parts]
         training, validation = min(sides, key=lambda s: abs(len(s[1]) - fraction * len(y)))
-        if not 0.5 * fraction <= len(validation) / len(y) <= 2 * fraction:
-            warn(
-                f"validation_fraction={fraction} cannot be met with whole groups: "
-                f"{len(validation)} of {len(y)} images are held out. Give more groups, or X_val "
-                "and y_val."
-            )
+        _warn_if_far(len(validation), len(y), fraction)
         return training, validation
 
     # A class of a single row cannot be on both sides: it is trained on.

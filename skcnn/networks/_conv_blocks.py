@@ -193,7 +193,7 @@ class ConvBlocks(NetworkSpec):
         ValueError
             If a parameter is not as described.
         """
-        parameters = {name: whole(value) for name, value in self.get_params(deep=False).items()}
+        parameters = self.get_params(deep=False)
         check_values(caller, self._parameter_constraints, parameters)
         for name, each in _EACH.items():
             if not isinstance(parameters[name], str):

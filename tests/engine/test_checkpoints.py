@@ -259,3 +259,47 @@ def test_random_halving_of_a_pipeline(tmp_path, trained):
     assert sum(trained[:-1]) == 2 * (4 * 1 + 2 * 1 + 1 * 2)
     assert trained[-1] == 4
     assert search.best_estimator_["net"].n_iter_ == 4
+
+
+def flip(data):
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 1
+    return bytes(changed)
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "a bit": flip,
+    "zeros": lambda data: bytes(len(data)),
+    "something else": lambda data: pickle.dumps({"module": None}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_checkpoint_is_named_and_its_epochs_trained_again(damage, tmp_path, trained):
+    whole = steady_net(max_epochs=4).fit(X, Y)
+    steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    before = set(tmp_path.rglob("output.pkl"))
+    steady_net(max_epochs=3, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    (file,) = set(tmp_path.rglob("output.pkl")) - before
+    file.write_bytes(damage(file.read_bytes()))
+    clf = steady_net(max_epochs=4, checkpoint_dir=str(tmp_path))
+    with pytest.warns(UserWarning, match="damaged") as caught:
+        clf.fit(X, Y)
+    assert [str(file) in str(w.message) for w in caught] == [True]
+    assert_same(clf, whole)
+    # The next fits have whole checkpoints again.
+    assert_same(steady_net(max_epochs=4, checkpoint_dir=str(tmp_path)).fit(X, Y), whole)
+    assert trained == [4, 2, 1, 2, 0]
+
+
+def test_a_damaged_checkpoint_of_the_same_length_is_replaced(tmp_path, trained):
+    for _ in range(2):
+        steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    (file,) = tmp_path.rglob("output.pkl")
+    file.write_bytes(flip(file.read_bytes()))
+    with pytest.warns(UserWarning, match="damaged"):
+        steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert trained == [2, 0, 2, 0]

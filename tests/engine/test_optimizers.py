@@ -401,6 +401,20 @@ def test_parameter_groups_of_others_do_not_decay():
     assert decays == {"filters": None, "weights": None, "others": 0.0}
 
 
+def test_norms_and_biases_of_any_shape_do_not_decay():
+    class UntiedBias(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = (nn.Parameter(torch.zeros(4, 6, 6)) for _ in range(2))
+
+    norms = [nn.LayerNorm((4, 6, 6)), nn.RMSNorm((4, 6, 6)), nn.GroupNorm(2, 4), nn.BatchNorm2d(4)]
+    norms += [nn.InstanceNorm2d(4, affine=True)]
+    network = nn.Sequential(*norms, UntiedBias())
+    groups = {group["role"]: group["params"] for group in parameter_groups(network)}
+    assert [p is network[-1].weight for p in groups["weights"]] == [True]
+    assert len(groups["others"]) == len(list(network.parameters())) - 1
+
+
 def step_once(network, optimizer):
     torch.manual_seed(1)
     optimizer.zero_grad()

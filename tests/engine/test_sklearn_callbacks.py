@@ -8,6 +8,8 @@ import pytest
 from _helpers import small_net, stripes
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 callback = pytest.importorskip(
     "sklearn.callback", reason="scikit-learn has callbacks from 1.9", exc_type=ImportError
@@ -128,3 +130,30 @@ def test_a_score_is_monitored_epoch_by_epoch(data):
     epochs = log[log["task_name"] == "epoch"]
     assert len(epochs) == 3
     assert epochs["accuracy"].iloc[-1] == clf.score(*data)
+
+
+@pytest.mark.parametrize("kind", ["network", "pipeline", "search"])
+def test_a_scoring_monitor_on_the_network_scores_each_epoch_wherever_the_network_is(kind, data):
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    clf = small_net(max_epochs=2).set_callbacks(monitor)
+    if kind == "pipeline":
+        clf = make_pipeline(FunctionTransformer(), clf)
+    if kind == "search":
+        clf = GridSearchCV(clf, {"lr": [0.1, 0.05]}, cv=2)
+    clf.fit(*data)
+    rows = monitor.get_logs().data
+    n_fits = 2 * 2 + 1 if kind == "search" else 1
+    # Two epochs and the whole of each fit.
+    assert len(rows) == 3 * n_fits
+    assert clf.score(*data) in [row["accuracy"] for row in rows]
+
+
+def test_a_callback_that_asks_for_it_is_passed_on_from_a_pipeline(data):
+    listens = Listens()
+    pipe = make_pipeline(small_net(max_epochs=2))
+    pipe.set_callbacks(listens)
+    listens.on_fit_task_end = lambda estimator, context, **about: listens.heard.append(
+        f"{context.task_name} ends"
+    )
+    pipe.fit(*data)
+    assert listens.heard.count("epoch ends") == 2

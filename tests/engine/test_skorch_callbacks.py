@@ -1,6 +1,9 @@
 """Callbacks of skorch, and callbacks of one's own, at work in a fit."""
 
+import pickle
 import re
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +23,8 @@ from skorch.callbacks import (
     PassthroughScoring,
     PrintLog,
     ProgressBar,
+    TrainEndCheckpoint,
+    Unfreezer,
 )
 
 
@@ -350,6 +355,61 @@ def test_frozen_layers_stay_as_they_began(data):
     assert torch.equal(before[first], after[first])
     assert not torch.equal(before[last], after[last])
     assert not torch.equal(free.module_.state_dict()[first], after[first])
+
+
+OPTIMIZERS = [*("muon", "sgd", "rmsprop", "adam", "adamw"), partial(torch.optim.SGD, momentum=0.9)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+@pytest.mark.parametrize("layers", ["*block1*", "head*"])
+def test_layers_that_are_frozen_for_some_epochs_are_trained_in_the_others(optimizer, layers, data):
+    weights = []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            module = net.module_
+            filters = module.body.block1[0].weight
+            weights.append((filters if "block1" in layers else module.head.weight).clone())
+
+    # `at` counts epochs from 1, at the beginning of which layers are frozen.
+    steps = [Freezer(layers, at=2), Unfreezer(layers, at=3)]
+    _fit(data, *steps, Look(), optimizer=optimizer, lr=0.01, lr_schedule=None, max_epochs=4)
+    changed = [not torch.equal(a, b) for a, b in pairwise(weights)]
+    assert changed == [False, True, True]
+    weights.clear()
+    steps = [Freezer(layers, at=1), Unfreezer(layers, at=4)]
+    _fit(data, *steps, Look(), optimizer=optimizer, lr=0.01, lr_schedule=None, max_epochs=4)
+    changed = [not torch.equal(a, b) for a, b in pairwise(weights)]
+    assert changed == [False, False, True]
+
+
+def test_a_network_of_which_all_is_frozen_is_an_error_that_says_so(data):
+    with pytest.raises(ValueError, match="No parameter of the network is trained in epoch 1"):
+        _fit(data, Freezer("*"))
+
+
+def test_the_last_checkpoint_of_early_stopping_holds_the_best_weights(data, tmp_path):
+    _, X_val, _, y_val = data
+    stored = TrainEndCheckpoint(dirname=str(tmp_path), f_pickle="net.pkl")
+    clf = _fit(
+        data,
+        stored,
+        early_stopping=True,
+        n_iter_no_change=3,
+        max_epochs=12,
+        lr=0.5,
+        lr_schedule=None,
+    )
+    losses = clf.history_["valid_loss"]
+    assert losses.iloc[-1] > losses.min()
+    weights = torch.load(tmp_path / "train_end_params.pt", weights_only=True)
+    for name, tensor in clf.module_.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+    net = pickle.loads((tmp_path / "train_end_net.pkl").read_bytes())
+    probability = net.predict_proba(X_val)
+    assert_array_equal(probability, clf.net_.predict_proba(X_val))
+    loss = log_loss(y_val, probability)
+    assert loss == pytest.approx(losses.min(), rel=1e-3)
 
 
 # ---------------------------------------------------------------- showing

@@ -1,7 +1,14 @@
 """What every estimator around an image network has: the summary of its network."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
 
 from skcnn import ConvNetClassifier, recipes
 
@@ -26,6 +33,38 @@ def test_a_summary_needs_to_know_what_of(arguments, message, fitted):
     for clf in (ConvNetClassifier(filters=(4, 4)), fitted):
         with pytest.raises(ValueError, match=message):
             clf.summary(**arguments)
+
+
+def test_a_summary_does_not_disturb_a_fit_in_another_thread(images, labels):
+    """The summary builds its network while the fit draws the random numbers of its dropout."""
+    builds, fitting, main = threading.Event(), threading.Event(), threading.get_ident()
+
+    def module(n_channels, n_outputs):
+        if threading.get_ident() != main:
+            torch.rand(5)
+            builds.set()
+            time.sleep(0.3)
+        layers = [nn.Conv2d(n_channels, 4, 3), nn.Flatten(), nn.Dropout(0.5)]
+        return nn.Sequential(*layers, nn.LazyLinear(n_outputs))
+
+    class Waits(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            fitting.set()
+            # Where fits and summaries take turns, nothing comes.
+            builds.wait(0.3)
+
+    parameters = {"module": module, "max_epochs": 2, "random_state": 0}
+    alone = ConvNetClassifier(**parameters).fit(images, labels)
+
+    def summarize():
+        fitting.wait()
+        return ConvNetClassifier(**parameters).summary((8, 8, 3), 3)
+
+    with ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(summarize)
+        beside = ConvNetClassifier(**parameters, callbacks=[Waits()]).fit(images, labels)
+        assert summary.result().output_shape == (3,)
+    assert beside.loss_curve_ == alone.loss_curve_
 
 
 @pytest.mark.parametrize(("n_classes", "n_parameters"), [(61, 944_509), (56, 941_944)])

@@ -955,6 +955,29 @@ def test_progressive_resizing_trains_on_small_images_first(data):
     assert list(dict.fromkeys(seen)) == expected
 
 
+@pytest.mark.parametrize("n_features", [5, 8])
+def test_rows_of_numbers_are_not_resized_below_what_the_network_takes(n_features):
+    """Two blocks halve a row twice: the row of 8 can shrink to 4, the row of 5 not at all."""
+    X = np.random.RandomState(0).standard_normal((40, n_features))
+    widths = []
+
+    class Look(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            widths.append(batch[0].shape[2])
+
+    clf = small_net(
+        filters=(4, 8),
+        pool_size=2,
+        progressive_resizing=(0.2, 0.5, 1),
+        max_epochs=3,
+        batch_size=40,
+        callbacks=[Look()],
+    )
+    clf.fit(X, np.arange(40) % 2)
+    assert widths == ([5, 5, 5] if n_features == 5 else [8, 4, 8])
+    assert clf.predict(X).shape == (40,)
+
+
 def test_weights_of_zero_count_for_nothing_in_mixtures_either(data):
     X, _, y, _ = data
     wrong = y.copy()

@@ -2,11 +2,13 @@
 
 import inspect
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from _helpers import small_net, stripes
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
@@ -149,7 +151,7 @@ BAD_PARAMETERS = {
     "dense_units": [*map(bad, [0, "64", 6.4]), bad((16, 0), "0")],
     "dropout": [
         *map(bad, [1, -0.1, "0.5", None, np.nan]),
-        bad(1.0, "'dropout' parameter of ConvNetClassifier must be a float in", "Got 1 instead"),
+        bad(1.0, "'dropout' parameter of ConvNetClassifier must be a float in", "Got 1.0 instead"),
         bad((0.1, 0.2, 0.3), "3 values", "2 blocks"),
     ],
     "global_pool": [*map(bad, ["mean", "flatten", True]), bad("mean", "'average'", "'mean'")],
@@ -208,7 +210,9 @@ BAD_PARAMETERS = {
     "early_stopping": [*map(bad, ["yes", None])],
     "validation_fraction": [
         *map(bad, [0, 1, None]),
-        bad(1.0, "'validation_fraction' parameter of ConvNetClassifier must be", "Got 1 instead"),
+        bad(
+            1.0, "'validation_fraction' parameter of ConvNetClassifier must be", "Got 1.0 instead"
+        ),
     ],
     "n_iter_no_change": [*map(bad, [0, 1.5])],
     "tol": [*map(bad, [-1, None])],
@@ -426,6 +430,72 @@ def test_a_class_that_is_no_optimizer_is_refused(optimizer):
     message = f"'optimizer' parameter of .* is the class {optimizer.__name__}. Expected one of"
     with pytest.raises(ValueError, match=message):
         check(optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (partial(torch.optim.SGD, lr=0.5), "is a partial class with lr, .*lr=.*by name"),
+        (partial(partial(torch.optim.SGD, lr=0.5), momentum=0.5), "is a partial class with lr"),
+        (partial(torch.optim.SGD, params=[]), "is a partial class with params"),
+        (partial(torch.optim.SGD, []), "is a partial class with arguments without a name"),
+    ],
+    ids=str,
+)
+def test_options_that_a_partial_class_would_lose_are_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        check(optimizer=given)
+    check(optimizer=partial(torch.optim.SGD, momentum=0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("n_iter_no_change", -1.0, "-1.0"),
+        ("max_epochs", np.float64(0), "0.0"),
+        ("progressive_resizing", (0.5, 2.0), "2.0"),
+        ("filters", [8, -4.0], "-4.0"),
+        ("module", ConvBlocks(filters=-4.0), "-4.0"),
+    ],
+    ids=str,
+)
+def test_messages_show_the_value_as_it_was_given(name, value, shown):
+    with pytest.raises(ValueError, match=f"Got {re.escape(shown)} instead"):
+        ConvNetClassifier(**{name: value}).fit(X, Y)
+
+
+def test_messages_list_the_names_in_order():
+    with pytest.raises(ValueError, match="'color', 'cutmix', 'cutout', 'flip', 'mixup', "):
+        check(augment="turn")
+
+
+@pytest.mark.parametrize("batch_size", [2**31, 2**63, 10**30, 1e300], ids=str)
+def test_a_batch_size_above_the_number_of_images_takes_all_of_them(batch_size):
+    once, huge = (
+        small_net(max_epochs=2, batch_size=size).fit(X, Y) for size in (len(X), batch_size)
+    )
+    assert once.loss_curve_ == huge.loss_curve_
+
+
+def test_a_subclass_may_have_fewer_parameters():
+    class Small(ConvNetClassifier):
+        def __init__(self, lr=0.05, random_state=None):
+            super().__init__(filters=(4,), max_epochs=1, lr=lr, random_state=random_state)
+
+    clf = clone(Small(random_state=0)).set_params(lr=0.02)
+    plain = ConvNetClassifier(filters=(4,), max_epochs=1, lr=0.02, random_state=0)
+    assert clf.fit(X, Y).loss_curve_ == plain.fit(X, Y).loss_curve_
+    assert clf.partial_fit(X, Y).summary().n_parameters == plain.summary().n_parameters
+    assert list(clf.get_params()) == ["lr", "random_state"]
+
+
+def test_a_subclass_that_lacks_parameters_says_which():
+    class Lacks(ConvNetClassifier):
+        def __init__(self, lr=0.05):
+            self.lr = lr
+
+    with pytest.raises(AttributeError, match=r"Lacks has no filters, .*call super\(\).__init__"):
+        Lacks().fit(X, Y)
 
 
 def test_messages_name_the_caller():

@@ -1,12 +1,14 @@
 """Which rows are held out for validation."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skcnn._targets._split import random_split, train_validation_split
+from skcnn._targets._split import check_groups, random_split, train_validation_split
 
 COUNTS = st.lists(st.integers(2, 12), min_size=2, max_size=4)
 
@@ -99,6 +101,58 @@ def test_groups_are_any_labels(groups):
 
 
 @pytest.mark.parametrize(
+    "groups",
+    [
+        [("north", 1), ("north", 2)] * 10,
+        np.array(list("ab") * 10)[:, None],
+        np.array(["2020-01-01", "2020-01-02"] * 10, "datetime64[D]"),
+        [True, False] * 10,
+        [1, 2.5] * 10,
+        pd.Categorical(list("ab") * 10),
+    ],
+    ids=lambda groups: str(groups)[:20],
+)
+@pytest.mark.filterwarnings("ignore:validation_fraction=.* cannot be met:UserWarning")
+def test_groups_may_be_values_of_any_one_type(groups):
+    for split in (
+        train_validation_split(np.arange(20) // 2 % 2, 0.5, groups, 0),
+        random_split(20, 0.5, groups, 0),
+    ):
+        assert sorted(rows.tolist() for rows in split) == [[*range(0, 20, 2)], [*range(1, 20, 2)]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["1"] * 10 + [1] * 10, "groups mixes text and numbers"),
+        ([b"a"] * 10 + ["a"] * 10, "groups mixes text and bytes"),
+        ([("a",)] * 10 + ["a"] * 10, "groups mixes tuple and text"),
+        ([1, None] * 10, r"groups has 10 missing value\(s\), the first in row 1"),
+        (np.array([np.nan, 1] * 10), r"groups has 10 missing value\(s\), the first in row 0"),
+        (pd.Series([1, pd.NA] * 10, dtype="Int64"), r"10 missing value\(s\), the first in row 1"),
+        (pd.to_datetime(["2020-01-01", None] * 10), r"10 missing value\(s\), the first in row 1"),
+        (np.ones((20, 2)), r"groups is of shape \(20, 2\)"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_groups_of_which_some_are_missing_or_of_another_type_are_refused(groups, message):
+    for split in (
+        lambda: train_validation_split(np.arange(20) % 2, 0.2, groups, 0),
+        lambda: random_split(20, 0.2, groups, 0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            split()
+
+
+@pytest.mark.parametrize("groups", ["site", 3, b"site"])
+def test_groups_that_are_no_sequence_are_refused(groups):
+    with pytest.raises(ValueError, match=r"groups is .*one entry per image, of shape \(20,\)"):
+        check_groups(groups, 20)
+    check_groups(None, 20)
+    check_groups(list("ab") * 10, 20)
+
+
+@pytest.mark.parametrize(
     ("y", "fraction", "groups", "message"),
     [
         ([0, 1], 0.1, None, "validation_fraction=0.1 of 2 images with 2 classes"),
@@ -137,6 +191,7 @@ def test_random_split_holds_out_the_fraction(n, fraction, seed):
     assert len(training)
 
 
+@pytest.mark.filterwarnings("ignore:validation_fraction=.* cannot be met:UserWarning")
 @given(
     st.lists(st.integers(0, 9), min_size=10, max_size=40).filter(lambda g: len(set(g)) > 1),
     st.sampled_from([0.1, 0.25, 0.5, 0.8]),
@@ -169,7 +224,8 @@ def test_random_split_follows_the_seed(groups):
 
 @pytest.mark.parametrize("groups", [list("aabb") * 5, pd.Series(list("aabb") * 5)], ids=type)
 def test_random_split_takes_any_labels_of_groups(groups):
-    training, validation = random_split(20, 0.1, groups, 0)
+    with pytest.warns(UserWarning, match="10 of 20 images are held out. Give more groups"):
+        training, validation = random_split(20, 0.1, groups, 0)
     groups = np.asarray(groups)
     assert not set(groups[training]) & set(groups[validation])
 
@@ -208,3 +264,30 @@ def test_the_groups_nearest_to_the_fraction_are_held_out():
 def test_groups_without_a_value_or_of_two_types_are_refused(groups, message):
     with pytest.raises(ValueError, match=message):
         train_validation_split(np.array([0, 1] * 4), 0.25, np.array(groups, dtype=object), 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_split_takes_the_groups_whose_share_is_nearest(seed):
+    groups = np.repeat(np.arange(4), [200, 20, 20, 20])
+    _, validation = random_split(260, 0.1, groups, seed)
+    assert len(validation) == 20
+    _, validation = random_split(260, 0.75, groups, seed)
+    assert len(validation) == 200
+    with pytest.warns(UserWarning, match="0.01 cannot be met with whole groups: 20 of 260 images"):
+        _, validation = random_split(260, 0.01, groups, seed)
+    assert len(validation) == 20
+    with pytest.warns(UserWarning, match="0.1 cannot be met with whole groups: 60 of 260 images"):
+        _, validation = random_split(260, 0.1, groups > 0, seed)
+
+
+@settings(max_examples=30)
+@given(st.integers(5, 60), st.floats(0.1, 0.9), st.integers(0, 50))
+def test_random_split_of_many_groups_is_near_the_fraction(n_groups, fraction, seed):
+    sizes = np.random.RandomState(seed).randint(1, 4, n_groups)
+    groups = np.repeat(np.arange(n_groups), sizes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        training, validation = random_split(len(groups), fraction, groups, seed)
+    assert parts_all(training, validation, len(groups))
+    assert not set(groups[training]) & set(groups[validation])
+    assert abs(len(validation) - fraction * len(groups)) <= 3
