@@ -1,6 +1,8 @@
-"""Data sets of images: CIFAR-100 to download, and images to generate."""
+"""Data sets of images: files with their labels, CIFAR-100, and images to generate."""
 
 from skcnn.datasets._cifar100 import fetch_cifar100
+from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._organisms import make_organisms
+from skcnn.datasets._report import Report
 
-__all__ = ["fetch_cifar100", "make_organisms"]
+__all__ = ["Report", "fetch_cifar100", "load_image_folder", "make_organisms"]
