@@ -136,7 +136,7 @@ class FileFinder:
             if not is_url(path) and (found := self._find(path)):
                 return os.path.abspath(found), ""
         if is_url(paths[0]):
-            return paths[0], "is the address of a file that is not on this machine: download it"
+            return paths[0], "is on a server: download it"
         expected = os.path.abspath(os.path.join(self.root, local[0]))
         return expected, "is a folder" if os.path.isdir(expected) else "does not exist"
 

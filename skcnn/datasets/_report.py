@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from skcnn.datasets._scan import File, digests, near_pairs, scan_files
+from skcnn.datasets._scan import File, digests, near_sets, scan_files
 
 # Files that are read for printing without being asked for: so few that it takes a moment.
 _FEW_FILES = 1000
@@ -29,8 +29,8 @@ class Report:
     ----------
     title : str
         What was loaded.
-    missing : DataFrame of shape (n_missing, 4)
-        Examples whose files are not there: path, label, group and problem.
+    missing : DataFrame of shape (n_missing, n_columns)
+        Examples whose files are not there: the columns of `frame`, and problem.
     notes : DataFrame of shape (n_notes, 3)
         What was left out or changed: what, how often (n), and a remark.
     files : DataFrame of shape (n_files, 6) or None
@@ -50,7 +50,7 @@ class Report:
     ...     photos = load_image_folder(folder)
     ...     print(photos.report.scan())
     Images in class folders
-    3 examples from 3 files, 2 classes
+    3 examples from 3 files in ...: 2 classes
     <BLANKLINE>
     classes
       fox                        2
@@ -60,7 +60,7 @@ class Report:
     modes
       RGB                        3
     exact duplicates
-      ...fox/1.png               2  same content: ...fox/2.png
+      fox/1.png                  2  same content: fox/2.png
     """
 
     def __init__(
@@ -120,13 +120,13 @@ class Report:
         return table.astype({"n": "int64", "groups": "Int64"})
 
     def __repr__(self) -> str:
-        table = self.to_frame()
-        width = max([12, *(len(_short(item)) for item in table["item"])])
+        table = self._printable()
+        width = max([12, *(len(item) for item in table["item"])])
         lines = [self.title, self._summary()]
         for section, part in table.groupby("section", sort=False):
             lines += ["", section] if len(lines) == 2 else [section]
             for _, item, n, groups, detail in part.head(_LINES).itertuples(index=False):
-                line = f"  {_short(item):<{width}} {n:>10,}"
+                line = f"  {item:<{width}} {n:>10,}"
                 if not pd.isna(groups):
                     line += f"  in {groups:,} group{'' if groups == 1 else 's'}"
                 lines.append(f"{line}  {detail}".rstrip())
@@ -137,13 +137,13 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        table = self.to_frame()
+        table = self._printable()
         rows = []
         for section, part in table.groupby("section", sort=False):
             rows.append(f'<tr><th colspan="4" style="text-align:left">{section}</th></tr>')
             for _, item, n, groups, detail in part.head(_LINES).itertuples(index=False):
                 in_groups = "" if pd.isna(groups) else f"in {groups:,} groups"
-                cells = (_short(item), f"{n:,}", in_groups, detail)
+                cells = (item, f"{n:,}", in_groups, detail)
                 left = ' style="text-align:left"'
                 rows.append(
                     "<tr>"
@@ -166,33 +166,53 @@ class Report:
             f"<table>{''.join(rows)}</table>{unread}"
         )
 
+    def _printable(self) -> pd.DataFrame:
+        """Return the report with paths below the folder that all files share."""
+        table = self.to_frame()
+        folder = self._folder()
+        texts = {name: [str(text) for text in table[name]] for name in ("item", "detail")}
+        if folder:
+            texts = {name: [t.replace(folder, "") for t in texts[name]] for name in texts}
+        # Of a long path the end tells most, of a remark the beginning.
+        table["item"] = [t if len(t) <= 60 else f"...{t[-57:]}" for t in texts["item"]]
+        table["detail"] = [t if len(t) <= 120 else f"{t[:117]}..." for t in texts["detail"]]
+        return table
+
+    def _folder(self) -> str:
+        """Return the folder that all files share, with a separator at the end, or ""."""
+        try:
+            folder = os.path.commonpath([os.path.dirname(path) for path in self._frame["path"]])
+        except ValueError:  # no files, or on several drives
+            return ""
+        return os.path.join(folder, "") if len(folder) > 1 else ""
+
     def _summary(self) -> str:
         """Return the line with the numbers of examples, files, classes and groups."""
         frame = self._frame
         counts = [
             (len(frame), "example", "examples"),
             (frame["path"].nunique(), "file", "files"),
-            (self._labels()["label"].nunique(), "class", "classes"),
+            (_labels(self._frame)["label"].nunique(), "class", "classes"),
             (frame["group"].nunique(), "group", "groups"),
         ]
         n, files, classes, groups = (f"{n:,} {one if n == 1 else many}" for n, one, many in counts)
-        return f"{n} from {files}, {classes}" + (f", {groups}" if counts[3][0] else "")
-
-    def _labels(self) -> pd.DataFrame:
-        """Return label and group of each example, one row per label where it has several."""
-        frame = self._frame[["label", "group"]]
-        return frame.explode("label") if frame["label"].map(type).eq(tuple).any() else frame
+        where = f" in {self._folder()}" if self._folder() else ""
+        return f"{n} from {files}{where}: {classes}" + (f", {groups}" if counts[3][0] else "")
 
     def _classes(self) -> pd.DataFrame:
-        labels = self._labels()
+        labels = _labels(self._frame)
         grouped = labels["group"].notna().any()
-        by_label = labels.groupby("label", sort=False)
-        counts = by_label.size().sort_values(ascending=False, kind="stable")
-        n_groups = by_label["group"].nunique().reindex(counts.index)
-        lines = [
-            (label, n, n_groups.iloc[i] if grouped else pd.NA, self._warning(n_groups.iloc[i]))
-            for i, (label, n) in enumerate(counts.items())
-        ]
+        n_groups = labels.groupby("label", sort=False)["group"].nunique()
+        lacking = _labels(self.missing)["label"].value_counts()
+        counts = labels["label"].value_counts(sort=False).to_dict()
+        counts.update({label: 0 for label in lacking.index if label not in counts})
+        lines: list[tuple[object, ...]] = []
+        for label, n in sorted(counts.items(), key=lambda item: -item[1]):
+            n_here = n_groups.get(label, 0) if grouped else pd.NA
+            remarks = [self._warning(n_here) if grouped else ""]
+            if label in lacking.index:
+                remarks.append(f"{lacking[label]:,} more are not there")
+            lines.append((label, n, n_here, "; ".join(filter(None, remarks))))
         unlabeled = int(labels["label"].isna().sum())
         if unlabeled:
             lines.append(("(no label)", unlabeled, pd.NA, ""))
@@ -244,10 +264,12 @@ class Report:
     def _duplicates(self, copies: list[list[str]]) -> list[pd.DataFrame]:
         by_path = self._frame.assign(label=self._frame["label"].map(str)).groupby("path")
         labels = by_path["label"].agg(lambda labels: tuple(sorted(set(labels))))
+        groups = by_path["group"].first()
         alike, unlike = [], []
         for paths in copies:
             first, *others = paths
-            alike.append((first, len(paths), pd.NA, f"same content: {_listed(others)}"))
+            apart = "in several groups; " if groups[paths].nunique() > 1 else ""
+            alike.append((first, len(paths), pd.NA, f"{apart}same content: {_listed(others)}"))
             if len({labels[path] for path in paths}) > 1:
                 told = [f"{', '.join(labels[path])}: {path}" for path in paths]
                 unlike.append((first, len(paths), pd.NA, _listed(told)))
@@ -265,17 +287,21 @@ class Report:
             if file.hash is not None and file.path in groups.index and file.path not in copies:
                 looks.setdefault(file.hash, []).append(file.path)
         alike = list(looks.values())
-        pairs = near_pairs(np.array(list(looks), dtype=np.uint64))
         lines = []
-        for i, j in [*((i, i) for i in range(len(alike))), *pairs]:
-            first, *others = alike[i] if i == j else alike[i] + alike[j]
+        for codes in near_sets(np.array(list(looks), dtype=np.uint64)):
+            first, *others = [path for code in codes for path in alike[code]]
             elsewhere = [path for path in others if groups[path] != groups[first]]
             if elsewhere:
                 told = [f"{path} ({groups[path]})" for path in elsewhere]
-                lines.append(
-                    (first, 1 + len(elsewhere), pd.NA, f"({groups[first]}) like {_listed(told)}")
-                )
+                detail = f"({groups[first]}) like {_listed(told)}"
+                lines.append((first, 1 + len(others), pd.NA, detail))
         return _section("near duplicates across groups", lines)
+
+
+def _labels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return label and group of each example, one row per label where it has several."""
+    labels = frame[["label", "group"]]
+    return labels.explode("label") if labels["label"].map(type).eq(tuple).any() else labels
 
 
 def _section(name: str, lines: Sequence[tuple[object, ...]]) -> pd.DataFrame:
@@ -292,9 +318,3 @@ def _listed(items: Iterable[str]) -> str:
     items = list(items)
     more = f" and {len(items) - 3} more" if len(items) > 3 else ""
     return ", ".join(items[:3]) + more
-
-
-def _short(item: object) -> str:
-    """Return an item that fits into a line."""
-    text = str(item)
-    return text if len(text) <= 60 else f"...{text[-57:]}"

@@ -126,11 +126,9 @@ def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
     _check_any_left(rows, loaded, caller)
     rows = _with_groups(rows, loaded)
     there = (rows["problem"] == "").to_numpy()
-    missing = rows.loc[~there, ["path", "label", "group", "problem"]].reset_index(drop=True)
-    if len(missing) and rules.missing == "raise":
-        raise FileNotFoundError(_missing_message(missing, len(rows), caller))
-    rows = rows[there].reset_index(drop=True)
-    return _bunch(rows, missing, loaded, rules)
+    if not there.all() and rules.missing == "raise":
+        raise FileNotFoundError(_missing_message(rows[~there], len(rows), caller))
+    return _bunch(rows, there, loaded, rules)
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:
@@ -294,7 +292,9 @@ def _missing_message(missing: pd.DataFrame, n_rows: int, caller: str) -> str:
     )
 
 
-def _bunch(rows: pd.DataFrame, missing: pd.DataFrame, loaded: Loaded, rules: Rules) -> Bunch:
+def _bunch(
+    rows: pd.DataFrame, there: npt.NDArray[np.bool_], loaded: Loaded, rules: Rules
+) -> Bunch:
     """Put together frame, data, target, groups, report and description."""
     if rows["box_x"].notna().any():
         for name, whole in zip(BOX_COLUMNS, (0.0, 0.0, 1.0, 1.0)):
@@ -307,19 +307,18 @@ def _bunch(rows: pd.DataFrame, missing: pd.DataFrame, loaded: Loaded, rules: Rul
         for name in (*COLUMNS, *others)
         if name in always or (name in rows and rows[name].notna().any())
     ]
-    frame = rows[known].reset_index(drop=True)
+    missing = rows.loc[~there, [*known, "problem"]].reset_index(drop=True)
+    frame = rows.loc[there, known].reset_index(drop=True)
     target, names = _target(frame["label"], rules)
     boxed = "box_x" in frame
-    data = frame[["path", *BOX_COLUMNS]].copy() if boxed else frame["path"].to_numpy(dtype=object)
-    groups = None if frame["group"].isna().all() else _as_array(frame["group"])
-    report = Report(frame, missing, loaded.notes, loaded.title)
+    path = frame["path"].to_numpy(dtype=object)
     return Bunch(
         frame=frame,
-        data=data,
+        data=frame[["path", *BOX_COLUMNS]].copy() if boxed else path,
         target=target,
         target_names=names,
-        groups=groups,
-        report=report,
+        groups=None if frame["group"].isna().all() else _as_array(frame["group"]),
+        report=Report(frame, missing, loaded.notes, loaded.title),
         DESCR=_description(loaded, frame, rules),
     )
 

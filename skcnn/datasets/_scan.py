@@ -158,17 +158,24 @@ def digests(files: Sequence[File]) -> dict[str, list[str]]:
     return {digest: paths for digest, paths in found.items() if len(paths) > 1}
 
 
-def near_pairs(hashes: npt.NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Return the pairs (i, j), i < j, of different hashes that differ in at most MOST_BITS bits.
+def near_sets(hashes: npt.NDArray[np.uint64]) -> list[list[int]]:
+    """Return sets of hashes of which each is near another: at most MOST_BITS bits differ.
 
     Of hashes that differ in at most 3 bits, one of 4 parts is equal: only these are compared.
 
     Examples
     --------
-    >>> near_pairs(np.array([0b1111, 0b1110, 2**64 - 1], dtype=np.uint64))
-    [(0, 1)]
+    >>> near_sets(np.array([0b1111, 2**64 - 1, 0b1110], dtype=np.uint64))
+    [[0, 2], [1]]
     """
-    pairs: set[tuple[int, int]] = set()
+    above = list(range(len(hashes)))
+
+    def first(i: int) -> int:
+        while above[i] != i:
+            above[i] = above[above[i]]
+            i = above[i]
+        return i
+
     n_parts = MOST_BITS + 1
     width = np.uint64(64 // n_parts)
     for part in range(n_parts):
@@ -176,8 +183,13 @@ def near_pairs(hashes: npt.NDArray[np.uint64]) -> list[tuple[int, int]]:
         order = np.argsort(keys, kind="stable")
         bounds = np.flatnonzero(np.diff(keys[order])) + 1
         for members in np.split(order, bounds):
-            pairs.update(_close(hashes, members))
-    return sorted(pairs)
+            for i, j in _close(hashes, members):
+                low, high = sorted((first(i), first(j)))
+                above[high] = low
+    sets: dict[int, list[int]] = {}
+    for i in range(len(hashes)):
+        sets.setdefault(first(i), []).append(i)
+    return list(sets.values())
 
 
 def _close(

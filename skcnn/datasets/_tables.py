@@ -107,7 +107,7 @@ def decode(content: bytes, where: str, encoding: str | None = None) -> tuple[str
     if content.startswith(b"PK\x03\x04"):
         raise ValueError(
             f"{where} is a workbook of Excel or a zip archive. Expected a text file. Save the "
-            "sheet as CSV, or read it with pandas.read_excel(..., dtype=str) and pass the DataFrame."
+            "sheet as CSV, or pass what pandas.read_excel(..., dtype=str) returns."
         )
     if encoding is None:
         marks = (name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark))

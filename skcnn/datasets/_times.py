@@ -14,14 +14,15 @@ _FIRST_YEAR, _LAST_YEAR = 1901, 2261
 
 _ISO = re.compile(
     r"(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})"
-    r"(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?",
+    r"(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
+    r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?",
     re.IGNORECASE,
 )
 _CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AP]M)?)?"
 _SHORT = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _CLOCK, re.IGNORECASE)
 _NAMED = re.compile(r"(\d{1,2})[- ]([A-Za-z]{3})[a-z]*\.?[- ](\d{4})" + _CLOCK, re.IGNORECASE)
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T ]?(\d{2})(\d{2})(\d{2}))?")
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def parse_times(
@@ -92,8 +93,8 @@ def _is_day_first(texts: Sequence[str], where: str) -> bool:
     if ambiguous and day_first == month_first:
         example = next(text for text in texts if _SHORT.fullmatch(text))
         raise ValueError(
-            f"{where} contains dates such as {example!r}, and no date tells whether the day or the "
-            "month is first. Pass time_format='day_first' or time_format='month_first'."
+            f"{where} contains dates such as {example!r}, and no date tells whether the day or "
+            "the month is first. Pass time_format='day_first' or time_format='month_first'."
         )
     return day_first
 
