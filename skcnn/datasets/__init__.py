@@ -1,9 +1,17 @@
 """Data sets of images: files with their labels, CIFAR-100, and images to generate."""
 
+from skcnn.datasets._camtrap_dp import load_camtrap_dp
 from skcnn.datasets._cifar100 import fetch_cifar100
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._organisms import make_organisms
 from skcnn.datasets._report import Report
 from skcnn.datasets._table import load_image_table
 
-__all__ = ["Report", "fetch_cifar100", "load_image_folder", "load_image_table", "make_organisms"]
+__all__ = [
+    "Report",
+    "fetch_cifar100",
+    "load_camtrap_dp",
+    "load_image_folder",
+    "load_image_table",
+    "make_organisms",
+]

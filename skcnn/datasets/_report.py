@@ -208,8 +208,8 @@ class Report:
         counts.update({label: 0 for label in lacking.index if label not in counts})
         lines: list[tuple[object, ...]] = []
         for label, n in sorted(counts.items(), key=lambda item: -item[1]):
-            n_here = n_groups.get(label, 0) if grouped else pd.NA
-            remarks = [self._warning(n_here) if grouped else ""]
+            n_here = n_groups.get(label, pd.NA) if grouped else pd.NA
+            remarks = [self._warning(n_here) if not pd.isna(n_here) else ""]
             if label in lacking.index:
                 remarks.append(f"{lacking[label]:,} more are not there")
             lines.append((label, n, n_here, "; ".join(filter(None, remarks))))
