@@ -3,6 +3,7 @@
 from skcnn.datasets._camtrap_dp import load_camtrap_dp
 from skcnn.datasets._cifar100 import fetch_cifar100
 from skcnn.datasets._folder import load_image_folder
+from skcnn.datasets._megadetector import load_megadetector
 from skcnn.datasets._organisms import make_organisms
 from skcnn.datasets._report import Report
 from skcnn.datasets._table import load_image_table
@@ -13,5 +14,6 @@ __all__ = [
     "load_camtrap_dp",
     "load_image_folder",
     "load_image_table",
+    "load_megadetector",
     "make_organisms",
 ]

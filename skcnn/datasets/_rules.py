@@ -262,11 +262,20 @@ def _units(rows: pd.DataFrame) -> pd.Series:
 
 
 def _check_any_left(rows: pd.DataFrame, loaded: Loaded, caller: str) -> None:
+    """Check that there is an example, or say why there is none."""
     if len(rows):
         return
-    reasons = "; ".join(f"{n} {what} {why}" for what, n, why in loaded.notes) or "it is empty"
+    reasons = [f"{n} {what} ({why})" for what, n, why in loaded.notes]
+    listed = loaded.rows.drop_duplicates("path") if len(loaded.rows) else loaded.rows
+    lacking = listed[listed["problem"] != ""] if "problem" in listed else listed[:0]
+    if len(lacking):
+        first = f"{lacking['path'].iloc[0]} {lacking['problem'].iloc[0]}"
+        reasons.append(f"of {len(listed)} listed files, {len(lacking)} are not there ({first})")
     where = "" if loaded.source is None else f" in {loaded.source}"
-    raise ValueError(f"{caller} found no training example{where}. Left out: {reasons}.")
+    raise ValueError(
+        f"{caller} found no training example{where}. Left out: "
+        f"{'; '.join(reasons) or 'nothing, it is empty'}."
+    )
 
 
 def _with_groups(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:

@@ -244,9 +244,9 @@ def test_other_media_are_counted():
 
 
 def test_nothing_left_says_why():
-    with pytest.raises(ValueError, match=r"2 images of something unknown keep=\['unknown'\]"):
+    with pytest.raises(ValueError, match=r"2 images of something unknown \(keep=\['unknown'\]"):
         make(table([("a", None, "unknown"), ("b", None, "unknown")]))
-    with pytest.raises(ValueError, match="Left out: it is empty"):
+    with pytest.raises(ValueError, match="Left out: nothing, it is empty"):
         make(table([]))
 
 
