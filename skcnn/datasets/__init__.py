@@ -3,6 +3,7 @@
 from skcnn.datasets._camtrap_dp import load_camtrap_dp
 from skcnn.datasets._cifar100 import fetch_cifar100
 from skcnn.datasets._coco import load_coco
+from skcnn.datasets._ecotaxa import load_ecotaxa
 from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._megadetector import load_megadetector
 from skcnn.datasets._organisms import make_organisms
@@ -14,6 +15,7 @@ __all__ = [
     "fetch_cifar100",
     "load_camtrap_dp",
     "load_coco",
+    "load_ecotaxa",
     "load_image_folder",
     "load_image_table",
     "load_megadetector",

@@ -75,7 +75,7 @@ def test_labels_of_images(package):
     assert images.groups.tolist() == ["l1", "l1", "l2"]
     frame = images.frame
     assert frame["sequence"].tolist() == ["e1", "e1", "e2"]
-    assert frame["time"].astype(str).tolist()[0] == "2021-04-11 19:43:09+00:00"
+    assert frame["time"].map(str).tolist()[0] == "2021-04-11 19:43:09+00:00"
     assert frame["count"].tolist()[0] == 3
     assert frame["individual"].tolist()[0] == "fox7"
     assert frame["deployment_id"].tolist() == ["d1", "d1", "d2"]
