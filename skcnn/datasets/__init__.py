@@ -1,5 +1,6 @@
 """Data sets of images: files with their labels, CIFAR-100, and images to generate."""
 
+from skcnn.datasets._annotations import load_annotations
 from skcnn.datasets._camtrap_dp import load_camtrap_dp
 from skcnn.datasets._cifar100 import fetch_cifar100
 from skcnn.datasets._coco import load_coco
@@ -13,6 +14,7 @@ from skcnn.datasets._table import load_image_table
 __all__ = [
     "Report",
     "fetch_cifar100",
+    "load_annotations",
     "load_camtrap_dp",
     "load_coco",
     "load_ecotaxa",
