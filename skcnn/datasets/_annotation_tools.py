@@ -14,6 +14,7 @@ from skcnn.datasets._sources import (
     as_list,
     as_number,
     as_object,
+    as_side,
     as_text,
     optional_text,
     parse_json,
@@ -72,8 +73,8 @@ def _size(content: Mapping[str, object], where: str) -> tuple[float, float] | No
     if not content.get("imageWidth") or not content.get("imageHeight"):
         return None
     return (
-        as_number(content["imageWidth"], f"{where}: imageWidth"),
-        as_number(content["imageHeight"], f"{where}: imageHeight"),
+        as_side(content["imageWidth"], f"{where}: imageWidth"),
+        as_side(content["imageHeight"], f"{where}: imageHeight"),
     )
 
 
@@ -94,6 +95,18 @@ def _labelme_corners(shape: Mapping[str, object], where: str) -> Corners | None:
         radius = math.dist((x, y), edge)
         return x - radius, y - radius, x + radius, y + radius
     return _with_area(points)
+
+
+def _points(value: object, where: str) -> Points:
+    """Return the points of a JSON value."""
+    points: Points = []
+    for item in as_list(value, where):
+        pair = as_list(item, where)
+        if len(pair) != 2:
+            raise ValueError(f"{where}: expected pairs of numbers. Got {len(pair)} of them.")
+        x, y = (as_number(number, where) for number in pair)
+        points.append((x, y))
+    return points
 
 
 def _with_area(points: Points) -> Corners | None:
@@ -192,8 +205,7 @@ def _label_studio_corners(
 ) -> Corners | None:
     """Return the box around a shape of Label Studio in percent, None if it has none."""
     if isinstance(value.get("points"), list):
-        pairs = [as_list(point, where) for point in as_list(value["points"], where)]
-        return _with_area([(as_number(x, where), as_number(y, where)) for x, y in pairs])
+        return _with_area(_points(value["points"], f"{where}.points"))
     if {"x", "y", "radiusX", "radiusY"} <= set(value):
         x, y = as_number(value["x"], where), as_number(value["y"], where)
         half = as_number(value["radiusX"], where), as_number(value["radiusY"], where)
@@ -219,8 +231,8 @@ def _turned(
     degrees = as_number(value.get("rotation") or 0, f"{where}.rotation")
     if not degrees:
         return left, top, right, bottom
-    width = as_number(result.get("original_width"), f"{where}: original_width")
-    height = as_number(result.get("original_height"), f"{where}: original_height")
+    width = as_side(result.get("original_width"), f"{where}: original_width")
+    height = as_side(result.get("original_height"), f"{where}: original_height")
     center = (left, top) if "width" in value else ((left + right) / 2, (top + bottom) / 2)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     pixels = [(x * width, y * height) for x, y in corners]
@@ -256,8 +268,8 @@ def parse_cvat(content: bytes, where: str) -> Parsed:
         if not name:
             raise ValueError(f"{where} has an <image> without a name.")
         size = (
-            as_number(element.get("width"), f"{where}: width of {name}"),
-            as_number(element.get("height"), f"{where}: height of {name}"),
+            as_side(element.get("width"), f"{where}: width of {name}"),
+            as_side(element.get("height"), f"{where}: height of {name}"),
         )
         subset = element.get("subset")
         places = ["images", f"images/{subset}" if subset else "", "", subset or ""]

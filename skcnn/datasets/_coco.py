@@ -48,6 +48,7 @@ STATUS_OF_NAME = {
     "unidentified": UNKNOWN,
     "unlabeled": UNCLASSIFIED,
 }
+_LONGEST_RUN = 2**40
 Box = tuple[float, float, float, float]
 
 
@@ -282,9 +283,12 @@ def _mask_box(mask: Mapping[str, object], where: str) -> Box | None:
     if height < 1:
         raise ValueError(f"{where}.size: expected the height of the image. Got {height}.")
     if isinstance(counts, str):
-        return box_of_mask(unpack_counts(counts), height)
-    numbers = [int(as_number(n, f"{where}.counts")) for n in as_list(counts, f"{where}.counts")]
-    return box_of_mask(numbers, height)
+        runs = unpack_counts(counts)
+    else:
+        runs = [int(as_number(n, f"{where}.counts")) for n in as_list(counts, f"{where}.counts")]
+    if any(not 0 <= run <= _LONGEST_RUN for run in runs):
+        raise ValueError(f"{where}.counts: expected the lengths of runs of pixels.")
+    return box_of_mask(runs, height)
 
 
 def _join(images: pd.DataFrame, things: pd.DataFrame, where: str, loaded: Loaded) -> pd.DataFrame:

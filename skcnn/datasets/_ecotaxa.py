@@ -287,7 +287,8 @@ def _times(table: pd.DataFrame, loaded: Loaded, where: str) -> pd.Series:
     if "object_date" not in table:
         return pd.Series(pd.NaT, index=table.index)
     dates = as_texts(table["object_date"])
-    clock = as_texts(table["object_time"]) if "object_time" in table else dates.where(False, None)
+    none = pd.Series([None] * len(table), index=table.index, dtype=object)
+    clock = as_texts(table.get("object_time", none))
     clock = pd.Series([_six_digits(text) for text in clock], index=table.index, dtype=object)
     texts = join_texts([dates, clock.where(dates.notna(), None)])
     times, unreadable = parse_times(texts, where=f"The column 'object_date' of {where}")

@@ -127,7 +127,7 @@ def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
     rows = _with_groups(rows, loaded)
     there = (rows["problem"] == "").to_numpy()
     if not there.all() and rules.missing == "raise":
-        raise FileNotFoundError(_missing_message(rows[~there], len(rows), caller))
+        raise FileNotFoundError(_missing_message(rows[~there], len(rows), loaded, caller))
     return _bunch(rows, there, loaded, rules)
 
 
@@ -288,16 +288,17 @@ def _with_groups(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
     return rows
 
 
-def _missing_message(missing: pd.DataFrame, n_rows: int, caller: str) -> str:
+def _missing_message(missing: pd.DataFrame, n_rows: int, loaded: Loaded, caller: str) -> str:
+    """Return the message that names the first files that are not there."""
     files = missing.drop_duplicates("path")
     listed = "\n".join(
         f"  {path}: {why}" for path, why in files[["path", "problem"]].to_numpy()[:10]
     )
     more = f"\n  ... and {len(files) - 10} more" if len(files) > 10 else ""
     return (
-        f"{caller}: {len(files)} listed files are not there ({len(missing)} of {n_rows} "
-        f"examples):\n{listed}{more}\nPass root= to say in which folder they are, or "
-        "missing='report' to leave them out; report.missing then lists them."
+        f"{caller}: {len(files)} files listed in {loaded.source or 'the table'} are not there "
+        f"({len(missing)} of {n_rows} examples):\n{listed}{more}\nPass root= to say in which "
+        "folder they are, or missing='report' to leave them out; report.missing then lists them."
     )
 
 

@@ -239,6 +239,14 @@ def as_number(value: object, where: str) -> float:
     return number
 
 
+def as_side(value: object, where: str) -> float:
+    """Return a JSON value that must be the width or height of an image."""
+    number = as_number(value, where)
+    if number <= 0:
+        raise ValueError(f"{where}: expected a number above 0. Got {_shown(value)} instead.")
+    return number
+
+
 def optional_text(value: object) -> str | None:
     """Return a JSON value as a text, or None where it is null, empty or no scalar."""
     if value is None or isinstance(value, list | dict):

@@ -127,7 +127,9 @@ def test_by_taxon(pictures):
 
 def test_images_elsewhere(export, pictures, tmp_path):
     table = (export / "ecotaxa_s1.tsv").rename(tmp_path / "ecotaxa_s1.tsv")
-    with pytest.raises(FileNotFoundError, match="3 listed files are not there"):
+    with pytest.raises(
+        FileNotFoundError, match=r"3 files listed in .*ecotaxa_s1\.tsv are not there"
+    ):
         load_ecotaxa(table)
     assert len(load_ecotaxa(table, root=export).data) == 3
 

@@ -219,7 +219,7 @@ def test_missing_files_are_named_before_anything_is_trained():
     with pytest.raises(FileNotFoundError) as error:
         make(frame)
     message = str(error.value)
-    assert "13 listed files are not there (13 of 14 examples)" in message
+    assert "13 files listed in the table are not there (13 of 14 examples)" in message
     assert [f"  {i}.jpg: does not exist" in message for i in range(1, 14)] == [True] * 10 + [
         False
     ] * 3

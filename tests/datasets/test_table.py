@@ -170,7 +170,9 @@ def test_boxes_are_not_guessed(root):
 
 def test_missing_files(csv_file, root):
     (root / "a.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 listed files are not there \(1 of 3"):
+    with pytest.raises(
+        FileNotFoundError, match=r"1 files listed in .*table\.csv are not there \(1 of 3"
+    ):
         load_image_table(csv_file)
     images = load_image_table(csv_file, missing="report")
     assert images.target.tolist() == ["NA", "hare"]

@@ -127,7 +127,7 @@ def test_columns_that_are_not_there():
         check_columns(frame, ["Label"], "label=", "table.csv")
 
 
-@pytest.mark.parametrize("dtype", ["object", "str", "category"])
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
 def test_texts_of_any_series(dtype):
     values = pd.Series(["fox", None, " hare ", "NA"]).astype(dtype)
     assert as_texts(values).tolist() == ["fox", None, "hare", "NA"]
