@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._utils import Interval, check_values
+from skcnn.datasets._boxes import BOX_COLUMNS
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
 from skcnn.datasets._paths import folder_levels, media_type, tidy
@@ -73,9 +74,9 @@ def load_megadetector(
         (``typical_detection_threshold``), else 0.8 for MegaDetector 4 and for files that name no
         detector, and 0.2 for others. Look at your images before you trust it.
     labels : DataFrame or None, default=None
-        Labels by path: the `frame` of another loader, or a table with columns path and label.
-        Its columns group, sequence, time and individual are used, too. A label goes to each box
-        of its image.
+        Labels by path: the `frame` of another loader, or a table with columns path and label. A
+        label goes to each box of its image, and so do the group, the time and all other columns
+        of the table.
     label : int or None, default=None
         Level of the folder that names the label: 0 is the first folder of the path, -1 the one
         that contains the file.
@@ -294,8 +295,10 @@ def _join_labels(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
             f"such as {several.index[0]}. Nothing tells which box has which: leave them out."
         )
     by_path = labels.drop_duplicates("path").set_index("path")
-    for name in ("group", "sequence", "time", "individual"):
-        if name in by_path and (name != "group" or "group" not in rows):
+    # What a box or its label has of its own stays; what is known of the image comes along.
+    own = {*BOX_COLUMNS, "label", "status", "count", "probability", *rows.columns}
+    for name in by_path.columns:
+        if name not in own:
             rows[name] = rows["path"].map(by_path[name])
     given = rows["path"].map(by_path["label"])
     _give_labels(rows, given.astype(object).where(given.notna(), None))

@@ -81,7 +81,7 @@ class Csv:
     def __init__(self, frame: pd.DataFrame, classes: Sequence[str]) -> None:
         self.classes = classes
         wanted = ("path", *BOX_COLUMNS, *KEYS)
-        self.keys = [name for name in wanted if name in frame]
+        self.keys = [name for name in wanted if name in frame and frame[name].notna().any()]
 
     def begin(self) -> str:
         names = [f"probability_{name}" for name in self.classes]

@@ -102,12 +102,13 @@ def test_labels_from_folders_and_times(results):
 
 def test_labels_from_another_loader(results):
     photos = load_image_folder(results.parent)
-    frame = photos.frame.assign(group="north", time=pd.Timestamp("2021-05-30"))
+    frame = photos.frame.assign(group="north", time=pd.Timestamp("2021-05-30"), media_id="m")
     frame = frame[~frame["path"].str.endswith("1.jpg")]
     images = load_megadetector(results, labels=frame)
     assert images.target.tolist() == ["fox", "fox"]
     assert images.groups.tolist() == ["north", "north"]
     assert images.frame["time"].dt.year.tolist() == [2021, 2021]
+    assert images.frame["media_id"].tolist() == ["m", "m"]
     assert counted(images)["images or boxes without a label"] == 1
     twice = pd.concat([frame, frame.assign(label="hare")])
     with pytest.raises(ValueError, match="paths with several labels"):
