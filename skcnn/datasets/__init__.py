@@ -1,6 +1,29 @@
-"""Data sets of images: CIFAR-100 to download, and images to generate."""
+"""Data sets of images: files with their labels, CIFAR-100, and images to generate."""
 
+from skcnn.datasets._annotations import load_annotations
+from skcnn.datasets._bursts import group_by_time
+from skcnn.datasets._camtrap_dp import load_camtrap_dp
 from skcnn.datasets._cifar100 import fetch_cifar100
+from skcnn.datasets._coco import load_coco
+from skcnn.datasets._ecotaxa import load_ecotaxa
+from skcnn.datasets._folder import load_image_folder
+from skcnn.datasets._megadetector import load_megadetector
 from skcnn.datasets._organisms import make_organisms
+from skcnn.datasets._report import Report
+from skcnn.datasets._table import load_image_table
+from skcnn.datasets._write_predictions import write_predictions
 
-__all__ = ["fetch_cifar100", "make_organisms"]
+__all__ = [
+    "Report",
+    "fetch_cifar100",
+    "group_by_time",
+    "load_annotations",
+    "load_camtrap_dp",
+    "load_coco",
+    "load_ecotaxa",
+    "load_image_folder",
+    "load_image_table",
+    "load_megadetector",
+    "make_organisms",
+    "write_predictions",
+]

@@ -17,7 +17,11 @@ import pytest
 from skcnn.datasets import _download
 from skcnn.datasets._categories import COARSE_NAMES, COARSE_OF_FINE, FINE_NAMES
 
-REAL_IMAGES = Path(__file__).resolve().parents[3] / "shared" / "cifar100-ecology"
+# Beside the checkout, or above it.
+_ABOVE = [folder / "shared" for folder in Path(__file__).resolve().parents[3:]]
+SHARED = next((folder for folder in _ABOVE if folder.is_dir()), _ABOVE[0])
+REAL_IMAGES = SHARED / "cifar100-ecology"
+SAMPLES = SHARED / "samples"
 
 TRAIN = ("whale", "bee", "oak_tree", "bee", "shark", "oak_tree", "bee", "whale")
 TEST = ("oak_tree", "shark", "bee", "whale")
@@ -152,3 +156,29 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("real")
     subprocess.run([sys.executable, REAL_IMAGES / "unpack.py", home], check=True)
     return home
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., Path]:
+    """Write small image files, each of another look, below a folder."""
+
+    def write(numbers: dict[str, int], root: Path | None = None) -> Path:
+        from PIL import Image
+
+        folder = root or tmp_path / "pictures"
+        for name, number in numbers.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.RandomState(number).randint(0, 256, (6, 8, 3)).astype(np.uint8)
+            Image.fromarray(pixels).resize((32, 24)).save(path)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real files in the formats of other programs."""
+    if not SAMPLES.is_dir():
+        pytest.skip(f"the sample files are not in {SAMPLES}")
+    return SAMPLES

@@ -1,0 +1,129 @@
+"""Boxes as fractions of the image, from the ways in which tools write them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
+BOX_FORMATS = ("xywh", "xyxy")
+BOX_UNITS = ("fraction", "percent", "pixel")
+
+# Detectors round, so that a box may leave the image by a little.
+_TOLERANCE = 0.02
+# More boxes outside of their images than this share mean that format or unit are wrong.
+_MOST_OUTSIDE = 0.1
+
+
+def to_fractions(
+    boxes: npt.NDArray[np.float64],
+    *,
+    box_format: str,
+    box_unit: str,
+    sizes: npt.NDArray[np.float64] | None = None,
+    where: str,
+) -> npt.NDArray[np.float64]:
+    """Return boxes as fractions of the image: x, y of the top left corner, width and height.
+
+    Parameters
+    ----------
+    boxes : ndarray of shape (n, 4)
+        NaN where an image has no box.
+    box_format : {"xywh", "xyxy"}
+        Top left corner with width and height, or two opposite corners in any order.
+    box_unit : {"fraction", "percent", "pixel"}
+        What the numbers count.
+    sizes : ndarray of shape (n, 2) or None, default=None
+        Width and height of each image in pixels. Needed for pixels alone.
+    where : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    boxes : ndarray of shape (n, 4)
+        Width and height are 0 for the few boxes outside of their images.
+
+    Raises
+    ------
+    ValueError
+        If many boxes are outside of their images, which a wrong format or unit leads to.
+    """
+    boxes = boxes.astype(np.float64, copy=True)
+    if box_format == "xyxy":
+        low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+        boxes = np.hstack([low, high - low])
+    if box_unit == "percent":
+        boxes /= 100
+    elif box_unit == "pixel":
+        if sizes is None:
+            raise ValueError(f"{where}: boxes in pixels need the sizes of the images.")
+        boxes /= np.tile(sizes, 2)
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    inside = (low > -_TOLERANCE).all(axis=1) & (high < 1 + _TOLERANCE).all(axis=1)
+    known = ~np.isnan(boxes).any(axis=1)
+    outside = np.flatnonzero(~inside & known)
+    if len(outside) > _MOST_OUTSIDE * known.sum():
+        shown = ", ".join(f"{value:.4g}" for value in boxes[outside[0]])
+        raise ValueError(
+            f"{where}: {len(outside)} of {known.sum()} boxes are not inside their images. That in "
+            f"row {outside[0]} has, as fractions of the image, x, y, width and height {shown}. "
+            f"Boxes were read as format {box_format!r} in the unit {box_unit!r}."
+        )
+    low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+    result = np.hstack([low, high - low])
+    result[outside, 2:] = 0
+    return result
+
+
+def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Return the corners x1, y1, x2, y2 of the smallest box around some points."""
+    x, y = zip(*points)
+    return min(x), min(y), max(x), max(y)
+
+
+def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float, float] | None:
+    """Return x, y, width and height in pixels of a run-length encoded mask of COCO.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Lengths of the runs of pixels outside and inside in turn, column by column.
+    height : int
+        Height of the image.
+
+    Examples
+    --------
+    >>> box_of_mask([0, 20, 30], height=10)  # the first two columns
+    (0.0, 0.0, 2.0, 10.0)
+    """
+    ends = np.cumsum(np.asarray(counts, dtype=np.int64))
+    starts, ends = ends[:-1:2], ends[1::2]
+    filled = ends > starts
+    if not filled.any():
+        return None
+    starts, last = starts[filled], ends[filled] - 1
+    left, right = starts.min() // height, last.max() // height
+    whole = (starts // height != last // height).any()
+    top = 0 if whole else (starts % height).min()
+    bottom = height - 1 if whole else (last % height).max()
+    return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
+
+
+def unpack_counts(text: str) -> list[int]:
+    """Return the run lengths in a compressed mask of COCO: numbers in 5-bit pieces.
+
+    Each character is 48 plus 5 bits of a number and a sixth that tells whether it goes on. From
+    the third on, numbers are differences to the one before the last.
+    """
+    counts: list[int] = []
+    number, shift = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        number |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                number -= 1 << shift
+            counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+            number, shift = 0, 0
+    return counts

@@ -1,0 +1,318 @@
+"""load_coco: annotations in the format of COCO, also with the fields of COCO Camera Traps."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+from skcnn._utils import StrOptions, check_values
+from skcnn.datasets._boxes import BOX_COLUMNS, around, box_of_mask, to_fractions, unpack_counts
+from skcnn.datasets._columns import finder_for, note_times, sizes_of_files
+from skcnn.datasets._paths import join, media_type
+from skcnn.datasets._rules import (
+    BLANK,
+    FAILED,
+    LABELED,
+    UNCLASSIFIED,
+    UNKNOWN,
+    Loaded,
+    Missing,
+    Rules,
+    SeveralLabels,
+    make_bunch,
+)
+from skcnn.datasets._sources import (
+    PathLike,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    existing,
+    optional_text,
+    parse_json,
+    read_bytes,
+)
+from skcnn.datasets._times import parse_times
+
+_CALLER = "load_coco"
+_EXPECTED = (
+    "annotations of COCO: an object with the lists 'images', 'annotations' and 'categories'"
+)
+# Names of categories that are no thing. Which number they have is not fixed.
+STATUS_OF_NAME = {
+    "empty": BLANK,
+    "blank": BLANK,
+    "unknown": UNKNOWN,
+    "unidentified": UNKNOWN,
+    "unlabeled": UNCLASSIFIED,
+}
+_LONGEST_RUN = 2**40
+Box = tuple[float, float, float, float]
+
+
+def load_coco(
+    annotations: PathLike,
+    *,
+    root: PathLike | None = None,
+    group: str | None = "location",
+    empty: Literal["unclassified", "blank"] = "unclassified",
+    several_labels: SeveralLabels = "drop",
+    event_labels: bool = False,
+    boxes: bool = True,
+    keep: str | Collection[str] = ("blank",),
+    missing: Missing = "raise",
+) -> Bunch:
+    """Load paths, categories and boxes from a JSON file of COCO or of COCO Camera Traps.
+
+    The data sets of LILA [1]_ are in this format, and most annotation tools write it.
+
+    Parameters
+    ----------
+    annotations : str or path-like
+        The JSON file. It may be compressed, ``.json.gz``.
+    root : str, path-like or None, default=None
+        Folder where the file names begin. None looks beside the JSON file, in a folder named
+        ``images`` there or one level up, and in one named like the part of the data set
+        (``instances_train.json``: ``train``).
+    group : str or None, default="location"
+        Field of the images that names the site.
+    empty : {"unclassified", "blank"}, default="unclassified"
+        What an image without any annotation is: one that nobody has looked at, or one in which
+        there is nothing. The format does not say. An annotation of the category "empty" always
+        means that there is nothing.
+    several_labels : {"drop", "first", "multilabel", "rows"}, default="drop"
+        What to do with an image (or box) of several categories. See :func:`load_image_table`.
+    event_labels : bool, default=False
+        Whether to use annotations of whole sequences (``sequence_level_annotation``) for images
+        without one of their own. They may not hold for the single image.
+    boxes : bool, default=True
+        Whether each box is an example. If False, examples are whole images, with the categories
+        of all of their boxes.
+    keep : str or collection of {"blank", "unknown", "unclassified", "failed"}, default=("blank",)
+        Which images without a category are examples. Images that are marked ``corrupt`` have
+        failed. See :func:`load_image_table`.
+    missing : {"raise", "report"}, default="raise"
+        What to do if listed files are not there. See :func:`load_image_table`.
+
+    Returns
+    -------
+    images : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object with frame, data, target, target_names, groups, report and DESCR,
+        as of :func:`load_image_table`. `frame` also has image_id, frame_number and is_crowd.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the JSON file or images are not there.
+    ValueError
+        If the file is damaged or of another format, or gives no training example.
+
+    Notes
+    -----
+    Boxes are in pixels there (``bbox``) or in fractions (``bbox_relative``). An object without a
+    box gets that around its outline or mask. Groups of objects (``iscrowd``) are examples, too;
+    some programs mark each mask as a group. `is_crowd` in `frame` tells which they are.
+
+    References
+    ----------
+    .. [1] Labeled Information Library of Alexandria: Biology and Conservation.
+       https://lila.science
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcnn.datasets import load_coco
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> Image.new("RGB", (32, 24)).save(Path(folder.name) / "1.jpg")
+    >>> content = {
+    ...     "images": [{"id": "a", "file_name": "1.jpg", "location": "hill"}],
+    ...     "categories": [{"id": 0, "name": "empty"}, {"id": 1, "name": "fox"}],
+    ...     "annotations": [{"id": 1, "image_id": "a", "category_id": 1, "bbox": [8, 6, 16, 12]}],
+    ... }
+    >>> path = Path(folder.name) / "traps.json"
+    >>> _ = path.write_text(json.dumps(content))
+    >>> images = load_coco(path)
+    >>> images.target.tolist(), images.groups.tolist()
+    (['fox'], ['hill'])
+    >>> images.data.iloc[0, 1:].tolist()
+    [0.25, 0.25, 0.5, 0.5]
+    >>> folder.cleanup()
+    """
+    check_values(
+        _CALLER,
+        {"group": [str, None], "empty": [StrOptions({"unclassified", "blank"})]},
+        {"group": group, "empty": empty},
+    )
+    rules = Rules(several_labels, False, event_labels, boxes, keep, missing).check(_CALLER)
+    source = existing(annotations, _CALLER)
+    where = str(source)
+    content = as_object(parse_json(read_bytes(source), where, _EXPECTED), where)
+    lacking = [name for name in ("images", "annotations", "categories") if name not in content]
+    if lacking:
+        raise ValueError(f"{where} has no {lacking[0]!r}. Expected {_EXPECTED}.")
+    loaded = Loaded(pd.DataFrame(), "Images annotated in the format of COCO", source)
+    images = _images(as_list(content["images"], f"{where}: images"), group, where, loaded)
+    finder = finder_for(root, source.parent)
+    places = [""] if root is not None else _usual_folders(source.name)
+    candidates = [[join(place, name) for name in images["file_name"]] for place in places]
+    found = finder.find_all(*candidates)
+    images["path"], images["problem"] = found.paths, found.problems
+    images["media"] = [media_type(name) for name in images["file_name"]]
+    things = _annotations(content, where, loaded)
+    rows = _join(images, things, where, loaded)
+    rows["status"] = rows["status"].where(rows["status"].notna(), empty)
+    rows.loc[rows["corrupt"], ["label", *BOX_COLUMNS]] = None
+    rows.loc[rows["corrupt"], "status"] = FAILED
+    loaded.rows = rows.drop(columns=["file_name", "width", "height", "corrupt"])
+    loaded.details.append(f"File: {where}")
+    return make_bunch(loaded, rules, _CALLER)
+
+
+def _usual_folders(name: str) -> list[str]:
+    """Return where the images may be, seen from the JSON file."""
+    part = name.lower().removesuffix(".gz").removesuffix(".json").rpartition("_")[2]
+    return ["", "images", "..", "../images", f"../images/{part}", f"images/{part}", f"../{part}"]
+
+
+def _images(
+    items: Sequence[object], group: str | None, where: str, loaded: Loaded
+) -> pd.DataFrame:
+    """Return one row per image."""
+    rows = []
+    for i, item in enumerate(items):
+        place = f"{where}: images[{i}]"
+        image = as_object(item, place)
+        name = image.get("file_name") or image.get("file")
+        rows.append(
+            {
+                "image": as_text(image.get("id"), f"{place}.id"),
+                "file_name": as_text(name, f"{place}.file_name"),
+                "width": image.get("width"),
+                "height": image.get("height"),
+                "corrupt": image.get("corrupt") is True,
+                "group": optional_text(image.get(group)) if group else None,
+                "sequence": optional_text(image.get("seq_id")),
+                "frame_number": optional_text(image.get("frame_num")),
+                "time": optional_text(image.get("datetime"))
+                or optional_text(image.get("date_captured") or None),
+            }
+        )
+    names = ["image", "file_name", "width", "height", "corrupt", "group", "sequence", "time"]
+    frame = pd.DataFrame(rows, columns=[*names, "frame_number"])
+    repeated = frame.loc[frame["image"].duplicated(), "image"]
+    if len(repeated):
+        raise ValueError(f"{where} has several images with the id {repeated.iloc[0]!r}.")
+    frame["time"], unreadable = parse_times(frame["time"], where=f"datetime in {where}")
+    note_times(loaded, unreadable)
+    return frame.assign(image_id=frame["image"])
+
+
+def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> pd.DataFrame:
+    """Return one row per annotation, with its box as it is written."""
+    names = {}
+    for i, item in enumerate(as_list(content["categories"], f"{where}: categories")):
+        place = f"{where}: categories[{i}]"
+        category = as_object(item, place)
+        key = as_text(category.get("id"), f"{place}.id")
+        names[key] = as_text(category.get("name"), f"{place}.name")
+    rows = []
+    for i, item in enumerate(as_list(content["annotations"], f"{where}: annotations")):
+        place = f"{where}: annotations[{i}]"
+        thing = as_object(item, place)
+        key = as_text(thing.get("category_id"), f"{place}.category_id")
+        if key not in names:
+            raise ValueError(f"{place} has the category {key!r}, which is not listed.")
+        name = names[key]
+        status = STATUS_OF_NAME.get(name.lower(), LABELED)
+        box, unit = _box(thing, place)
+        count = thing.get("count")
+        rows.append(
+            {
+                "image": as_text(thing.get("image_id"), f"{place}.image_id"),
+                "label": name if status == LABELED else None,
+                "status": status,
+                "event_level": thing.get("sequence_level_annotation") is True,
+                "count": np.nan if count is None else as_number(count, f"{place}.count"),
+                "unit": unit,
+                "is_crowd": thing.get("iscrowd") in (1, True),
+                **dict(zip(BOX_COLUMNS, box or [np.nan] * 4)),
+            }
+        )
+    columns = [
+        "image",
+        "label",
+        "status",
+        "event_level",
+        "count",
+        "unit",
+        "is_crowd",
+        *BOX_COLUMNS,
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _box(thing: Mapping[str, object], where: str) -> tuple[Box | None, str]:
+    """Return the box of an annotation (x, y, width, height) and its unit."""
+    for name, unit in (("bbox_relative", "fraction"), ("bbox", "pixel")):
+        if thing.get(name):
+            box = as_list(thing[name], f"{where}.{name}")
+            if len(box) != 4:
+                raise ValueError(f"{where}.{name}: expected 4 numbers. Got {len(box)}.")
+            x, y, width, height = (as_number(number, f"{where}.{name}") for number in box)
+            return (x, y, width, height), unit
+    outline = thing.get("segmentation")
+    if isinstance(outline, dict):
+        return _mask_box(outline, f"{where}.segmentation"), "pixel"
+    if isinstance(outline, list) and outline:
+        parts = outline if isinstance(outline[0], list) else [outline]
+        numbers = [as_number(n, f"{where}.segmentation") for part in parts for n in part]
+        if len(numbers) >= 4:
+            left, top, right, bottom = around(list(zip(numbers[::2], numbers[1::2])))
+            return (left, top, right - left, bottom - top), "pixel"
+    return None, ""
+
+
+def _mask_box(mask: Mapping[str, object], where: str) -> Box | None:
+    """Return the box of a run-length encoded mask."""
+    counts, size = mask.get("counts"), as_list(mask.get("size"), f"{where}.size")
+    height = int(as_number(size[0] if size else None, f"{where}.size"))
+    if height < 1:
+        raise ValueError(f"{where}.size: expected the height of the image. Got {height}.")
+    if isinstance(counts, str):
+        runs = unpack_counts(counts)
+    else:
+        runs = [int(as_number(n, f"{where}.counts")) for n in as_list(counts, f"{where}.counts")]
+    if any(not 0 <= run <= _LONGEST_RUN for run in runs):
+        raise ValueError(f"{where}.counts: expected the lengths of runs of pixels.")
+    return box_of_mask(runs, height)
+
+
+def _join(images: pd.DataFrame, things: pd.DataFrame, where: str, loaded: Loaded) -> pd.DataFrame:
+    """Return one row per image and annotation, with boxes as fractions."""
+    known = things["image"].isin(images["image"])
+    loaded.note("annotations", (~known).sum(), "are of images that are not listed")
+    rows = images.merge(things[known], on="image", how="left")
+    rows["event_level"] = rows["event_level"].eq(True)
+    boxes = rows[list(BOX_COLUMNS)].to_numpy(dtype=np.float64, copy=True)
+    pixels = (rows["unit"] == "pixel").to_numpy()
+    if pixels.any():
+        sizes = rows.loc[pixels, ["width", "height"]].apply(pd.to_numeric, errors="coerce")
+        sizes = sizes.to_numpy(dtype=np.float64, copy=True)
+        # Sizes that the file lacks are those of the images.
+        unsized = ~(sizes > 0).all(axis=1)
+        if unsized.any():
+            sizes[unsized] = sizes_of_files(rows.loc[pixels, "path"].to_numpy()[unsized])
+        boxes[pixels] = to_fractions(
+            boxes[pixels], box_format="xywh", box_unit="pixel", sizes=sizes, where=where
+        )
+    boxes[~pixels] = to_fractions(
+        boxes[~pixels], box_format="xywh", box_unit="fraction", where=where
+    )
+    rows[list(BOX_COLUMNS)] = boxes
+    # A box around an image that is blank, or that nobody could tell, is none.
+    rows.loc[rows["status"] == BLANK, list(BOX_COLUMNS)] = np.nan
+    return rows.drop(columns="unit")

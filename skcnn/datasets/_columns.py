@@ -1,0 +1,194 @@
+"""From the columns of any table to observations."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from skcnn.datasets._boxes import BOX_COLUMNS, to_fractions
+from skcnn.datasets._paths import FileFinder, join, media_type
+from skcnn.datasets._rules import BLANK, COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
+from skcnn.datasets._scan import image_size
+from skcnn.datasets._tables import as_numbers, as_texts, check_columns
+from skcnn.datasets._times import join_texts, parse_times
+
+# A column, or several whose texts are joined.
+Names = str | int | Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table have what; None where none has."""
+
+    path: Names = "path"
+    label: Names | None = "label"
+    group: Names | None = None
+    sequence: Names | None = None
+    time: Names | None = None
+    individual: Names | None = None
+    box: Sequence[str | int] | None = None
+    image_size: Sequence[str | int] | None = None
+    box_format: str | None = None
+    box_unit: str | None = None
+    time_format: str | None = None
+    blank: Collection[str] = ()
+    unknown: Collection[str] = ()
+    na_values: Collection[str] = ()
+
+    def overridden_by(self, chosen: "Columns") -> "Columns":
+        """Return these columns, but those chosen by the user where these differ from defaults."""
+        default = Columns()
+        changed = {
+            name: value for name, value in vars(chosen).items() if value != getattr(default, name)
+        }
+        return replace(self, **changed)
+
+    def used(self) -> dict[str, list[str | int]]:
+        """Return the names of the columns by parameter."""
+        found: dict[str, list[str | int]] = {}
+        for name in ("path", "label", "group", "sequence", "time", "individual"):
+            found[name] = as_names(getattr(self, name))
+        found["box"], found["image_size"] = list(self.box or ()), list(self.image_size or ())
+        return found
+
+
+def as_names(names: Names | None) -> list[str | int]:
+    """Return one name or several as a list."""
+    if names is None:
+        return []
+    return [names] if isinstance(names, str | int) else list(names)
+
+
+def observe(
+    table: pd.DataFrame,
+    columns: Columns,
+    finder: FileFinder,
+    loaded: Loaded,
+    where: str,
+    *,
+    candidates: Sequence[Sequence[str | None]] = (),
+) -> pd.DataFrame:
+    """Return one observation per row of a table.
+
+    Parameters
+    ----------
+    candidates : sequence of sequences, default=()
+        Paths to look for, one sequence per way to find the file, instead of `columns.path`.
+
+    Returns
+    -------
+    rows : DataFrame of shape (n_rows, n_columns)
+        Columns of `Loaded.rows`, then all columns of the table that were not used.
+    """
+    used = columns.used()
+    if candidates:
+        used["path"] = []
+    for parameter, names in used.items():
+        check_columns(table, names, f"{parameter}=", where)
+    paths = candidates or [joined_paths(table, used["path"])]
+    found = finder.find_all(*paths)
+    rows = pd.DataFrame({"path": found.paths, "problem": found.problems})
+    rows["media"] = [media_type(name or "") for name in paths[0]]
+    rows["label"], rows["status"] = _labels(table, used["label"], columns)
+    for name, separator in (("group", "/"), ("sequence", "/"), ("individual", " ")):
+        if used[name]:
+            rows[name] = _joined(table, used[name], separator)
+    if used["time"]:
+        texts = _joined(table, used["time"], " ") if len(used["time"]) > 1 else None
+        times, unreadable = parse_times(
+            texts if texts is not None else table[used["time"][0]],
+            where=f"The column {used['time'][0]!r} of {where}",
+            time_format=columns.time_format,
+        )
+        rows["time"] = times.to_numpy() if times.dt.tz is None else times.array
+        note_times(loaded, unreadable)
+    if used["box"]:
+        rows[list(BOX_COLUMNS)] = _boxes(table, rows, used, columns, where)
+    taken = {name for names in used.values() for name in names} | {*COLUMNS, *rows.columns}
+    others = [name for name in table.columns if name not in taken and name != ""]
+    rest = table[others].reset_index(drop=True)
+    return pd.concat([rows, rest.loc[:, ~rest.columns.duplicated()]], axis=1)
+
+
+def note_times(loaded: Loaded, unreadable: Sequence[str]) -> None:
+    """Note texts that are no times."""
+    if unreadable:
+        shown = ", ".join(map(repr, unreadable[:3]))
+        loaded.note("different texts", len(unreadable), f"are no times (or lack a zone): {shown}")
+
+
+def joined_paths(table: pd.DataFrame, names: Sequence[str | int]) -> list[str | None]:
+    """Return the paths in one column, or in several: folders and a file name."""
+    parts = [as_texts(table[name]) for name in names]
+    return [join(*row) or None if row[-1] else None for row in zip(*parts)]
+
+
+def _joined(table: pd.DataFrame, names: Sequence[str | int], separator: str) -> pd.Series:
+    """Return the texts of some columns; values of other types in one column stay as they are."""
+    values = table[names[0]]
+    if len(names) > 1 or any(isinstance(value, str) for value in values):
+        return join_texts([table[name] for name in names], separator)
+    return values.astype(object).where(values.notna(), None)
+
+
+def _labels(
+    table: pd.DataFrame, names: Sequence[str | int], columns: Columns
+) -> tuple[pd.Series, npt.NDArray[np.object_]]:
+    """Return the label of each row, and whether it is one."""
+    n = len(table)
+    if not names:
+        return pd.Series([None] * n, dtype=object), np.full(n, UNCLASSIFIED, dtype=object)
+    labels = _joined(table, names, " ")
+    labels = labels.where(~labels.isin(list(columns.na_values)), None)
+    status = np.where(labels.notna(), LABELED, UNCLASSIFIED).astype(object)
+    status[labels.isin(list(columns.blank)).to_numpy(dtype=bool)] = BLANK
+    status[labels.isin(list(columns.unknown)).to_numpy(dtype=bool)] = UNKNOWN
+    return labels, status
+
+
+def _boxes(
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    used: Mapping[str, Sequence[str | int]],
+    columns: Columns,
+    where: str,
+) -> npt.NDArray[np.float64]:
+    """Return the boxes of the rows as fractions."""
+    numbers = [as_numbers(table[name], f"{where}: the column {name!r}") for name in used["box"]]
+    sizes = None
+    if columns.box_unit == "pixel" and used["image_size"]:
+        names = used["image_size"]
+        pairs = [as_numbers(table[name], f"{where}: the column {name!r}") for name in names]
+        sizes = np.column_stack(pairs)
+    elif columns.box_unit == "pixel":
+        sizes = sizes_of_files(rows["path"].where(~np.isnan(numbers[0]), ""))
+    return to_fractions(
+        np.column_stack(numbers),
+        box_format=str(columns.box_format),
+        box_unit=str(columns.box_unit),
+        sizes=sizes,
+        where=where,
+    )
+
+
+def sizes_of_files(paths: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return width and height of each image, from its header; NaN where it is not there."""
+    known: dict[str, tuple[float, float]] = {}
+    for path in dict.fromkeys(paths):
+        there = bool(path) and os.path.isfile(path)
+        known[path] = image_size(path) if there else (np.nan, np.nan)
+    return np.array([known[path] for path in paths], dtype=np.float64).reshape(-1, 2)
+
+
+def finder_for(root: str | os.PathLike[str] | None, default: Path) -> FileFinder:
+    """Return the finder of files below `root`, or below the folder of the table."""
+    if root is None:
+        return FileFinder(default, chosen=False)
+    folder = Path(os.path.abspath(Path(root).expanduser()))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"The 'root' parameter is {str(root)!r}, which is no folder.")
+    return FileFinder(folder, chosen=True)

@@ -1,0 +1,399 @@
+"""load_annotations: what LabelMe, Label Studio and CVAT write."""
+
+import json
+import math
+import zipfile
+from collections import Counter
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from skcnn.datasets import load_annotations
+
+QUARTER = [0.25, 0.25, 0.5, 0.5]  # x 8 to 24 and y 6 to 18 in an image of 32x24
+
+
+def counted(bunch):
+    return dict(zip(bunch.report.notes["what"], bunch.report.notes["n"]))
+
+
+def boxes(bunch):
+    return bunch.data.iloc[:, 1:].to_numpy(dtype=float)
+
+
+# --- LabelMe
+
+
+def labelme(root, name, shapes=(), flags=None, image=None, **more):
+    path = root / name
+    content = {
+        "version": "5.0",
+        "flags": flags or {},
+        "shapes": [
+            {"label": label, "points": points, "shape_type": kind, "flags": {}}
+            for label, kind, points in shapes
+        ],
+        "imagePath": image or name.replace(".json", ".jpg"),
+        "imageData": "x" * 1000,
+        "imageHeight": 24,
+        "imageWidth": 32,
+        **more,
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [
+        ("rectangle", [[24, 18], [8, 6]]),
+        ("polygon", [[8, 12], [16, 6], [24, 12], [16, 18]]),
+        ("mask", [[8, 6], [24, 18]]),
+        ("linestrip", [[8, 6], [10, 18], [24, 10]]),
+    ],
+)
+def test_labelme_shapes(pictures, kind, points):
+    root = pictures({"1.jpg": 1})
+    path = labelme(root, "1.json", [("fox", kind, points)])
+    for source in (path, root):
+        images = load_annotations(source)
+        assert images.target.tolist() == ["fox"]
+        np.testing.assert_allclose(boxes(images), [QUARTER])
+
+
+def test_labelme_circles_and_points(pictures):
+    root = pictures({"1.jpg": 1})
+    circle = ("fox", "circle", [[16, 12], [16, 20]])
+    labelme(root, "1.json", [circle, ("hare", "point", [[3, 4]])])
+    images = load_annotations(root)
+    np.testing.assert_allclose(boxes(images), [[0.25, 4 / 24, 0.5, 16 / 24]])
+    assert counted(images) == {"labels without a box": 1}
+    whole = load_annotations(root, boxes=False, several_labels="multilabel")
+    assert whole.target_names.tolist() == ["fox", "hare"]
+    labelme(root, "1.json", [("fox", "circle", [[30, 12], [30, 20]])])  # half outside
+    np.testing.assert_allclose(
+        boxes(load_annotations(root)), [[22 / 32, 4 / 24, 10 / 32, 16 / 24]]
+    )
+
+
+def test_labelme_flags(pictures):
+    root = pictures({f"{i}.jpg": i for i in range(1, 6)})
+    for i, flags in enumerate(
+        [
+            {"fox": True, "hare": False, "__ignore__": False},
+            {"fox": True, "hare": True},
+            {"fox": False, "hare": False},
+            {"fox": True, "__ignore__": True},
+            {"unknown": True},
+        ]
+    ):
+        labelme(root, f"{i + 1}.json", flags=flags)
+    images = load_annotations(root)
+    assert images.target.tolist() == ["fox"]
+    assert counted(images) == {
+        "images marked __ignore__": 1,
+        "images of something unknown": 1,
+        "images or boxes without a label": 1,
+        "images or boxes with several labels": 1,
+    }
+    assert load_annotations(root, empty="blank").target.tolist() == ["fox", "blank"]
+
+
+def test_labelme_paths(pictures):
+    root = pictures({"imgs/1.jpg": 1, "json/2.jpg": 2})
+    labelme(
+        root, "json/1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], image="..\\imgs\\1.jpg"
+    )
+    labelme(
+        root, "json/2.json", [("fox", "rectangle", [[8, 6], [24, 18]])], image="C:\\old\\2.jpg"
+    )
+    labelme(root, "json/other.json").write_text('{"images": []}')
+    images = load_annotations(root, group=0)
+    assert [path[-10:] for path in images.data["path"]] == ["imgs/1.jpg", "json/2.jpg"]
+    assert images.groups.tolist() == ["imgs", "json"]
+    assert counted(images) == {"other JSON files": 1}
+
+
+def test_labelme_sizes_from_the_file(pictures):
+    root = pictures({"1.jpg": 1})
+    labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], imageWidth=None)
+    np.testing.assert_allclose(boxes(load_annotations(root)), [QUARTER])
+
+
+# --- Label Studio
+
+
+def result(kind, value, name="label", **more):
+    return {"type": kind, "from_name": name, "to_name": "image", "value": value,
+            "original_width": 32, "original_height": 24, **more}  # fmt: skip
+
+
+def choice(*names, control="species"):
+    return result("choices", {"choices": list(names)}, control)
+
+
+def task(i, *annotations, image=None, **more):
+    return {"id": i, "data": {"image": image or f"/data/upload/1/0a1b2c3{i}-{i}.jpg"},
+            "annotations": [{"completed_by": 7, "was_cancelled": False, "result": list(results)}
+                            for results in annotations], **more}  # fmt: skip
+
+
+def studio(root, *tasks):
+    path = root / "project-1.json"
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+def test_label_studio_choices(pictures):
+    root = pictures({f"{i}.jpg": i for i in range(1, 8)})
+    cancelled = task(7, [choice("fox")])
+    cancelled["annotations"][0]["was_cancelled"] = True
+    path = studio(
+        root,
+        task(1, [choice("fox")]),
+        task(2, [choice("fox")], [choice("hare")]),  # two annotators
+        task(3, [choice("hare")], [choice("hare")]),
+        task(4, []),  # submitted, with nothing chosen
+        task(5),
+        task(6, predictions=[{"result": [choice("owl")], "score": 0.9}]),
+        cancelled,
+    )
+    images = load_annotations(path)
+    assert images.target.tolist() == ["fox", "hare"]
+    assert images.data.tolist() == [str(root / "1.jpg"), str(root / "3.jpg")]
+    assert images.frame["annotator"].tolist() == ["7", "7"]
+    assert counted(images) == {
+        "cancelled annotations": 1,
+        "labels by a machine": 1,
+        "images or boxes without a label": 4,
+        "images or boxes with several labels": 1,
+    }
+    assert load_annotations(path, empty="blank").target.tolist() == ["fox", "hare", "blank"]
+    assert load_annotations(path, machine_labels=True).target.tolist() == ["fox", "hare", "owl"]
+
+
+def test_label_studio_control(pictures):
+    root = pictures({"1.jpg": 1})
+    path = studio(root, task(1, [choice("fox"), choice("blurred", control="quality")]))
+    assert load_annotations(path, control="species").target.tolist() == ["fox"]
+    assert load_annotations(path, several_labels="rows").target.tolist() == ["fox", "blurred"]
+
+
+SQUARE = {"x": 25, "y": 25, "width": 50, "height": 50, "rotation": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("rectanglelabels", SQUARE),
+        ("ellipselabels", {"x": 50, "y": 50, "radiusX": 25, "radiusY": 25, "rotation": 0}),
+        ("polygonlabels", {"points": [[25, 50], [50, 25], [75, 50], [50, 75]]}),
+        # Turned by 90 degrees about its top left corner, in pixels: 12 high and 16 wide.
+        ("rectanglelabels", {"x": 75, "y": 25, "width": 37.5, "height": 66.6667, "rotation": 90}),
+    ],
+)
+def test_label_studio_shapes(pictures, kind, value):
+    root = pictures({"1.jpg": 1})
+    path = studio(root, task(1, [result(kind, {**value, kind: ["fox"]})]))
+    images = load_annotations(path)
+    assert images.target.tolist() == ["fox"]
+    np.testing.assert_allclose(boxes(images), [QUARTER], atol=1e-5)
+
+
+def test_label_studio_results_without_labels_or_boxes(pictures):
+    root = pictures({"1.jpg": 1})
+    path = studio(
+        root,
+        task(1, [
+            result("rectangle", SQUARE),
+            result("textarea", {"text": ["a note"]}),
+            result("taxonomy", {"taxonomy": [["Animal", "Fox"]]}),
+            result("brushlabels", {"format": "rle", "rle": [1], "brushlabels": ["Fox"]}),
+        ]),
+    )  # fmt: skip
+    assert load_annotations(path).target.tolist() == ["Fox"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "/data/local-files/?d=photos/1.jpg",
+        "https://host/data/upload/3/0a1b2c3d-1.jpg",
+        "s3://bucket/photos/1.jpg",
+        "photos\\1.jpg",
+    ],
+)
+def test_label_studio_images(pictures, image):
+    root = pictures({"1.jpg": 1})
+    path = studio(root, task(1, [choice("fox")], image=image))
+    assert load_annotations(path).data.tolist() == [str(root / "1.jpg")]
+    renamed = task(1, [choice("fox")])
+    renamed["data"] = {"text": "see below", "my photo": image}
+    assert load_annotations(studio(root, renamed)).data.tolist() == [str(root / "1.jpg")]
+
+
+# --- CVAT
+
+
+def cvat(root, body, name="annotations.xml"):
+    path = root / name
+    path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>{body}</annotations>')
+    return path
+
+
+def cvat_image(i, body="", **attributes):
+    more = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    return f'<image id="{i}" name="{i}.jpg" width="32" height="24"{more}>{body}</image>'
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<box label="fox" xtl="8" ytl="6" xbr="24" ybr="18" occluded="0"/>',
+        '<polygon label="fox" points="8,12;16,6;24,12;16,18"/>',
+        '<polyline label="fox" points="8,6;24,18"/>',
+        '<ellipse label="fox" cx="16" cy="12" rx="8" ry="6"/>',
+        '<mask label="fox" rle="1" left="8" top="6" width="16" height="12"/>',
+        '<box label="fox" xtl="10" ytl="4" xbr="22" ybr="20" rotation="90"/>',
+        '<skeleton label="fox"><points label="a" points="8,6"/>'
+        '<points label="b" points="24,18"/></skeleton>',
+        '<cuboid label="fox" xtl1="8" ytl1="6" xbr1="20" ybr1="16" xtl2="10" ytl2="8" '
+        'xbr2="24" ybr2="18"/>',
+    ],
+)
+def test_cvat_shapes(pictures, shape):
+    root = pictures({"images/1.jpg": 1})
+    cvat(root, cvat_image(1, shape))
+    for source in (root, root / "annotations.xml"):
+        images = load_annotations(source)
+        assert images.target.tolist() == ["fox"]
+        np.testing.assert_allclose(boxes(images), [QUARTER])
+
+
+def test_cvat_tags_and_subsets(pictures, tmp_path):
+    root = pictures({"images/Train/1.jpg": 1, "images/Test/1.jpg": 2, "images/Test/2.jpg": 3,
+                     "images/Test/3.jpg": 4})  # fmt: skip
+    body = "".join([
+        cvat_image(1, '<tag label="fox"/>', subset="Train"),
+        cvat_image(1, '<tag label="hare"><attribute name="a">x</attribute></tag>', subset="Test"),
+        cvat_image(2, '<tag label="fox"/><tag label="hare"/>', subset="Test"),
+        cvat_image(3, '<polyline label="" points="1,2;3,4"/>', subset="Test"),
+        '<track id="0" label="fox"/>',
+    ])  # fmt: skip
+    cvat(root, body)
+    images = load_annotations(root, group="subset")
+    assert images.target.tolist() == ["fox", "hare"]
+    assert images.groups.tolist() == ["Train", "Test"]
+    assert images.data.tolist() == [
+        str(root / f"images/{part}/1.jpg") for part in ("Train", "Test")
+    ]
+    assert counted(images) == {
+        "tracks of videos": 1,
+        "images or boxes without a label": 1,
+        "images or boxes with several labels": 1,
+    }
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        for path in root.rglob("*.*"):
+            archive.write(path, path.relative_to(root))
+    packed = load_annotations(tmp_path / "export.zip", empty="blank")
+    assert packed.target.tolist() == ["fox", "hare", "blank"]
+    assert packed.data[0] == str(tmp_path / "export/images/Train/1.jpg")
+    other = load_annotations(tmp_path / "export.zip", extract_to=tmp_path / "other")
+    assert other.data[0] == str(tmp_path / "other/images/Train/1.jpg")
+
+
+# --- What is wrong
+
+
+def wrapped(shape):
+    return f"<annotations>{cvat_image(1, shape)}</annotations>"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", "", "not a complete JSON file: it is empty"),
+        ("a.json", "[1", "not a complete JSON file"),
+        ("a.json", '{"images": []}', "contains no annotations"),
+        ("a.json", "[]", "contains no annotations"),
+        ("a.json", "[3]", r"\[0\]: expected an object"),
+        ("a.json", '[{"image": "a.jpg", "choice": "fox"}]', "not JSON-MIN"),
+        ("a.json", '[{"data": {"text": "x"}}]', "names no image"),
+        ("a.json", '{"imagePath": 3.5, "shapes": 1}', "shapes: expected a list"),
+        ("a.json", '{"imagePath": null}', "imagePath: expected a text"),
+        ("a.json", '{"imagePath": "1.jpg", "shapes": [{"label": "a", "points": [[1]]}]}', "pairs"),
+        ("a.json", '{"imagePath": "1.jpg", "shapes": [{"points": [[1, 2]]}]}', "label: expected"),
+        ("a.xml", "<annotations>", "not a complete XML file"),
+        ("a.xml", "<other/>", "begins with <other>"),
+        ("a.xml", "<annotations><image/></annotations>", "without a name"),
+        ("a.xml", '<annotations><image name="1.jpg"/></annotations>', "width of 1.jpg"),
+        ("a.xml", wrapped('<box label="a" xtl="x"/>'), "xtl"),
+        ("a.xml", wrapped('<polygon label="a" points="1"/>'), "expected points"),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "declares a document type"),
+    ],
+)  # fmt: skip
+def test_malformed(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_annotations(tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        load_annotations(tmp_path)
+
+
+def test_wrong_parameters(tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="contains no annotations"):
+        load_annotations(tmp_path / "none")
+    with pytest.raises(ValueError, match="'group' parameter of load_annotations"):
+        load_annotations(tmp_path, group="site")
+    with pytest.raises(ValueError, match="'empty' parameter of load_annotations"):
+        load_annotations(tmp_path, empty="yes")
+    with pytest.raises(FileNotFoundError):
+        load_annotations(tmp_path / "nowhere")
+
+
+# --- Real files
+
+
+def test_labelme_samples(samples):
+    expected = Counter()
+    for path in sorted((samples / "labelme").glob("*.json")):
+        flags = json.loads(path.read_text())["flags"]
+        expected.update(name for name, value in flags.items() if value)
+    images = load_annotations(samples / "labelme")
+    assert Counter(images.target) == expected
+    assert len(images.target) == 2
+
+
+@pytest.mark.parametrize("name", ["export_project", "export_task/train.xml"])
+def test_cvat_samples(samples, name):
+    path = samples / "cvat" / name
+    tree = ElementTree.parse(path / "annotations.xml" if path.is_dir() else path)
+    expected = []
+    for image in tree.getroot().iter("image"):
+        for shape in image:
+            if not shape.get("label"):
+                continue
+            points = [
+                tuple(map(float, p.split(",")))
+                for p in (shape.get("points") or "").split(";")
+                if p
+            ]
+            points += [
+                (float(shape.get(f"x{c}")), float(shape.get(f"y{c}")))
+                for c in ("tl", "br")
+                if shape.get("xtl")
+            ]
+            x, y = zip(*points)
+            side = float(image.get("width"))
+            expected.append((shape.get("label"), min(x) / side, min(y) / side,
+                             (max(x) - min(x)) / side, (max(y) - min(y)) / side))  # fmt: skip
+    images = load_annotations(path)
+    found = [(label, *box) for label, box in zip(images.target, boxes(images))]
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        assert one[0] == other[0]
+        np.testing.assert_allclose(one[1:], other[1:])
+        assert not any(map(math.isnan, one[1:]))

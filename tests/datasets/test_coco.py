@@ -1,0 +1,241 @@
+"""load_coco: plain COCO and COCO Camera Traps, boxes, masks and whole sequences."""
+
+import gzip
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skcnn.datasets import load_coco
+
+CATEGORIES = [
+    {"id": 0, "name": "empty"},
+    {"id": 1, "name": "fox"},
+    {"id": 5, "name": "Virginia Opossum"},
+    {"id": 9, "name": "unknown"},
+]
+FILES = {f"{i}.jpg": i for i in range(1, 9)}
+
+
+def thing(image, category, **more):
+    return {"id": f"{image}-{category}", "image_id": image, "category_id": category, **more}
+
+
+def image(i, **more):
+    return {"id": f"i{i}", "file_name": f"{i}.jpg", "location": f"l{i % 2}", **more}
+
+
+TRAPS = {
+    "images": [
+        image(1, datetime="2021-05-30 10:00:00", seq_id="s1", frame_num=0, width=32, height=24),
+        image(2, datetime="2021-05-30 10:00:02", seq_id="s1", frame_num=1, location=7),
+        image(3), image(4), image(5), image(6, corrupt=True), image(7), image(8),
+    ],
+    "categories": CATEGORIES,
+    "annotations": [
+        thing("i1", 1, bbox=[8, 6, 16, 12], count=2),
+        thing("i1", 5, bbox=[0, 0, 8, 6]),
+        thing("i2", 5, bbox_relative=[0.1, 0.2, 0.3, 0.4]),
+        thing("i3", 0),
+        thing("i4", 9),
+        thing("i7", 1, sequence_level_annotation=True),
+        thing("i8", 1),
+        thing("gone", 1),
+    ],
+}  # fmt: skip
+
+
+def write(root, content=TRAPS, name="traps.json", **change):
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**content, **change}))
+    return path
+
+
+@pytest.fixture
+def traps(pictures):
+    return write(pictures(FILES))
+
+
+def counted(bunch):
+    return dict(zip(bunch.report.notes["what"], bunch.report.notes["n"]))
+
+
+def test_camera_traps(traps):
+    images = load_coco(traps)
+    assert list(zip(images.frame["image_id"], images.target)) == [
+        ("i1", "fox"),
+        ("i1", "Virginia Opossum"),
+        ("i2", "Virginia Opossum"),
+        ("i3", "blank"),
+        ("i8", "fox"),
+    ]
+    whole = [0, 0, 1, 1]
+    np.testing.assert_allclose(
+        images.data.iloc[:, 1:].to_numpy(dtype=float),
+        [[0.25, 0.25, 0.5, 0.5], [0, 0, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4], whole, whole],
+    )
+    assert images.groups.tolist() == ["l1", "l1", "7", "l1", "l0"]
+    assert images.frame["sequence"].tolist()[:3] == ["s1"] * 3
+    assert images.frame["time"].dt.second.tolist()[:3] == [0, 0, 2]
+    assert images.frame["count"].tolist()[0] == 2
+    assert counted(images) == {
+        "annotations": 1,
+        "labels of whole events": 1,
+        "images of something unknown": 1,
+        "images or boxes without a label": 2,  # i5 and i7
+        "images that a program could not read": 1,
+    }
+
+
+def test_whole_images(traps):
+    images = load_coco(traps, boxes=False)
+    assert dict(zip(images.frame["image_id"], images.target)) == {
+        "i2": "Virginia Opossum",
+        "i3": "blank",
+        "i8": "fox",
+    }
+    matrix = load_coco(traps, boxes=False, several_labels="multilabel")
+    assert matrix.target.tolist() == [[1, 1], [1, 0], [0, 0], [0, 1]]
+
+
+def test_annotations_of_sequences(traps):
+    images = load_coco(traps, event_labels=True)
+    assert "i7" in images.frame["image_id"].tolist()
+
+
+@pytest.mark.parametrize(("empty", "n"), [("unclassified", 1), ("blank", 2)])
+def test_images_without_annotations(traps, empty, n):
+    images = load_coco(traps, empty=empty)
+    assert images.frame["status"].tolist().count("blank") == n
+    kept = load_coco(traps, empty=empty, keep=["unclassified", "failed"]).frame["status"]
+    assert Counter(kept)["failed"] == 1
+    assert Counter(kept)["unclassified"] == (2 if empty == "unclassified" else 1)
+
+
+def test_plain_coco(pictures):
+    content = {
+        "images": [{"id": 5, "file_name": "1.jpg", "height": 24, "width": 32, "date_captured": 0}],
+        "categories": CATEGORIES,
+        "annotations": [thing("5", 1, bbox=[8, 6, 16, 12], iscrowd=0)],
+    }
+    root = pictures({"1.jpg": 1})
+    images = load_coco(write(root, content))
+    assert images.target.tolist() == ["fox"]
+    assert images.groups is None
+    assert "time" not in images.frame
+
+
+def compressed(counts):
+    """Compress run lengths as COCO does."""
+    text = ""
+    for i, count in enumerate(counts):
+        number, more = count - (counts[i - 2] if i > 2 else 0), True
+        while more:
+            bits, number = number & 31, number >> 5
+            more = number != (-1 if bits & 16 else 0)
+            text += chr(48 + (bits | (32 if more else 0)))
+    return text
+
+
+RUNS = [8 * 24 + 6, *[12, 12] * 15, 12, 342]
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[8, 6, 24, 6, 24, 18, 8, 18]],
+        {"counts": RUNS, "size": [24, 32]},
+        {"counts": compressed(RUNS), "size": [24, 32]},
+    ],
+    ids=["outline", "runs", "compressed"],
+)
+def test_boxes_around_outlines_and_masks(pictures, segmentation):
+    content = {**TRAPS, "annotations": [thing("i1", 1, segmentation=segmentation, iscrowd=1)]}
+    images = load_coco(write(pictures(FILES), content))
+    assert images.data.iloc[0, 1:].tolist() == [0.25, 0.25, 0.5, 0.5]
+    assert images.frame["is_crowd"].tolist() == [True]
+
+
+def test_sizes_are_read_from_the_files_where_the_json_has_none(pictures):
+    root = pictures(FILES)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: shown as 20 wide and 40 high
+    Image.new("RGB", (40, 20)).save(root / "1.jpg", exif=exif)
+    content = {
+        **TRAPS,
+        "images": [image(1)],
+        "annotations": [thing("i1", 1, bbox=[5, 10, 10, 20])],
+    }
+    images = load_coco(write(root, content))
+    assert images.data.iloc[0, 1:].tolist() == [0.25, 0.25, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("json_name", "folder"),
+    [
+        ("annotations/instances_train2017.json", "train2017"),
+        ("annotations/instances_train.json", "images/train"),
+        ("traps.json", "images"),
+        ("labels/traps.json", "images"),
+        ("labels/traps.json", "."),
+    ],
+)
+def test_images_are_found_in_usual_places(pictures, tmp_path, json_name, folder):
+    root = pictures(FILES, tmp_path / "data" / folder)
+    path = write(tmp_path / "data", name=json_name)
+    assert load_coco(path).data["path"][0] == str(root / "1.jpg")
+    assert load_coco(path, root=root).data["path"][0] == str(root / "1.jpg")
+
+
+def test_compressed(traps):
+    path = traps.with_name("traps.json.gz")
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + traps.read_bytes()))
+    assert load_coco(path).target.tolist() == load_coco(traps).target.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": None}, r"images: expected a list \[...\]. Got null"),
+        ({"images": [image(1), image(1)]}, "several images with the id 'i1'"),
+        ({"images": [{"id": 1}]}, r"images\[0\]\.file_name: expected a text"),
+        ({"annotations": [thing("i1", 77)]}, "category '77', which is not listed"),
+        ({"annotations": [thing("i1", 1, bbox=[1, 2, 3])]}, "expected 4 numbers"),
+        ({"annotations": [thing("i1", 1, bbox=[1, 2, 3, None])]}, "expected a number"),
+        ({"annotations": [thing("i1", 1, bbox=[8, 6, 160, 12])]}, "not inside"),
+        ({"annotations": [thing("i1", 1, segmentation={"counts": [1]})]}, "size: expected a list"),
+        ({"annotations": [thing("i1", 1, segmentation={"counts": 1, "size": [2, 2]})]}, "counts"),
+        ({"categories": [{"id": 1}]}, r"categories\[0\]\.name: expected a text"),
+        ({"annotations": []}, "no training example"),
+    ],
+)
+def test_malformed(pictures, change, message):
+    path = write(pictures(FILES), **change)
+    with pytest.raises(ValueError, match=message):
+        load_coco(path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"images": []}', '{"images": [}'])
+def test_what_is_no_coco(tmp_path, text):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(ValueError, match=r"c\.json.*(Expected|expected)"):
+        load_coco(tmp_path / "c.json")
+    with pytest.raises(ValueError, match="'empty' parameter of load_coco"):
+        load_coco(tmp_path / "c.json", empty="?")
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_samples(samples, part):
+    path = samples / "coco" / "annotations" / f"instances_{part}.json"
+    content = json.loads(path.read_text())
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    expected = Counter(names[entry["category_id"]] for entry in content["annotations"])
+    images = load_coco(path)
+    assert Counter(images.target) == expected
+    size = content["images"][0]
+    for row, entry in zip(images.data.iloc[:, 1:].to_numpy(dtype=float), content["annotations"]):
+        pixels = row * np.tile([size["width"], size["height"]], 2)
+        np.testing.assert_allclose(pixels, entry["bbox"])
