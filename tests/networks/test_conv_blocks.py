@@ -383,6 +383,7 @@ def test_dropout_of_a_block_stands_behind_its_pooling_and_the_last_behind_the_he
 
 
 def test_dropout_acts_in_training_only():
+    torch.manual_seed(0)
     layers = build_layers((4, 4, 1), 2, filters=(2, 2), dropout=(0.5, 0.5))
     x = torch.rand(2, 1, 4, 4)
     assert torch.equal(layers.eval()(x), layers(x))
