@@ -297,7 +297,7 @@ def _as_array(X: Any, name: str) -> Any:
     return X
 
 
-def from_torch(values: Any) -> Any:
+def from_torch(values: object) -> Any:
     """Return tensors, also in a list, as numpy has them; everything else as it is.
 
     Examples
@@ -391,7 +391,7 @@ def _shape_error(
     return f"{got}, but {type(estimator).__name__} was fitted on images of {want}. {hint}"
 
 
-def _has_target(y: Any) -> bool:
+def _has_target(y: object) -> bool:
     return not (isinstance(y, str) and y == "no_validation")
 
 

@@ -35,7 +35,7 @@ def without_state(callbacks: Iterable[Any] | None) -> list[Any] | None:
     ]
 
 
-def _reset(callback: Any) -> Any:
+def _reset(callback: object) -> Any:
     known = f"{type(callback).__module__}.".startswith(_RESET_AT_START)
     if not known or not isinstance(callback, Callback):
         return callback

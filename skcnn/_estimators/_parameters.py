@@ -182,7 +182,7 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     return OwnModule(module)
 
 
-def _is_same(value: Any, default: Any) -> bool:
+def _is_same(value: object, default: object) -> bool:
     value, default = whole(value), whole(default)
     return type(value) is type(default) and bool(value == default)
 
@@ -211,7 +211,7 @@ def _check_optimizer(caller: str, optimizer: Any, weight_decay: float) -> None:
         )
 
 
-def _check_partial(caller: str, optimizer: Any) -> None:
+def _check_partial(caller: str, optimizer: object) -> None:
     """Refuse options that the estimator itself gives to the optimizer."""
     if not isinstance(optimizer, partial):
         return

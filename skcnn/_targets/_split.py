@@ -51,7 +51,7 @@ def _check_groups(
     return names, numbers
 
 
-def check_groups(groups: Any, n_images: int) -> None:
+def check_groups(groups: object, n_images: int) -> None:
     """Check that there is an entry of groups for each image, whether it is used or not."""
     if groups is None:
         return
@@ -72,7 +72,7 @@ def _as_objects(values: list[Any] | tuple[Any, ...]) -> npt.NDArray[Any]:
     return array
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, str):
         return "text"
     return "numbers" if isinstance(value, Number | np.bool_) else type(value).__name__

@@ -74,7 +74,7 @@ class Augmentation:
         """
         return {name: getattr(self, name) for name in signature(type(self)).parameters}
 
-    def set_params(self, **parameters: Any) -> Self:
+    def set_params(self, **parameters: object) -> Self:
         """Change parameters of this object, as scikit-learn's estimators do.
 
         Parameters

@@ -1,5 +1,6 @@
 """Attention of a compact transformer: which regions of an image its features come from."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -194,12 +195,12 @@ class AttentionDisplay(Display):
     def from_estimator(
         cls,
         estimator: BaseEstimator,
-        X: Any,
+        X: npt.NDArray[Any] | Sequence[Any],
         *,
         method: str = "rollout",
         max_images: int = 8,
         ax: "Axes | None" = None,
-        **kwargs: Any,
+        alpha: float = 0.55,
     ) -> Self:
         """Compute the maps of images and draw them.
 
@@ -211,7 +212,7 @@ class AttentionDisplay(Display):
             Images, in any form that ``estimator.predict`` takes.
         max_images : int, default=8
             Number of images to draw, from the first.
-        ax, **kwargs
+        ax, alpha
             As in `plot`.
 
         Returns
@@ -226,7 +227,7 @@ class AttentionDisplay(Display):
         estimator, X = unwrap(estimator, X[:max_images])
         maps = attention_maps(estimator, X, method=method)
         images = read_images(estimator, X)[:]
-        return cls(images=images, maps=maps, labels=estimator.predict(X)).plot(ax, **kwargs)
+        return cls(images=images, maps=maps, labels=estimator.predict(X)).plot(ax, alpha=alpha)
 
     def plot(self, ax: "Axes | None" = None, *, alpha: float = 0.55) -> Self:
         """Draw the images, and below each its map over the image in gray.

@@ -153,7 +153,7 @@ def set_frame(ax: "Axes", color: str, line: str) -> None:
         spine.set(edgecolor=color, linewidth=2.5, linestyle=line)
 
 
-def wrap_label(label: Any, width: int = 18) -> str:
+def wrap_label(label: object, width: int = 18) -> str:
     """Break a label into lines that fit the width of a picture.
 
     Examples

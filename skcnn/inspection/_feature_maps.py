@@ -1,7 +1,6 @@
 """Filters, feature maps and Grad-CAM maps of a fitted network, as arrays."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -274,7 +273,9 @@ def compute_outputs(
     return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
 
 
-def class_indices(labels: Any, classes: npt.ArrayLike, name: str) -> npt.NDArray[np.intp]:
+def class_indices(
+    labels: npt.ArrayLike, classes: npt.ArrayLike, name: str
+) -> npt.NDArray[np.intp]:
     """Number labels by their place among classes in any order."""
     names = np.asarray(classes)
     order = np.argsort(names)
@@ -344,7 +345,7 @@ class _LayerRecorder:
         return logits, self._outputs
 
     def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, inputs: Any, output: Any) -> None:
+        def record(module: nn.Module, inputs: object, output: object) -> None:
             # Attention returns its weights beside the output.
             values = output[0] if isinstance(output, tuple) else output
             if isinstance(values, Tensor):

@@ -1,7 +1,6 @@
 """The fitted network: standardized pixels, a body that finds features, a head that answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +112,7 @@ class OwnNetwork(ImageNetwork):
         return _main_output(self.own(self.standardize(images)), self.own)
 
 
-def _main_output(returned: Any, own: nn.Module) -> Tensor:
+def _main_output(returned: object, own: nn.Module) -> Tensor:
     """Return the outputs among what a user's module returns: the documented rule for several."""
     outputs = returned
     if isinstance(returned, Mapping):

@@ -257,7 +257,7 @@ def summarize(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkS
     records: list[tuple[Layer, Tensor]] = []
 
     def record(name: str, part: Part) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             # Attention returns its weights beside the output.
             values = output[0] if isinstance(output, tuple) else output
             if isinstance(values, Tensor):

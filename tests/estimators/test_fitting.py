@@ -268,7 +268,7 @@ def test_without_other_workers_a_shortage_is_final(images, labels, monkeypatch):
 
 @pytest.mark.parametrize("parameters", [{"filters": (2**42,)}, {"dense_units": 2**45}], ids=str)
 def test_a_network_that_memory_does_not_hold_is_named_as_the_reason(parameters, images, labels):
-    with pytest.raises(MemoryError, match="too little memory. Use a smaller network"):
+    with pytest.raises(MemoryError, match=r"too little memory\. Use a smaller network"):
         classifier(**parameters).fit(images, labels)
 
 
