@@ -1,7 +1,8 @@
 """Network specifications, for `module=`, and the networks that they build."""
 
+from skcnn.networks._backbone import Backbone
 from skcnn.networks._conv_blocks import ConvBlocks
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._spec import NetworkSpec
 
-__all__ = ["ConvBlocks", "ImageNetwork", "NetworkSpec"]
+__all__ = ["Backbone", "ConvBlocks", "ImageNetwork", "NetworkSpec"]

