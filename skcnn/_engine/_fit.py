@@ -172,10 +172,10 @@ def _train_head(job: FitJob, settings: FitSettings) -> dict[str, Tensor]:
 def _train(
     job: FitJob, settings: FitSettings, net: TrainedNet | None, *, exclusive: bool
 ) -> TrainedNet:
-    device, dataset = settings.device, job.dataset
+    device = settings.device
     continues = net is not None
     batch_size = (
-        choose_batch_size(len(dataset))
+        choose_batch_size(len(job.dataset))
         if isinstance(settings.batch_size, str)
         else settings.batch_size
     )
@@ -197,14 +197,16 @@ def _train(
             _check_smallest_resolution(net.module_, job, settings)
             if not continues and isinstance(net.module_, OwnNetwork):
                 _warn_of_probabilities(net.module_, job)
+        trained = summary
         if net.module_.frozen_stages:
-            job, summary = _use_features(net, job, settings, summary, is_new=not continues)
+            job, trained = _use_features(net, job, settings, summary, is_new=not continues)
         _prepare(net, job, settings, summary, batch_size)
+        dataset = job.dataset
         group = current_group()
         if group is None:
-            needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
+            needed = estimate_training_bytes(trained, dataset, batch_size, settings.resizing)
             stack.enter_context(reserve_device_memory(device, needed, exclusive=exclusive))
-            work = summary.multiply_adds * batch_size
+            work = trained.multiply_adds * batch_size
             stack.enter_context(compute_threads(device, work, inherited=settings.thread_limit))
         else:
             # All processes compute at the same time, each with its own dropout.
