@@ -156,7 +156,9 @@ class Batches:
                     images = change(images, self.augment_rng)
         if self.group is not None:
             images, target, weight = self.group.shard(images, target, weight)
-        return Batch(resize(images, self.scale), target, weight)
+        # Rows of features have no sides.
+        images = images if self.scale == 1 else resize(images, self.scale)
+        return Batch(images, target, weight)
 
 
 class _IndexedRows:

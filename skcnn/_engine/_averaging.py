@@ -38,6 +38,9 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, n_steps: int, fraction: float) -> None:
         self.network = network
+        # What is frozen would come out with other last bits.
+        is_frozen = bool(getattr(network, "frozen_stages", ()))
+        self._parameters = [p for p in network.parameters() if p.requires_grad or not is_frozen]
         self.n_before = n_steps - max(1, round(fraction * n_steps))
         self._sums: list[Tensor] = []
         self._n_steps = 0
@@ -47,7 +50,7 @@ class WeightAverage:
         if self.n_before:
             self.n_before -= 1
             return
-        weights = [parameter.detach() for parameter in self.network.parameters()]
+        weights = [parameter.detach() for parameter in self._parameters]
         if self._sums:
             # Unlike torch's AveragedModel, this does not wait for a GPU.
             for total, weight in zip(self._sums, weights):
@@ -67,7 +70,7 @@ class WeightAverage:
             statistics of no single step are right for the mean of the weights.
         """
         with torch.no_grad():
-            for own, total in zip(self.network.parameters(), self._sums):
+            for own, total in zip(self._parameters, self._sums):
                 own.copy_(total / self._n_steps)
         with _fresh_statistics(self.network) as n_layers, torch.no_grad():
             for images in batches if n_layers else ():

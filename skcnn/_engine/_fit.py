@@ -27,10 +27,11 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
 from skcnn._data._resize import scaled_size
 from skcnn._engine._checkpoints import CheckpointRequest
+from skcnn._engine._frozen import FrozenPart, summarize_trained
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
-from skcnn._engine._predict import plan_batches
+from skcnn._engine._predict import PredictionBatching, plan_batches
 from skcnn._targets import Target
 from skcnn._utils import warn
 from skcnn.networks import ImageNetwork, NetworkSpec
@@ -66,6 +67,8 @@ class FitJob:
     callbacks : sequence of skorch callbacks
     checkpoint : CheckpointRequest or None
         Where the state after the last epoch is kept.
+    head : dict of torch.Tensor or None
+        Weights that the head of a new network begins with.
     """
 
     dataset: ImageDataset
@@ -79,6 +82,7 @@ class FitJob:
     averaging: float = 0.0
     callbacks: Sequence[Callback] = ()
     checkpoint: CheckpointRequest | None = None
+    head: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,13 +139,13 @@ def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -
     -------
     net : TrainedNet
     """
+    first = settings.spec.first_phase() if net is None else None
     with watch_interrupts() as interrupt:
-        try:
-            trained = _train(job, settings, net, exclusive=False)
-        except MemoryError:
-            if not is_device_shared(settings.device):
-                raise
-            trained = _train(job, settings, net, exclusive=True)
+        if first is not None:
+            job = replace(job, head=_train_head(job, replace(settings, spec=first)))
+            if interrupt.received:
+                raise KeyboardInterrupt
+        trained = _train_with_room(job, settings, net)
     if interrupt.received and is_in_search():
         # A network that is half trained must not be scored as a candidate.
         raise KeyboardInterrupt
@@ -150,13 +154,31 @@ def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -
     return trained
 
 
+def _train_with_room(job: FitJob, settings: FitSettings, net: TrainedNet | None) -> TrainedNet:
+    """Train, and where a shared device turns out too small, once more alone."""
+    try:
+        return _train(job, settings, net, exclusive=False)
+    except MemoryError:
+        if not is_device_shared(settings.device):
+            raise
+        return _train(job, settings, net, exclusive=True)
+
+
+def _train_head(job: FitJob, settings: FitSettings) -> dict[str, Tensor]:
+    """Train a network for its head alone, which another network begins with."""
+    alone = replace(job, validation=None, callbacks=(), checkpoint=None)
+    trained = _train_with_room(alone, replace(settings, augment=(), resizing=()), None)
+    head: dict[str, Tensor] = trained.module_.head.state_dict()
+    return head
+
+
 def _train(
     job: FitJob, settings: FitSettings, net: TrainedNet | None, *, exclusive: bool
 ) -> TrainedNet:
-    device, dataset = settings.device, job.dataset
+    device = settings.device
     continues = net is not None
     batch_size = (
-        choose_batch_size(len(dataset))
+        choose_batch_size(len(job.dataset))
         if isinstance(settings.batch_size, str)
         # Torch counts in 64 bits.
         else min(settings.batch_size, _MOST_IMAGES)
@@ -180,12 +202,16 @@ def _train(
             settings = replace(settings, resizing=_possible_scales(net.module_, job, settings))
             if not continues and isinstance(net.module_, OwnNetwork):
                 _warn_of_probabilities(net.module_, job)
+        trained = summary
+        if net.module_.frozen_stages:
+            job, trained = _use_features(net, job, settings, summary, is_new=not continues)
         _prepare(net, job, settings, summary, batch_size)
+        dataset = job.dataset
         group = current_group()
         if group is None:
-            needed = estimate_training_bytes(summary, dataset, batch_size, settings.resizing)
+            needed = estimate_training_bytes(trained, dataset, batch_size, settings.resizing)
             stack.enter_context(reserve_device_memory(device, needed, exclusive=exclusive))
-            work = summary.multiply_adds * batch_size
+            work = trained.multiply_adds * batch_size
             stack.enter_context(compute_threads(device, work, inherited=settings.thread_limit))
         else:
             # All processes compute at the same time, each with its own dropout.
@@ -200,6 +226,38 @@ def _train(
         net.partial_fit(dataset, None)
         _check_finite(net)
     return net
+
+
+def _use_features(
+    net: TrainedNet, job: FitJob, settings: FitSettings, summary: NetworkSummary, *, is_new: bool
+) -> tuple[FitJob, NetworkSummary]:
+    """Prepare the head of a network, and run the images through its frozen part, if once will do.
+
+    Returns the job with features in place of images, and the summary of what is then left to run;
+    or both as they are, where random changes to images make other features in each epoch.
+    """
+    network, device = net.module_, torch.device(net.device)
+    plan = _plan(network, job, summary, device)
+    frozen = FrozenPart(network, summary, device, plan, settings.thread_limit)
+    datasets = [job.dataset, *([] if job.validation is None else [job.validation])]
+    shrinks = any(scale < 1 for scale in settings.resizing)
+    once = not settings.augment and not shrinks
+    if once and frozen.fits_in_memory(sum(map(len, datasets))):
+        validation = job.validation and frozen.replace_images(job.validation)
+        job = replace(job, dataset=frozen.replace_images(job.dataset), validation=validation)
+        summary = summarize_trained(summary, network)
+    if is_new and job.head is not None:
+        network.head.load_state_dict(job.head)
+    elif is_new:
+        frozen.fit_head(job.dataset.X)
+    return job, summary
+
+
+def _plan(
+    network: ImageNetwork, job: FitJob, summary: NetworkSummary, device: torch.device
+) -> PredictionBatching:
+    shape = network.inner_shape(job.image_shape)
+    return plan_batches(shape, summary.multiply_adds, summary.n_values, device)
 
 
 def _build(
@@ -283,7 +341,7 @@ def _prepare(
     net.set_params(
         target=job.target,
         precision=_name(settings.precision),
-        plan=plan_batches(job.image_shape, summary.multiply_adds, summary.n_values, device),
+        plan=_plan(net.module_, job, summary, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
         max_epochs=job.epochs,

@@ -317,11 +317,16 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         Each with `params` and `role`: "filters" of convolutions and of layers that say so by
         `steps_as_filters`, other "weights", and "others", which are biases, normalization layers
         and scales, whose `weight_decay` is 0. Filters are in two groups, by `keeps_norm`:
-        whether training may rescale them.
+        whether training may rescale them. Parts of a network that have an attribute `lr_factor`
+        are in groups of their own, whose `part_factor` it is.
     """
-    filters: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    weights: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+    factors = _lr_factors(network)
+    groups: dict[tuple[object, ...], dict[str, Any]] = {}
+    # Parameters of new layers first, and in the same order in every network.
+    kind: tuple[object, ...]
+    for factor in sorted({1.0, *factors.values()}, reverse=True):
+        for kind in (("filters", True), ("filters", False), ("weights",), ("others",)):
+            groups[factor, *kind] = {"params": [], "role": kind[0], "part_factor": factor}
     seen: set[int] = set()
     for module in network.modules():
         is_norm = isinstance(module, _NORMS)
@@ -329,19 +334,28 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
+            kind = ("others",)
             if name == "weight" and _steps_as_filters(module):
-                filters[getattr(module, "keeps_norm", False)].append(parameter)
+                kind = ("filters", getattr(module, "keeps_norm", False))
             elif parameter.squeeze().ndim > 1 and name != "bias" and not is_norm:
-                weights.append(parameter)
-            else:
-                others.append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": filters[True], "role": "filters", "keeps_norm": True},
-        {"params": filters[False], "role": "filters", "keeps_norm": False},
-        {"params": weights, "role": "weights"},
-        {"params": others, "role": "others", "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+                kind = ("weights",)
+            groups[factors.get(module, 1.0), *kind]["params"].append(parameter)
+    for (_, role, *keeps_norm), group in groups.items():
+        if keeps_norm:
+            group["keeps_norm"] = keeps_norm[0]
+        if role == "others":
+            group["weight_decay"] = 0.0
+    return [group for group in groups.values() if group["params"]]
+
+
+def _lr_factors(network: nn.Module) -> dict[nn.Module, float]:
+    """Multipliers on the learning rate of modules that, or whose parents, have an `lr_factor`."""
+    factors: dict[nn.Module, float] = {}
+    for part in network.modules():
+        factor = getattr(part, "lr_factor", None)
+        if isinstance(factor, float):
+            factors |= dict.fromkeys(part.modules(), factor)
+    return factors
 
 
 def _steps_as_filters(module: nn.Module) -> bool:
@@ -350,7 +364,8 @@ def _steps_as_filters(module: nn.Module) -> bool:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float, bias_lr_factor: float = 1.0) -> None:
-    """Set the learning rate of weights, and in proportion that of biases and norms."""
+    """Set the learning rate of weights, and in proportion that of biases, norms and old layers."""
     for group in optimizer.param_groups:
-        group["lr_factor"] = bias_lr_factor if group.get("role") == "others" else 1.0
+        of_role = bias_lr_factor if group.get("role") == "others" else 1.0
+        group["lr_factor"] = group.get("part_factor", 1.0) * of_role
         group["lr"] = lr * group["lr_factor"]

@@ -170,4 +170,6 @@ def _linear_in_float64(input: Tensor, weight: Tensor, bias: Tensor | None = None
 
 def _pad_batch(batch: Tensor, size: int) -> Tensor:
     missing = size - len(batch)
-    return batch if missing <= 0 else torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])
+    return (
+        batch if missing <= 0 else torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
+    )

@@ -233,16 +233,18 @@ class ConvNetEstimator(
         self.loss_curve_ = [row["train_loss"] for row in rows]
 
     def _settings(self) -> FitSettings:
-        device = find_device(self.device)
+        device, spec = find_device(self.device), self._spec()
+        is_auto = isinstance(self.augment, str) and self.augment == "auto"
+        augment = spec.default_augment if is_auto else as_tuple(self.augment)
         return FitSettings(
-            spec=self._spec(),
+            spec=spec,
             device=device,
             precision=find_precision(self.precision, device),
             optimizer=self.optimizer,
             lr=float(self.lr),
             bias_lr_factor=float(self.bias_lr_factor),
             weight_decay=float(self.weight_decay),
-            augment=tuple(as_augmentation(change) for change in as_tuple(self.augment)),
+            augment=tuple(as_augmentation(change) for change in augment),
             resizing=as_tuple(self.progressive_resizing),
             batch_size=whole(self.batch_size),
             compiles=self.compile,

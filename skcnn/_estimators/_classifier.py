@@ -51,13 +51,14 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         grayscale images, of three times a square number as square RGB images, and any others as
         images one pixel high.
     augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or None, \
-            default=("shift",)
+            default="auto"
         Random changes to each training image in each epoch, in this order: "flip", "shift",
         "cutout", "color", "mixup", "cutmix", or an object with a strength of your choice, such
         as ``Cutout(0.5)``, see `skcnn.augmentation`; a single one is searched as
         ``augment__fraction``. A torch module takes float images (n, channels, height, width) of
         0 to 1, as kornia's do; any other callable takes uint8 or float32 images (n, height,
-        width, channels) and a torch.Generator. Both return images of the same shape.
+        width, channels) and a torch.Generator. Both return images of the same shape. "auto" is
+        "shift", and None for a `skcnn.networks.Backbone`, which then runs only once per image.
     lr : float, default=0.1
         Learning rate; with a schedule, the highest one.
     max_epochs : int, default=15
@@ -263,7 +264,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         module: NetworkSpec | Callable[..., torch.nn.Module] | None = None,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
-        augment: Any = ("shift",),
+        augment: Any = "auto",
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
         optimizer: Optimizer = "muon",

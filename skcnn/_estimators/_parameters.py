@@ -50,7 +50,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "module": [NetworkSpec, callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
-    "augment": [*_AUGMENT, *_SEQUENCES, None],
+    "augment": [StrOptions({"auto", *AUGMENTATIONS}), callable, *_SEQUENCES, None],
     "progressive_resizing": [*_SEQUENCES, None],
     "test_time_flip": ["boolean"],
     "optimizer": [StrOptions(set(OPTIMIZERS)), OptimizerSpec, type, partial],
@@ -127,8 +127,10 @@ def check_parameters(estimator: BaseEstimator) -> None:
     """
     caller, parameters = type(estimator).__name__, parameters_of(estimator)
     for name, each in _EACH.items():
-        for value in as_tuple(getattr(estimator, name)):
-            check_values(caller, {name: each}, {name: value})
+        value = getattr(estimator, name)
+        if not isinstance(value, str):
+            for one in as_tuple(value):
+                check_values(caller, {name: each}, {name: one})
     spec = _check_network(caller, {name: getattr(estimator, name) for name in parameters})
     shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
     if shrinks and not spec.allows_any_size():

@@ -1,17 +1,15 @@
 """Download of CIFAR-100: done once, checked, and never left half finished."""
 
-import logging
 import os
 import shutil
 import tarfile
-import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from sklearn.datasets import get_data_home
+
+from skcnn._retrieve import DataFileError, locked, retrieve
 
 
 class Archive(NamedTuple):
@@ -34,15 +32,6 @@ CIFAR100 = Archive(
     members=("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt"),
 )
 
-ATTEMPTS = 3
-PAUSE = 2.0  # seconds before the second attempt, doubled before each further one
-TIMEOUT = 30.0  # seconds without a single byte
-REFUSALS = (401, 403, 404, 410, 451)  # HTTP status codes for which retrying is pointless
-
-
-class DataFileError(OSError):
-    """Data files are missing or damaged, and cannot be downloaded."""
-
 
 def find_cifar100(data_home: str | os.PathLike[str] | None, download_if_missing: bool) -> Path:
     """Return the folder with the unpacked files, after unpacking or downloading if necessary."""
@@ -58,7 +47,7 @@ def find_cifar100(data_home: str | os.PathLike[str] | None, download_if_missing:
             "download_if_missing=True, or set data_home to the folder that contains the data."
         )
     try:
-        with _locked(home):
+        with locked(home, CIFAR100.folder):
             # The process that had the lock before may have installed the data.
             folder = _unpacked_folder(home)
             return _install(home) if folder is None else folder
@@ -79,16 +68,6 @@ def _unpacked_folder(home: Path) -> Path | None:
     if any((home / name).is_file() for name in CIFAR100.members):
         return home
     return None
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Hold the lock of a data folder, so that other processes and threads wait for the data."""
-    from filelock import FileLock
-
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / f".{CIFAR100.folder}.lock"):
-        yield
 
 
 def _install(home: Path) -> Path:
@@ -128,68 +107,13 @@ def _check_placed_archive(archive: Path) -> None:
 
 def _download(staging: Path, home: Path) -> Path:
     """Download the archive and check its md5."""
-    import pooch
-    from requests import RequestException
-
-    downloader = pooch.HTTPDownloader(
-        progressbar=True,
-        chunk_size=2**16,
-        timeout=TIMEOUT,
-        # Some servers label .tar.gz files as compressed transfers, which requests would unpack.
-        headers={"Accept-Encoding": "identity"},
+    return retrieve(
+        CIFAR100.url,
+        f"md5:{CIFAR100.md5}",
+        staging / CIFAR100.file_name,
+        name="CIFAR-100",
+        instead=home / CIFAR100.file_name,
     )
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(PAUSE * 2 ** (attempt - 1))
-        try:
-            with _quiet(pooch.get_logger()):
-                path = pooch.retrieve(
-                    CIFAR100.url,
-                    known_hash=f"md5:{CIFAR100.md5}",
-                    fname=CIFAR100.file_name,
-                    path=staging,
-                    downloader=downloader,
-                )
-            return Path(path)
-        # ValueError is how pooch reports a wrong md5.
-        except (RequestException, ValueError) as error:
-            cause = error
-            response = getattr(error, "response", None)
-            if response is not None:
-                response.close()  # pooch leaves the connection open
-                if response.status_code in REFUSALS:
-                    break
-    raise DataFileError(
-        f"Could not download CIFAR-100 from {CIFAR100.url}: {_describe(cause)}. Try again later, "
-        f"or get the file in another way and place it at {home / CIFAR100.file_name}."
-    ) from cause
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Suppress log messages that repeat the progress bar."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _describe(cause: Exception) -> str:
-    """Describe in a few words what went wrong. The chained error has the details."""
-    import requests
-
-    response = getattr(cause, "response", None)
-    if response is not None:
-        return f"the server answered {response.status_code} {response.reason}"
-    if isinstance(cause, requests.Timeout):
-        return f"the server did not answer within {TIMEOUT:.0f} s"
-    if isinstance(cause, requests.ConnectionError):
-        return "the server cannot be reached, or stopped answering"
-    if isinstance(cause, requests.RequestException):
-        return "the connection broke before the end of the file"
-    return "the downloaded file has another md5 than the published one"
 
 
 def unpack(archive: Path, target: Path) -> None:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from skcnn._retrieve import DataFileError
 from skcnn.datasets._categories import COARSE_NAMES, COARSE_OF_FINE, FINE_NAMES
-from skcnn.datasets._download import DataFileError
 
 SIDE = 32
 PLANE = SIDE * SIDE

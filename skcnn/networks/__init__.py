@@ -1,8 +1,9 @@
 """Network specifications, for `module=`, and the networks that they build."""
 
+from skcnn.networks._backbone import Backbone
 from skcnn.networks._conv_blocks import ConvBlocks
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._spec import NetworkSpec
 from skcnn.networks._transformer import CompactTransformer
 
-__all__ = ["CompactTransformer", "ConvBlocks", "ImageNetwork", "NetworkSpec"]
+__all__ = ["Backbone", "CompactTransformer", "ConvBlocks", "ImageNetwork", "NetworkSpec"]

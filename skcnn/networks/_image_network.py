@@ -31,6 +31,10 @@ class ImageNetwork(nn.Module):
     (torch.Size([5, 12]), torch.Size([5, 2]))
     """
 
+    #: Names of the first parts of the body, if they are never trained.
+    frozen_stages: tuple[str, ...] = ()
+    #: Number of values per image that they return.
+    n_frozen_values = 0
     mean: Tensor
     scale: Tensor
 
@@ -51,6 +55,21 @@ class ImageNetwork(nn.Module):
         images = (images.to(self.mean.dtype) - self.mean).div_(self.scale)
         # With permuted axes, channels-last memory is torch's channels_last layout.
         return images.permute(0, 3, 1, 2)
+
+    def inner_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Return the shape in which an image runs through the layers."""
+        return image_shape
+
+    def frozen_features(self, images: Tensor) -> Tensor:
+        """Return what the frozen stages make of images, flattened to one row per image.
+
+        A network with frozen stages takes such rows in place of images, so that these stages run
+        only once for each training image.
+        """
+        raise NotImplementedError
+
+    def fit_head(self, features: Tensor) -> None:
+        """Take what the head needs from features (n, n_features) of training images."""
 
     def features(self, images: Tensor) -> Tensor:
         """Return the features of images, of shape (n, n_features)."""

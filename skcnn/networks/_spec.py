@@ -34,8 +34,13 @@ class NetworkSpec(BaseEstimator, ABC):
     ``module__<name>``. It builds a new network for each fit and stays as it is.
     """
 
-    #: Whether each training step does the same operations, so that a GPU can replay them.
-    is_static = True
+    #: What ``augment="auto"`` of an estimator is for this network.
+    default_augment: tuple[str, ...] = ("shift",)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether each training step does the same operations, so that a GPU can replay them."""
+        return True
 
     def check(self) -> None:
         """Raise a ValueError if a parameter is not as described."""
@@ -81,6 +86,10 @@ class NetworkSpec(BaseEstimator, ABC):
         network : ImageNetwork
         """
 
+    def first_phase(self) -> "NetworkSpec | None":
+        """Return the specification of a network that is trained before, for its head; or None."""
+        return None
+
     def allows_any_size(self) -> bool:
         """Whether the network also takes images of other sizes than it was built for."""
         return True
@@ -103,11 +112,13 @@ class OwnModule(NetworkSpec):
         its signature names; the last two are the same number.
     """
 
-    # The operations of a user's module are not known.
-    is_static = False
-
     def __init__(self, module: Callable[..., nn.Module]) -> None:
         self.module = module
+
+    @property
+    def is_static(self) -> bool:
+        """Whether each step does the same operations: those of a user's module are not known."""
+        return False
 
     def build(
         self,

