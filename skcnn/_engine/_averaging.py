@@ -38,7 +38,8 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, n_steps: int, fraction: float) -> None:
         self.network = network
-        self.n_before = n_steps - max(1, round(fraction * n_steps))
+        # Steps before the average, of the training as planned and of what is left of it.
+        self.start = self.n_before = n_steps - max(1, round(fraction * n_steps))
         self._sums: list[Tensor] = []
         self._n_steps = 0
 

@@ -60,6 +60,8 @@ class FitJob:
         Learning-rate schedule.
     averaging : float
         Fraction of the steps whose weights are averaged at the end.
+    open_ended : bool
+        Whether a callback may shorten the training.
     callbacks : sequence of skorch callbacks
     checkpoint : CheckpointRequest or None
         Where the state after the last epoch is kept.
@@ -74,6 +76,7 @@ class FitJob:
     validation: ImageDataset | None = None
     schedule: str | None = None
     averaging: float = 0.0
+    open_ended: bool = False
     callbacks: Sequence[Callback] = ()
     checkpoint: CheckpointRequest | None = None
 
@@ -281,6 +284,7 @@ def _prepare(
         augment=settings.augment,
         resizing=settings.resizing,
         averaging=job.averaging,
+        open_ended=job.open_ended,
         batch_size=batch_size,
         seed=job.seed,
         use_torch_compile=settings.compiles,
