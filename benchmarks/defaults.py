@@ -46,12 +46,17 @@ def photographs(data):
     return train_test_split(X, y, test_size=0.1, stratify=y, random_state=SPLIT_SEED)
 
 
-def few_photographs(data):
+def few_photographs(data, n_training=500, n_held_out=None):
     """Fifty photographs each of ten categories; scored on the 450 others of each."""
     X, y = fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
     some = np.isin(y, np.unique(y)[::6][:10])
     return train_test_split(
-        X[some], y[some], train_size=500, stratify=y[some], random_state=SPLIT_SEED
+        X[some],
+        y[some],
+        train_size=n_training,
+        test_size=n_held_out,
+        stratify=y[some],
+        random_state=SPLIT_SEED,
     )
 
 

@@ -41,7 +41,8 @@ class WeightAverage:
         # What is frozen would come out with other last bits.
         is_frozen = bool(getattr(network, "frozen_stages", ()))
         self._parameters = [p for p in network.parameters() if p.requires_grad or not is_frozen]
-        self.n_before = n_steps - max(1, round(fraction * n_steps))
+        # Steps before the average, of the training as planned and of what is left of it.
+        self.start = self.n_before = n_steps - max(1, round(fraction * n_steps))
         self._sums: list[Tensor] = []
         self._n_steps = 0
 

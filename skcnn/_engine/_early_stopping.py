@@ -13,7 +13,11 @@ class StopTraining(KeyboardInterrupt):
 
 
 class StopEarly(Callback):
-    """Stop when the validation loss no longer falls, and keep the best weights.
+    """End training when the validation loss no longer falls, and keep the best weights.
+
+    With a constant learning rate, training stops there. With a schedule, stopping there would cut
+    off the epochs that make the network good, in which the learning rate falls: it falls to zero
+    over as many epochs as there were before, unless fewer are left.
 
     Parameters
     ----------
@@ -21,6 +25,18 @@ class StopEarly(Callback):
         Epochs to wait for an improvement.
     tol : float
         Smallest decrease of the loss that counts as an improvement.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        Epoch whose weights are restored: the one with the lowest validation loss, or the last one
+        of a schedule if its loss is not clearly higher.
+
+    References
+    ----------
+    Prechelt: Early stopping - but when? Neural Networks: Tricks of the Trade, 1998.
+    Hägele, Bakouch, Kosson, Ben Allal, Von Werra, Jaggi: Scaling laws and compute-optimal training
+    beyond fixed training durations. NeurIPS 2024.
     """
 
     def __init__(self, patience: int, tol: float) -> None:
@@ -35,25 +51,45 @@ class StopEarly(Callback):
         """Reset the state of an earlier training."""
         self.misses_, self.best_epoch_ = 0, 0
         self.reference_ = self.lowest_ = math.inf
+        self.is_ending_ = False
         self.weights_: dict[str, Tensor] | None = None
+        self.losses_: Tensor | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
-        """Keep the weights if they are the best so far; stop after too many misses."""
+        """Keep the weights if they are the best so far; end after too many misses."""
         if "valid_loss" not in net.history[-1]:
             # A user continues to train the net itself, with nothing held out.
             return
-        loss = net.history[-1, "valid_loss"]
-        if loss < self.lowest_:
-            self.lowest_, self.best_epoch_ = loss, len(net.history)
-            self.weights_ = copy.deepcopy(net.module_.state_dict())
+        loss, losses = net.history[-1, "valid_loss"], net.validation_losses
+        if loss < self.lowest_ or self._ends_well(net, loss, losses):
+            self.lowest_, self.best_epoch_ = min(loss, self.lowest_), len(net.history)
+            self.weights_, self.losses_ = copy.deepcopy(net.module_.state_dict()), losses
         self.misses_ += 1
         if loss < self.reference_ - self.tol:
             self.reference_, self.misses_ = loss, 0
-        if self.misses_ == self.patience:
+        if self.misses_ >= self.patience and not self.is_ending_:
+            self.is_ending_ = True
+            if net.schedule is None:
+                raise StopTraining
+            net.shorten(net.n_epochs_done)
+        if self.is_ending_ and net.is_complete:
             raise StopTraining
+
+    def _ends_well(self, net: NeuralNet, loss: float, losses: Tensor) -> bool:
+        """Whether a schedule ends, and at a loss that is not clearly above the lowest one.
+
+        Near the end, the lowest of many losses is low by chance, and the learning rate was higher
+        there. "Clearly" is by more than two standard errors of the difference.
+        """
+        if net.schedule is None or not net.is_complete or self.losses_ is None:
+            return False
+        difference = losses - self.losses_
+        error = difference.std() / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+        return bool(loss - self.lowest_ <= 2 * error)
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Restore the best weights."""
+        self.losses_ = None
         if math.isinf(self.lowest_) and self.misses_:
             raise ValueError(
                 "early_stopping=True found no epoch with a finite validation loss, of "

@@ -64,6 +64,8 @@ class FitJob:
         Learning-rate schedule.
     averaging : float
         Fraction of the steps whose weights are averaged at the end.
+    open_ended : bool
+        Whether a callback may shorten the training.
     callbacks : sequence of skorch callbacks
     checkpoint : CheckpointRequest or None
         Where the state after the last epoch is kept.
@@ -80,6 +82,7 @@ class FitJob:
     validation: ImageDataset | None = None
     schedule: str | None = None
     averaging: float = 0.0
+    open_ended: bool = False
     callbacks: Sequence[Callback] = ()
     checkpoint: CheckpointRequest | None = None
     head: dict[str, Tensor] | None = None
@@ -349,6 +352,7 @@ def _prepare(
         augment=settings.augment,
         resizing=settings.resizing,
         averaging=job.averaging,
+        open_ended=job.open_ended,
         batch_size=batch_size,
         seed=job.seed,
         use_torch_compile=settings.compiles,

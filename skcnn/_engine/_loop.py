@@ -1,5 +1,6 @@
 """The training loop of one fit: steps, their schedule, precision, averaging and CUDA graphs."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ from skcnn.augmentation import Augmentation
 FIRST_LOSS_SCALE = 2.0**11
 # Batches that batch normalization sees after weights were averaged.
 _STATISTICS_BATCHES = 50
+# Most epochs over which the learning rate rises if the training is open-ended.
+_WARM_UP_EPOCHS = 5
 
 Step = Callable[..., Tensor]
 
@@ -56,6 +59,9 @@ class LoopOptions:
         operations, and no callback asks for each batch.
     shows_progress : bool
         Whether to show a progress bar.
+    open_ended : bool
+        Whether the training may turn out shorter than `epochs`: its learning rate does not take
+        long to rise, however many epochs there are.
     """
 
     epochs: int
@@ -67,6 +73,7 @@ class LoopOptions:
     compiles: bool = False
     captures: bool = False
     shows_progress: bool = False
+    open_ended: bool = False
 
 
 class TrainingLoop:
@@ -131,7 +138,9 @@ class TrainingLoop:
         """Take the batches in the first epoch, and set the size of images in each."""
         if self.batches is None:
             self._start_first_epoch(batches)
-        batches.scale = scale_of(self.epoch, self.options.epochs, self.options.resizing)
+        plan = self.lr_schedule.plan
+        planned = plan.position_after(len(batches)) / len(batches) - 1
+        batches.scale = scale_of(planned, self.options.epochs, self.options.resizing)
         self.epoch += 1
         trained = tuple(p.requires_grad for p in self.module.parameters())
         if not any(trained):
@@ -155,7 +164,8 @@ class TrainingLoop:
     def _start_first_epoch(self, batches: Batches) -> None:
         self.batches = batches
         n_steps = self.options.epochs * len(batches)
-        self.lr_schedule.begin(n_steps)
+        warm_up = _WARM_UP_EPOCHS * len(batches) if self.options.open_ended else n_steps
+        self.lr_schedule.begin(n_steps, warm_up)
         if self.options.averaging:
             self._average = WeightAverage(self.module, n_steps, self.options.averaging)
         if self.options.shows_progress and (self.group is None or self.group.rank == 0):
@@ -221,6 +231,21 @@ class TrainingLoop:
         if self._bar is not None:
             self._bar.update()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all steps are taken."""
+        return self.lr_schedule.plan.n_left == 0
+
+    def shorten(self, n_epochs: int) -> None:
+        """Go through the rest of the training in at most so many more epochs."""
+        assert self.batches is not None
+        plan = self.lr_schedule.plan
+        plan.shorten(n_epochs * len(self.batches))
+        if self._average is not None:
+            self._average.n_before = plan.steps_until(self._average.start)
+        if self._bar is not None:
+            self._bar.total = self._bar.n + plan.n_left
+
     def end_epoch(self, rows: list[dict[str, float]]) -> None:
         """Average weights after the last epoch, and figures over several processes.
 
@@ -229,7 +254,7 @@ class TrainingLoop:
         rows : list of dict
             Loss and size of each batch; changed in place.
         """
-        if self._average is not None and self.epoch == self.options.epochs:
+        if self._average is not None and self.is_complete:
             with autocast(self.options.device, self.options.precision):
                 self._average.apply(islice(self._images(), _STATISTICS_BATCHES))
         if self.group is None:
@@ -265,7 +290,7 @@ def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
     return losses.mean() if weight is None else (losses * weight).mean()
 
 
-def scale_of(epoch: int, n_epochs: int, scales: Sequence[float]) -> float:
+def scale_of(epoch: float, n_epochs: int, scales: Sequence[float]) -> float:
     """Return the fraction of their sides that images are reduced to in an epoch.
 
     The epochs are spread evenly over the scales, and the last epoch gets the last one.
@@ -277,4 +302,4 @@ def scale_of(epoch: int, n_epochs: int, scales: Sequence[float]) -> float:
     """
     if not scales:
         return 1.0
-    return float(scales[-(-(epoch + 1) * len(scales) // n_epochs) - 1])
+    return float(scales[math.ceil((epoch + 1) * len(scales) / n_epochs) - 1])

@@ -80,6 +80,8 @@ class TrainedNet(skorch.NeuralNet):
         operations.
     progress : bool, default=False
         Whether to show a progress bar.
+    open_ended : bool, default=False
+        Whether a callback may shorten the training, see `shorten`.
     plan : PredictionBatching, default=PredictionBatching(256)
         How images are batched in validation and prediction.
     **kwargs
@@ -102,6 +104,7 @@ class TrainedNet(skorch.NeuralNet):
         use_torch_compile: bool = False,
         use_cuda_graphs: bool = False,
         progress: bool = False,
+        open_ended: bool = False,
         plan: PredictionBatching = PredictionBatching(256),  # noqa: B008  (cannot be changed)
         dataset: Any = ImageDataset,
         train_split: Any = None,
@@ -120,7 +123,9 @@ class TrainedNet(skorch.NeuralNet):
         self.use_torch_compile = use_torch_compile
         self.use_cuda_graphs = use_cuda_graphs
         self.progress = progress
+        self.open_ended = open_ended
         self.plan = plan
+        self._losses: list[Tensor] = []
         self._scores: list[Tensor] = []
         super().__init__(
             module,
@@ -250,6 +255,7 @@ class TrainedNet(skorch.NeuralNet):
             compiles=self.use_torch_compile,
             captures=self.use_cuda_graphs and not self.batch_hooks_,
             shows_progress=self.progress,
+            open_ended=self.open_ended,
         )
         if precision == torch.float16 and not hasattr(self, "scaler_"):
             # It is kept, since it has found its scale when training continues.
@@ -267,7 +273,29 @@ class TrainedNet(skorch.NeuralNet):
         finally:
             self._loop.close()
             del self._loop
-            self._scores = []
+            self._losses, self._scores = [], []
+
+    def shorten(self, n_epochs: int) -> None:
+        """Go through the rest of the training in at most so many more epochs.
+
+        The learning rate falls to zero all the same. Only during training.
+        """
+        self._loop.shorten(n_epochs)
+
+    @property
+    def n_epochs_done(self) -> int:
+        """Number of epochs of the training that is running."""
+        return self._loop.epoch
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training that is running has taken all its steps."""
+        return self._loop.is_complete
+
+    @property
+    def validation_losses(self) -> Tensor:
+        """Weighted loss of each validation image in the epoch that ends."""
+        return torch.cat(self._losses)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
@@ -277,7 +305,7 @@ class TrainedNet(skorch.NeuralNet):
             return
         if training:
             self._loop.start_epoch(iterator)
-        self._scores = []
+        self._losses, self._scores = [], []
         if self.batch_hooks_:
             self._run_with_batch_hooks(iterator, training, prefix, step_fn)
         else:
@@ -359,6 +387,7 @@ class TrainedNet(skorch.NeuralNet):
             losses = self.target.loss(outputs, batch.target, training=False)
             if self.target.score_name is not None:
                 self._scores.append(self.target.score(outputs, batch.target))
+        self._losses.append(losses if batch.weight is None else losses * batch.weight)
         return {"loss": weighted_mean(losses, batch.weight), "y_pred": outputs}
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> Tensor:

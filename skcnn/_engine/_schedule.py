@@ -10,11 +10,13 @@ SCHEDULES = ("onecycle", "cosine")
 _WARM_UP = 0.2
 
 
-def lr_multiplier(schedule: str | None, step: int, n_steps: int) -> float:
+def lr_multiplier(
+    schedule: str | None, step: float, n_steps: int, warm_up: float = math.inf
+) -> float:
     """Return the fraction of the full learning rate at step number `step` of `n_steps`.
 
-    "onecycle" climbs over a fifth of the steps and then falls to zero, both in straight lines;
-    "cosine" falls from the start, along half a cosine.
+    "onecycle" climbs over a fifth of the steps, but at most `warm_up` of them, and then falls to
+    zero, both in straight lines; "cosine" falls from the start, along half a cosine.
 
     References
     ----------
@@ -28,11 +30,87 @@ def lr_multiplier(schedule: str | None, step: int, n_steps: int) -> float:
     [0.25, 1.0, 0.5]
     """
     if schedule == "onecycle":
-        top = max(1.0, _WARM_UP * n_steps)
+        top = _top(n_steps, warm_up)
         return min((step + 0.5) / top, (n_steps - step) / (n_steps - top + 1e-12), 1.0)
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * step / n_steps))
     return 1.0
+
+
+def _top(n_steps: int, warm_up: float) -> float:
+    """Step at which "onecycle" stops climbing."""
+    return max(1.0, min(_WARM_UP * n_steps, warm_up))
+
+
+class TrainingPlan:
+    """Where the steps of a training stand in the plan for it.
+
+    A training that is shortened still goes through the whole plan, only faster: the learning rate
+    falls to zero, and all that is planned for the last epochs happens.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number of steps in the plan.
+    schedule : {"onecycle", "cosine"} or None, default=None
+        Learning-rate schedule.
+    warm_up : float, default=inf
+        Most steps over which the learning rate rises.
+
+    Attributes
+    ----------
+    n_left : int
+        Number of steps still to take.
+
+    Examples
+    --------
+    >>> plan = TrainingPlan(100, "cosine")
+    >>> for _ in range(50):
+    ...     plan.advance()
+    >>> plan.position, plan.n_left, plan.lr_multiplier()
+    (50, 50, 0.5)
+    >>> plan.shorten(10)
+    >>> plan.advance()
+    >>> plan.position, plan.n_left
+    (55.0, 9)
+    """
+
+    def __init__(
+        self, n_steps: int, schedule: str | None = None, warm_up: float = math.inf
+    ) -> None:
+        self.n_steps = self.n_left = n_steps
+        self.schedule = schedule
+        self.warm_up = warm_up
+        self.position: float = 0
+        self._speed: float = 1
+
+    def advance(self) -> None:
+        """Count a step."""
+        self.n_left -= 1
+        self.position = self.position + self._speed if self.n_left else self.n_steps
+
+    def lr_multiplier(self) -> float:
+        """Return the fraction of the full learning rate in the next step."""
+        return lr_multiplier(self.schedule, self.position, self.n_steps, self.warm_up)
+
+    def position_after(self, n_more: int) -> float:
+        """Return the position after so many more steps."""
+        return self.position + n_more * self._speed if n_more < self.n_left else self.n_steps
+
+    def steps_until(self, position: float) -> int:
+        """Return the number of steps before a position, which the last step is never among."""
+        return max(0, min(self.n_left - 1, math.floor((position - self.position) / self._speed)))
+
+    def shorten(self, n_left: int) -> None:
+        """Take at most so many more steps."""
+        if n_left >= self.n_left:
+            return
+        if self.schedule == "onecycle":
+            # Where the rate still rises, go on from where it falls and is the same.
+            falling = self.n_steps - _top(self.n_steps, self.warm_up)
+            self.position = max(self.position, self.n_steps - self.lr_multiplier() * falling)
+        self.n_left = n_left
+        self._speed = (self.n_steps - self.position) / n_left
 
 
 class LRSchedule:
@@ -57,20 +135,20 @@ class LRSchedule:
         self.groups: list[dict[str, Any]] = optimizer.param_groups
         self.schedule = schedule
         self.highest = [float(group["lr"]) for group in self.groups]
-        self.n_steps = self.step = 0
+        self.plan = TrainingPlan(0, schedule)
         self._last_lr: float | torch.Tensor = math.nan
         self._first_factor = float(self.groups[0].get("lr_factor", 1.0))
         for group in self.groups if device is not None else ():
             group["lr"] = torch.tensor(group["lr"], device=device)
 
-    def begin(self, n_steps: int) -> None:
-        """Set the number of steps."""
-        self.n_steps, self.step = n_steps, 0
+    def begin(self, n_steps: int, warm_up: float = math.inf) -> None:
+        """Set the number of steps, and over how many of them the rates rise at most."""
+        self.plan = TrainingPlan(n_steps, self.schedule, warm_up)
 
     def advance(self) -> None:
         """Set the rates of the next step."""
         if self.schedule is not None:
-            factor = lr_multiplier(self.schedule, self.step, self.n_steps)
+            factor = self.plan.lr_multiplier()
             for group, highest in zip(self.groups, self.highest):
                 if isinstance(group["lr"], torch.Tensor):
                     group["lr"].fill_(highest * factor)
@@ -78,7 +156,7 @@ class LRSchedule:
                     group["lr"] = highest * factor
         # Read now, since a callback may set the next rate as soon as the step is taken.
         self._last_lr = self.groups[0]["lr"]
-        self.step += 1
+        self.plan.advance()
 
     @property
     def last_lr(self) -> float:

@@ -24,8 +24,8 @@ def without_state(callbacks: Iterable[Any] | None) -> list[Any] | None:
     --------
     >>> from skorch.callbacks import EarlyStopping
     >>> stopping = EarlyStopping(patience=3).initialize()
-    >>> vars(without_state([stopping])[0]).keys() == vars(EarlyStopping()).keys()
-    True
+    >>> [name for name in vars(without_state([stopping])[0]) if name.endswith("_")]
+    []
     """
     if callbacks is None:
         return None

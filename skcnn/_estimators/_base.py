@@ -141,6 +141,7 @@ class ConvNetEstimator(
             validation=validation,
             schedule=self.lr_schedule,
             averaging=self.weight_averaging,
+            open_ended=self.early_stopping,
             callbacks=task.wrap_callbacks(callbacks),
         )
         if self.early_stopping:

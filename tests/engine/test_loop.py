@@ -131,6 +131,8 @@ def test_steps_are_recorded_for_each_size_of_images(images):
     _, run = begun(images, captures=True, resizing=(0.5, 0.5, 1))
     steps = [run.step]
     for _ in range(2):
+        for _ in run.batches.inputs():
+            run.lr_schedule.advance()
         run.start_epoch(run.batches)
         steps.append(run.step)
     assert steps[0] is steps[1]
@@ -140,7 +142,7 @@ def test_steps_are_recorded_for_each_size_of_images(images):
 
 def test_the_number_of_steps_is_known_from_the_first_epoch(images):
     _, run = begun(images)
-    assert run.lr_schedule.n_steps == 3 * 4
+    assert run.lr_schedule.plan.n_steps == 3 * 4
 
 
 def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):

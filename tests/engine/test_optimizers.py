@@ -1,8 +1,6 @@
-"""Optimizers, schedules, early stopping."""
+"""Optimizers and schedules."""
 
-import contextlib
 import copy
-import math
 import pickle
 from functools import partial
 
@@ -14,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from skorch.history import History
 from torch import nn
 
 from skcnn import ConvNetClassifier
-from skcnn._engine._early_stopping import StopEarly
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._optimizers import (
     OPTIMIZERS,
@@ -87,55 +83,6 @@ def test_an_optimizer_of_several_evaluations_a_batch_is_refused(images, labels):
     clf = ConvNetClassifier((4,), optimizer=torch.optim.LBFGS, weight_decay=0)
     with pytest.raises(ValueError, match="is LBFGS, which evaluates each batch several times"):
         clf.fit(images, labels)
-
-
-class Net:
-    """As much of a net as early stopping asks for, with a weight that tells its epoch."""
-
-    def __init__(self):
-        self.module_ = torch.nn.Linear(1, 1)
-        self.history = History()
-
-
-@pytest.mark.parametrize(
-    ("losses", "patience", "tol", "stops", "best"),
-    [
-        ([3, 2, 1], 2, 0, None, 3),
-        ([1, 2, 3, 0], 2, 0, 3, 1),
-        ([3, 2.95, 2.9, 2.85], 3, 0.1, None, 4),
-        ([3, 2.95, 2.91, 2.9], 2, 0.1, 3, 3),
-    ],
-    ids=["falling", "rising", "slowly_falling", "too_slowly_falling"],
-)
-def test_stopping_waits_for_patience_and_restores_the_lowest(losses, patience, tol, stops, best):
-    net, stopper = Net(), StopEarly(patience, tol)
-    stopper.on_train_begin(net)
-    stopped = None
-    for epoch, loss in enumerate(losses, start=1):
-        net.history.new_epoch()
-        net.history.record("valid_loss", loss)
-        torch.nn.init.constant_(net.module_.weight, epoch)
-        try:
-            stopper.on_epoch_end(net)
-        except KeyboardInterrupt:
-            stopped = epoch
-            break
-    stopper.on_train_end(net)
-    assert (stopped, stopper.best_epoch_) == (stops, best)
-    assert net.module_.weight.item() == (best or stopped)
-
-
-def test_stopping_without_a_finite_loss_is_an_error():
-    net, stopper = Net(), StopEarly(2, 0)
-    net.lr = 0.5
-    stopper.on_train_begin(net)
-    for _ in range(2):
-        net.history.new_epoch()
-        net.history.record("valid_loss", math.nan)
-        with contextlib.suppress(KeyboardInterrupt):
-            stopper.on_epoch_end(net)
-    with pytest.raises(ValueError, match=r"no epoch with a finite validation loss, of 2.*lr=0\.5"):
-        stopper.on_train_end(net)
 
 
 # ---------------------------------------------------------------- learning rates
