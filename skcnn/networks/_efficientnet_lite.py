@@ -107,7 +107,7 @@ def build_stages(size: Size) -> OrderedDict[str, nn.Module]:
     --------
     >>> stages = build_stages(SIZES["efficientnet_lite0"])
     >>> sum(p.numel() for stage in stages.values() for p in stage.parameters())
-    3371024
+    3371008
     """
     layers: dict[int, list[nn.Module]] = {1: [*_convolve(3, _STEM_FILTERS, 3, stride=2)]}
     channels = _STEM_FILTERS
