@@ -15,7 +15,8 @@ from skcnn._utils import Interval, StrOptions, check_values, whole
 from skcnn.networks import _sources
 from skcnn.networks._backbone_network import POOLINGS, BackboneNetwork, Pool, Preprocessing
 from skcnn.networks._image_network import ImageNetwork
-from skcnn.networks._sources import BUILT_IN, PRETRAINED, Source
+from skcnn.networks._source import PRETRAINED, Source
+from skcnn.networks._sources import BUILT_IN
 from skcnn.networks._spec import ImageShape, Measured, NetworkSpec, TrainingImages
 from skcnn.networks._stages import cut_after, units_that_run
 
@@ -232,6 +233,8 @@ class Backbone(NetworkSpec):
                 "X[..., :3]."
             )
         size = preprocessing.size_of(image_shape[:2], whole(self.image_size))
+        if source.set_size is not None:
+            source.set_size(size)
         stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
         body = OrderedDict([*stages.items(), ("pooling", Pool(self.pooling, source.n_prefix))])
         unit = _BYTE if measured is None else measured["unit"]
@@ -250,7 +253,9 @@ class Backbone(NetworkSpec):
         """Return the network of the source."""
         source, weights = self.source, self.weights if pretrained else None
         if isinstance(source, str):
-            return _sources.by_name(source, weights, whole=self.layer is not None)
+            return _sources.by_name(
+                source, weights, pools=self.pooling == "auto", whole=self.layer is not None
+            )
         if isinstance(source, ImageNetwork) or hasattr(source, "module_"):
             if self.weights != PRETRAINED:
                 raise ValueError(

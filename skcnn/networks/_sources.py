@@ -3,53 +3,38 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from skcnn.networks import _efficientnet_lite as lite
 from skcnn.networks._backbone_network import BackboneNetwork, Preprocessing
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
-from skcnn.networks._stages import Stages, find_units
+from skcnn.networks._model_libraries import (
+    LIBRARIES,
+    find_library,
+    folder_weights,
+    from_folder,
+    from_timm,
+    from_torchvision,
+    read_folder,
+)
+from skcnn.networks._source import PRETRAINED, ForwardFeatures, Source, read_config
+from skcnn.networks._stages import Stages
 from skcnn.networks._weights import find_packaged, load_weights, locate, read_weights
 
-PRETRAINED = "pretrained"
 BUILT_IN = tuple(lite.SIZES)
+# The same networks in timm, whose weights have other names.
+_LITE_IN_TIMM = tuple(f"tf_{name}" for name in BUILT_IN)
 # What TensorFlow's own training of EfficientNet-Lite did: (pixel - 127) / 128. The packages do not
 # say so, and benchmarks/transfer.py measures it.
 _LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
 _BYTE = 255
 
 
-@dataclass
-class Source:
-    """A network somebody else trained, divided into stages.
-
-    Attributes
-    ----------
-    stages : OrderedDict of torch.nn.Module
-        They run one after the other, from standardized images (n, channels, height, width) to
-        feature maps, tokens or features.
-    preprocessing : Preprocessing or None
-        None where it is not known.
-    n_prefix : int
-        Number of tokens of a transformer before those of the patches.
-    units : list of list of torch.nn.Module
-        Parts that are trained or frozen as a whole. By default, those that `find_units` finds.
-    """
-
-    stages: Stages
-    preprocessing: Preprocessing | None
-    n_prefix: int = 0
-    units: list[list[nn.Module]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not self.units:
-            self.units = find_units(nn.Sequential(OrderedDict(self.stages)))
-
-
-def by_name(name: str, weights: str | None, *, whole: bool) -> Source:
+def by_name(name: str, weights: str | None, *, pools: bool, whole: bool) -> Source:
     """Return a network by its name or its folder.
 
     Parameters
@@ -57,6 +42,8 @@ def by_name(name: str, weights: str | None, *, whole: bool) -> Source:
     name : str
     weights : str or None
         "pretrained", a path, an address, or None for new weights.
+    pools : bool
+        Whether to pool as the model does.
     whole : bool
         Whether one of the model's layers is what is wanted, and not its features.
 
@@ -67,8 +54,24 @@ def by_name(name: str, weights: str | None, *, whole: bool) -> Source:
     """
     if name in BUILT_IN:
         return built_in(name, weights)
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        architecture = read_folder(folder)["architecture"]
+        if architecture in _LITE_IN_TIMM:
+            own = str(folder_weights(folder)) if weights == PRETRAINED else weights
+            return built_in(architecture.removeprefix("tf_"), own)
+        return from_folder(folder, weights, pools=pools, whole=whole)
+    library, model = find_library(name) or ("", name)
+    if library == "timm":
+        return from_timm(model, weights, pools=pools, whole=whole)
+    if library == "torchvision":
+        return from_torchvision(model, weights)
+    missing = [library for library in LIBRARIES if find_spec(library) is None]
+    install = " or ".join(f'pip install "skcnn[{library}]"' for library in missing)
     raise ValueError(
-        f"source={name!r} of Backbone is not known. Expected one of {', '.join(BUILT_IN)}."
+        f"source={name!r} of Backbone is not known. Expected one of {', '.join(BUILT_IN)}, a "
+        "folder with config.json, or the name of a model of timm or torchvision"
+        + (f", which need {install}." if missing else ".")
     )
 
 
@@ -153,32 +156,6 @@ def _feature_stages(module: nn.Module) -> tuple[Stages, int]:
     )
 
 
-class ForwardFeatures(nn.Module):
-    """What a module's `forward_features` returns: the contract of timm's models.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-    pools : bool, default=False
-        Whether to use the model's own pooling as well, its `forward_head`.
-    """
-
-    def __init__(self, model: nn.Module, *, pools: bool = False) -> None:
-        super().__init__()
-        self.model = model
-        self.pools = pools
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return feature maps, tokens or features."""
-        model = self.model
-        features: Tensor = model.forward_features(images)  # type: ignore[operator]
-        if self.pools:
-            features = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
-        elif features.ndim == 4 and getattr(model, "output_fmt", "NCHW") == "NHWC":
-            features = features.permute(0, 3, 1, 2)
-        return features
-
-
 def _preprocessing_of(module: nn.Module) -> Preprocessing | None:
     """Read the preprocessing off a module that says it, as timm's models do."""
     for name in ("pretrained_cfg", "default_cfg"):
@@ -186,20 +163,6 @@ def _preprocessing_of(module: nn.Module) -> Preprocessing | None:
         if isinstance(config, Mapping) and "mean" in config and "std" in config:
             return read_config(config)
     return None
-
-
-def read_config(config: Mapping[str, object]) -> Preprocessing:
-    """Read the preprocessing of timm's configuration.
-
-    Examples
-    --------
-    >>> read_config({"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 160, 160)})
-    Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), image_size=160, multiple=1)
-    """
-    mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))  # type: ignore[call-overload]
-    size = config.get("input_size")
-    image_size = min(int(side) for side in size[1:]) if isinstance(size, list | tuple) else None
-    return Preprocessing(mean, std, image_size)
 
 
 def of_donor(donor: Any) -> Source:

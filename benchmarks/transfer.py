@@ -1,0 +1,309 @@
+"""What pretrained networks are worth with few images, and how they are best used.
+
+    python benchmarks/transfer.py JOB [JOB ...] [--data DIR] [--cache DIR] [--size N] [--draws N]
+
+Photographs of CIFAR-100's 61 ecology categories: 20 training images of each are held out and
+scored, the others are drawn from. The test images are not touched. Jobs:
+
+- inputs: which scale of pixels and which padding the weights of "efficientnet_lite0" were trained
+  with: accuracy on ImageNet's own classes, and entropy, of images of 35 categories that are
+  classes of ImageNet, too
+- sizes: how large images should be inside of the network
+- few: 10, 25 and 50 images per category, by three ways
+- all: all images that are not held out
+- unfreeze: frozen and trained stages, 25 images per category
+- donors: a network of 41 categories for the 20 others, 25 images each
+
+Results go to results/transfer_JOB.json. With --cache, features of images are kept there.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from reporting import describe_machine, store, versions
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from skcnn import ConvNetClassifier, FeatureExtractor, recipes
+from skcnn.datasets import fetch_cifar100
+from skcnn.networks import Backbone, ConvBlocks
+from skcnn.networks._efficientnet_lite import SIZES, SameConv2d, build_stages, convert_weights
+from skcnn.networks._weights import find_packaged, read_weights
+
+NAME = "efficientnet_lite0"
+N_HELD_OUT = 20
+N_CLASSES = 61
+# Numbers of ImageNet's classes that are photographs of a category of CIFAR-100.
+IN_IMAGENET = {
+    "bear": [294, 295, 296, 297],
+    "beaver": [337],
+    "bee": [309],
+    "beetle": list(range(300, 308)),
+    "butterfly": list(range(321, 327)),
+    "camel": [354],
+    "chimpanzee": [367],
+    "cockroach": [314],
+    "crab": [118, 119, 120, 121],
+    "crocodile": [49, 50],
+    "dinosaur": [51],
+    "elephant": [101, 385, 386],
+    "fox": [277, 278, 279, 280],
+    "hamster": [333],
+    "kangaroo": [104],
+    "leopard": [288, 289, 290],
+    "lion": [291],
+    "lizard": list(range(38, 49)),
+    "lobster": [122, 123],
+    "mushroom": [947, *range(991, 998)],
+    "otter": [360],
+    "porcupine": [334],
+    "rabbit": [330, 331, 332],
+    "ray": [5, 6],
+    "seal": [150],
+    "shark": [2, 3, 4],
+    "skunk": [361],
+    "snail": [113],
+    "snake": list(range(52, 69)),
+    "spider": list(range(72, 78)),
+    "squirrel": [335],
+    "tiger": [292],
+    "turtle": list(range(33, 38)),
+    "whale": [147, 148],
+    "wolf": [269, 270, 271, 272],
+}
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SCALES = {
+    "(pixel - 127) / 128": ((127 / 255,) * 3, (128 / 255,) * 3),
+    "(pixel - 127.5) / 127.5": ((0.5,) * 3, (0.5,) * 3),
+    "mean and SD of ImageNet": (_IMAGENET_MEAN, _IMAGENET_STD),
+    "pixel / 255": ((0.0,) * 3, (1.0,) * 3),
+}
+
+
+def photographs(data):
+    """All training images of the ecology categories, and their names."""
+    bunch = fetch_cifar100(categories="ecology", data_home=data)
+    names = np.asarray(bunch.target_names)
+    return bunch.data.reshape(-1, 32, 32, 3), names[bunch.target]
+
+
+def split(y, seed=0):
+    """Rows held out, and rows to draw from, of each category in a random order."""
+    rng = np.random.RandomState(seed)
+    orders = [rng.permutation(np.flatnonzero(y == name)) for name in np.unique(y)]
+    return np.concatenate([o[:N_HELD_OUT] for o in orders]), [o[N_HELD_OUT:] for o in orders]
+
+
+def draw(pools, n_images, seed):
+    """Some rows of each category."""
+    rng = np.random.RandomState(seed)
+    return np.concatenate([rng.choice(pool, n_images, replace=False) for pool in pools])
+
+
+def features_of(images, size, layer=None):
+    """Features of images, and the seconds that they took."""
+    extractor = FeatureExtractor(Backbone(NAME, image_size=size, layer=layer)).fit(images)
+    start = time.perf_counter()
+    return extractor.transform(images), time.perf_counter() - start
+
+
+def regression(C=0.01):
+    """The estimator for features that the guide names."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=300))
+
+
+def measure_inputs(options):
+    """Score ImageNet's own classifier, with each scale of pixels and each padding."""
+    X, y = photographs(options.data)
+    rows = draw([np.flatnonzero(y == name) for name in IN_IMAGENET], 6, 0)
+    weights = read_weights(find_packaged(NAME))
+    figures = {}
+    for padding in ("same", "symmetric"):
+        stages = build_stages(SIZES[NAME])
+        body = nn.Sequential(stages).eval()
+        body.load_state_dict(convert_weights(weights, stages))
+        if padding == "symmetric":
+            for layer in body.modules():
+                if isinstance(layer, SameConv2d):
+                    layer.forward = torch_padding(layer)
+        for scale, (mean, std) in SCALES.items():
+            logits = []
+            with torch.inference_mode():
+                for some in np.array_split(rows, 20):
+                    x = torch.from_numpy(X[some]).float().permute(0, 3, 1, 2) / 255
+                    x = nn.functional.interpolate(x, (224, 224), mode="bilinear", antialias=True)
+                    x = (x - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+                    found = body(x.contiguous(memory_format=torch.channels_last)).mean((2, 3))
+                    logits.append(found @ weights["_fc.weight"].T + weights["_fc.bias"])
+            p = torch.cat(logits).softmax(1)
+            right = [
+                best in IN_IMAGENET[name] for best, name in zip(p.argmax(1).tolist(), y[rows])
+            ]
+            entropy = float(-(p * p.clamp_min(1e-12).log()).sum(1).mean())
+            figures[f"{scale}, {padding} padding"] = [float(np.mean(right)), entropy]
+            print(scale, padding, np.mean(right), entropy, flush=True)
+    return {"figures": figures, "n_images": len(rows)}
+
+
+def torch_padding(layer):
+    """Run a convolution with as many pixels on either side, as torch's own layers do."""
+    padding = [kernel // 2 for kernel in layer.kernel_size]
+    return lambda x: nn.functional.conv2d(
+        x, layer.weight, None, layer.stride, padding, layer.dilation, layer.groups
+    )
+
+
+def measure_sizes(options):
+    """Score features of images of several sizes, 50 of each category."""
+    X, y = photographs(options.data)
+    held_out, pools = split(y)
+    rows = draw(pools, 50, 0)
+    figures = {}
+    for size in (64, 96, 128, 160, 224):
+        features, seconds = options.features(X[np.r_[held_out, rows]], size)
+        clf = regression().fit(features[len(held_out) :], y[rows])
+        accuracy = clf.score(features[: len(held_out)], y[held_out])
+        figures[str(size)] = [accuracy, 1000 * seconds / len(features)]
+        print(size, *figures[str(size)], flush=True)
+    return {"figures": figures}
+
+
+def measure_few(options):
+    """Score three ways with few images of each category."""
+    X, y = photographs(options.data)
+    held_out, pools = split(y)
+    pools = [pool[:100] for pool in pools]
+    every = np.concatenate([held_out, *pools])
+    features, _ = options.features(X[every], options.size)
+    place = dict(zip(every.tolist(), range(len(every))))
+    figures = {}
+    for n_images in (10, 25, 50):
+        for seed in range(options.draws):
+            rows = draw(pools, n_images, seed)
+            known, asked = ([place[row] for row in some] for some in (rows, held_out))
+
+            ways = {
+                "features and regression": (regression(), features[known], features[asked]),
+                "ConvNetClassifier()": (ConvNetClassifier(), X[rows], X[held_out]),
+                "recipes.fast": (ConvNetClassifier(**recipes.fast), X[rows], X[held_out]),
+            }
+            for way, (clf, train, test) in ways.items():
+                if way != "features and regression":
+                    clf.set_params(random_state=seed)
+                accuracy, seconds = fit_and_score(clf, train, y[rows], test, y[held_out])
+                figures.setdefault(f"{n_images}, {way}", []).append([accuracy, seconds])
+                print(n_images, way, accuracy, f"{seconds:.0f} s", flush=True)
+    return {"figures": figures}
+
+
+def fit_and_score(clf, X, y, X_held_out, y_held_out):
+    """Accuracy on images held out, and the seconds that fitting took."""
+    start = time.perf_counter()
+    clf.fit(X, y)
+    seconds = time.perf_counter() - start
+    return clf.score(X_held_out, y_held_out), seconds
+
+
+def measure_all(options):
+    """Score features and regression with all images that are not held out."""
+    X, y = photographs(options.data)
+    held_out, pools = split(y)
+    rows = np.concatenate(pools)
+    features, seconds = options.features(X[np.r_[held_out, rows]], options.size)
+    train, test = features[len(held_out) :], features[: len(held_out)]
+    accuracy, fit_seconds = fit_and_score(regression(0.001), train, y[rows], test, y[held_out])
+    figures = {"accuracy": accuracy, "features, seconds": seconds, "fit, seconds": fit_seconds}
+    print(figures, flush=True)
+    return {"figures": figures, "n_images": len(rows)}
+
+
+def measure_unfreeze(options):
+    """Score frozen and trained stages, 25 images of each category."""
+    X, y = photographs(options.data)
+    held_out, pools = split(y)
+    settings = {
+        "frozen": {},
+        "unfreeze=1": {"unfreeze": 1},
+        "unfreeze=1, without the head first": {"unfreeze": 1, "head_first": False},
+        "unfreeze=2": {"unfreeze": 2},
+    }
+    figures = {}
+    for seed in range(options.draws):
+        rows = draw([pool[:100] for pool in pools], 25, seed)
+        for setting, parameters in settings.items():
+            module = Backbone(NAME, image_size=options.size, **parameters)
+            clf = ConvNetClassifier(module=module, random_state=seed)
+            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
+            figures.setdefault(setting, []).append(found)
+            print(setting, *found, flush=True)
+    return {"figures": figures}
+
+
+def measure_donors(options):
+    """Score donors for 20 categories, trained on the 41 others with and without smoothing."""
+    X, y = photographs(options.data)
+    names = np.unique(y)
+    new = np.isin(y, names[::3][:20])
+    held_out, pools = split(y)
+    held_out = held_out[new[held_out]]
+    pools = [pool for pool in pools if new[pool[0]]]
+    figures = {}
+    blocks = ConvBlocks(filters=(64, 128, 256), convs_per_block=2, pool_after="first")
+    donors = {}
+    for smoothing in (0.0, 0.1):
+        donor = ConvNetClassifier(module=blocks, label_smoothing=smoothing, random_state=0)
+        donors[smoothing] = donor.set_params(max_epochs=options.epochs).fit(X[~new], y[~new])
+    for seed in range(options.draws):
+        rows = draw(pools, 25, seed)
+        ways = {"from scratch": ConvNetClassifier(random_state=seed)}
+        for smoothing, donor in donors.items():
+            for layer in (None, "block3", "block2"):
+                module = Backbone(donor, layer=layer)
+                way = f"donor with label_smoothing={smoothing}, layer={layer}"
+                ways[way] = ConvNetClassifier(module=module, random_state=seed)
+        for way, clf in ways.items():
+            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
+            figures.setdefault(way, []).append(found)
+            print(way, *found, flush=True)
+    return {"figures": figures}
+
+
+JOBS = {
+    "inputs": measure_inputs,
+    "sizes": measure_sizes,
+    "few": measure_few,
+    "all": measure_all,
+    "unfreeze": measure_unfreeze,
+    "donors": measure_donors,
+}
+
+
+def main():
+    """Measure what the command line asks for, and store it."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("jobs", nargs="+", choices=JOBS, metavar="JOB", help=", ".join(JOBS))
+    arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
+    arguments.add_argument("--cache", type=Path, help="folder that keeps features")
+    arguments.add_argument("--size", type=int, default=160, help="of images in the network")
+    arguments.add_argument("--draws", type=int, default=3, help="of training images")
+    arguments.add_argument("--epochs", type=int, default=6, help="of donors")
+    options = arguments.parse_args()
+    options.features = joblib.Memory(options.cache, verbose=0).cache(features_of)
+    for job in options.jobs:
+        result = JOBS[job](options) | {
+            "size": options.size,
+            "machine": describe_machine("cpu"),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+        }
+        store(f"transfer_{job}", result)
+
+
+if __name__ == "__main__":
+    main()
