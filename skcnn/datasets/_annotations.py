@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import StrOptions, check_values
+from skcnn._utils import StrOptions, check_values, whole
 from skcnn.datasets._annotation_tools import Annotation, parse_any
 from skcnn.datasets._boxes import BOX_COLUMNS
 from skcnn.datasets._coco import STATUS_OF_NAME
@@ -128,6 +128,7 @@ def load_annotations(
         {"control": [str, None], "empty": [StrOptions({"unclassified", "blank"})]},
         {"control": control, "empty": empty},
     )
+    group = whole(group)  # R sends 0.0 for 0
     if not (group is None or group == "subset" or isinstance(group, int)):
         raise ValueError(
             f"The 'group' parameter of {_CALLER} must be the level of a folder, 'subset' or None. "

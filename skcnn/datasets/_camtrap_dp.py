@@ -1,10 +1,8 @@
 """load_camtrap_dp: packages of the camera trap standard Camtrap DP."""
 
-import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,7 @@ from sklearn.utils import Bunch
 
 from skcnn.datasets._boxes import BOX_COLUMNS, to_fractions
 from skcnn.datasets._columns import finder_for, note_times
+from skcnn.datasets._datapackage import Package, read_package
 from skcnn.datasets._paths import join, media_type
 from skcnn.datasets._rules import (
     BLANK,
@@ -25,21 +24,11 @@ from skcnn.datasets._rules import (
     SeveralLabels,
     make_bunch,
 )
-from skcnn.datasets._sources import (
-    PathLike,
-    Source,
-    as_list,
-    as_object,
-    as_text,
-    existing,
-    optional_text,
-    parse_json,
-)
-from skcnn.datasets._tables import as_numbers, as_texts, check_columns, parse_table
+from skcnn.datasets._sources import PathLike, existing
+from skcnn.datasets._tables import as_numbers
 from skcnn.datasets._times import parse_times
 
 _CALLER = "load_camtrap_dp"
-_MISSING = ("NA", "NaN", "nan")
 _STATUS = {"blank": BLANK, "unknown": UNKNOWN, "unclassified": UNCLASSIFIED}
 _BOX = ("bboxX", "bboxY", "bboxWidth", "bboxHeight")
 # How write_predictions writes probabilities of all classes into observationTags.
@@ -160,7 +149,7 @@ def load_camtrap_dp(
     rules = Rules(several_labels, machine_labels, event_labels, boxes, keep, missing)
     rules.check(_CALLER)
     source = existing(datapackage, _CALLER)
-    package = _read_package(source if source.suffix.lower() != ".json" else source.parent, source)
+    package = read_package(source)
     loaded = Loaded(pd.DataFrame(), f"Images of the Camtrap DP package {package.name}", source)
     loaded.details.append(f"Package: {package.where} (version {package.version})")
     media = _media(package, root, loaded)
@@ -170,116 +159,7 @@ def load_camtrap_dp(
     return make_bunch(loaded, rules, _CALLER)
 
 
-class _Package(NamedTuple):
-    """The tables of a package, and what it says of itself."""
-
-    where: str
-    name: str
-    version: str
-    folder: str
-    tables: dict[str, pd.DataFrame]
-
-    def table(self, name: str, *columns: str) -> pd.DataFrame:
-        """Return a table that must have some columns."""
-        check_columns(
-            self.tables[name], columns, "Camtrap DP", f"The table {name} of {self.where}"
-        )
-        return self.tables[name]
-
-    def texts(self, table: str, column: str) -> pd.Series:
-        """Return the texts of a column, None where they are missing or there is no such column."""
-        frame = self.tables[table]
-        if column not in frame:
-            return pd.Series([None] * len(frame), dtype=object)
-        return as_texts(frame[column], missing=_MISSING)
-
-
-def _read_package(container: PathLike, given: PathLike) -> _Package:
-    """Read datapackage.json and the tables it lists."""
-    expected = "datapackage.json of a Camtrap DP package: an object with a list 'resources'"
-    with Source(existing(container, _CALLER)) as source:
-        own = existing(given, _CALLER)
-        if own.suffix.lower() == ".json":
-            name = own.name
-        else:
-            names = [n for n in source.names() if PurePosixPath(n).name == "datapackage.json"]
-            if not names:
-                raise ValueError(f"{own} contains no datapackage.json. Expected {expected}.")
-            name = min(names, key=lambda n: (n.count("/"), n))
-        where = f"{source.path / name}"
-        content = as_object(parse_json(source.read(name), where, expected), where)
-        if "resources" not in content:
-            raise ValueError(f"{where} has no 'resources'. Expected {expected}.")
-        folder = PurePosixPath(name).parent
-        tables = {}
-        for i, item in enumerate(as_list(content["resources"], f"{where}: resources")):
-            resource = as_object(item, f"{where}: resources[{i}]")
-            kind = {"multimedia": "media"}.get(str(resource.get("name")), resource.get("name"))
-            if kind in ("deployments", "media", "observations"):
-                tables[str(kind)] = _read_resource(resource, source, folder, where)
-    for kind in ("media", "observations"):
-        if kind not in tables:
-            raise ValueError(f"{where} lists no resource named {kind!r}. Expected {expected}.")
-    profile = str(content.get("profile") or "")
-    version = re.search(r"\d+\.\d+(?:\.\d+)?", profile)
-    title = optional_text(content.get("title")) or optional_text(content.get("name")) or name
-    below = str(source.path / folder) if source.path.is_dir() else str(source.path.parent)
-    return _Package(where, title, version[0] if version else "not given", below, tables)
-
-
-def _read_resource(
-    resource: Mapping[str, object], source: Source, folder: PurePosixPath, where: str
-) -> pd.DataFrame:
-    """Return the table of a resource: from its files, or from the list in the package itself."""
-    name = f"{where}: the resource {resource.get('name')!r}"
-    if "data" in resource:
-        rows = [as_object(row, name) for row in as_list(resource["data"], name)]
-        frame = pd.DataFrame(rows, dtype=object)
-        return frame.where(frame.notna(), "").map(str)
-    paths = resource.get("path")
-    parts = []
-    for item in paths if isinstance(paths, list) else [paths]:
-        path = as_text(item, f"{name}: path")
-        parsed = PurePosixPath(path)
-        if "://" in path or parsed.is_absolute() or ".." in parsed.parts:
-            raise ValueError(
-                f"{name} has the path {path!r}. Expected a file of the package. Download it, and "
-                "name it there."
-            )
-        file = str(folder / parsed)
-        content, file_name = source.read(file), f"{file} in {source.path}"
-        if parsed.suffix.lower() == ".parquet":
-            parts.append(_read_parquet(content, file_name))
-            continue
-        dialect = resource.get("dialect")
-        delimiter = dialect.get("delimiter") if isinstance(dialect, dict) else None
-        encoding = optional_text(resource.get("encoding"))
-        # Packages declare UTF-8 where files have a byte order mark, or another encoding.
-        declared = None if not encoding or encoding.lower() in ("utf-8", "utf8") else encoding
-        parts.append(
-            parse_table(
-                content,
-                file_name,
-                columns=("deploymentID", "mediaID", "observationID"),
-                delimiter=optional_text(delimiter),
-                encoding=declared,
-            ).frame
-        )
-    return pd.concat(parts, ignore_index=True).fillna("")
-
-
-def _read_parquet(content: bytes, where: str) -> pd.DataFrame:
-    """Return a table of the format Parquet, as texts."""
-    from io import BytesIO
-
-    try:
-        frame = pd.read_parquet(BytesIO(content))
-    except ImportError as error:
-        raise ImportError(f"{where} needs pyarrow: pip install pyarrow") from error
-    return frame.astype(object).where(frame.notna(), "").map(str)
-
-
-def _media(package: _Package, root: PathLike | None, loaded: Loaded) -> pd.DataFrame:
+def _media(package: Package, root: PathLike | None, loaded: Loaded) -> pd.DataFrame:
     """Return one row per media file: where it is, its deployment, time and event."""
     package.table("media", "mediaID", "deploymentID", "filePath")
 
@@ -333,7 +213,7 @@ def _in_utc(times: pd.Series) -> pd.Series:
 
 
 def _groups(
-    package: _Package, deployment: pd.Series, group: str | None, loaded: Loaded
+    package: Package, deployment: pd.Series, group: str | None, loaded: Loaded
 ) -> pd.Series:
     """Return the site of each media file."""
     known = "deployments" in package.tables
@@ -352,7 +232,7 @@ def _groups(
     return deployment.map(dict(zip(keys, sites)))
 
 
-def _observations(package: _Package, label: str, loaded: Loaded) -> pd.DataFrame:
+def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
     """Return one row per observation: what was seen, by whom, and in which image or event."""
     table = package.table("observations", "deploymentID", "observationType", label)
 
@@ -403,7 +283,7 @@ def _observations(package: _Package, label: str, loaded: Loaded) -> pd.DataFrame
     return pd.concat([rows, _probabilities(column("observationTags"))], axis=1)
 
 
-def _numbers(package: _Package, name: str) -> npt.NDArray[np.float64]:
+def _numbers(package: Package, name: str) -> npt.NDArray[np.float64]:
     """Return the numbers in a column of the observations, NaN where there is none."""
     texts = package.texts("observations", name)
     return as_numbers(texts, f"The column {name!r} of the observations of {package.where}")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skcnn._utils import whole
 from skcnn.datasets._paths import media_type
 from skcnn.datasets._rules import Loaded, Rules, make_bunch
 from skcnn.datasets._scan import exif_times
@@ -120,6 +121,7 @@ def load_image_folder(
     ['fox', 'hare', 'fox']
     >>> folder.cleanup()
     """
+    label, group = whole(label), whole(group)  # R sends 0.0 for 0
     base = existing(root, _CALLER)
     if not base.is_dir():
         raise NotADirectoryError(f"{_CALLER}: {base} is a file. Expected a folder.")

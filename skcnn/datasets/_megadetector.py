@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import Interval, check_values
+from skcnn._utils import Interval, check_values, whole
 from skcnn.datasets._boxes import BOX_COLUMNS
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
@@ -165,6 +165,7 @@ def load_megadetector(
         {"threshold": [Interval(Real, 0, 1, closed="both"), None]},
         {"threshold": threshold},
     )
+    label, group = whole(label), whole(group)  # R sends 0.0 for 0
     asked = machine_labels or labels is not None or label is not None
     if keep is None:
         keep = () if asked else ("unclassified",)

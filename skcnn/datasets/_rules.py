@@ -221,6 +221,8 @@ def _one_label(rows: pd.DataFrame, rules: Rules, loaded: Loaded) -> pd.DataFrame
             "count"
         ].transform(lambda counts: counts.sum(min_count=1))
     first_of_label = ~pd.DataFrame({"unit": unit, "label": rows["label"]}).duplicated()
+    again = ~first_of_label & rows["label"].notna()
+    loaded.note("repeated labels", again.sum(), "the image or box has the label already")
     rows, unit = rows[first_of_label], unit[first_of_label]
     n_labels = rows["label"].notna().groupby(unit).transform("sum")
     several = n_labels > 1

@@ -166,6 +166,7 @@ def test_label_studio_choices(pictures):
     assert images.frame["annotator"].tolist() == ["7", "7"]
     assert counted(images) == {
         "cancelled annotations": 1,
+        "repeated labels": 1,  # two annotators agree
         "labels by a machine": 1,
         "images or boxes without a label": 4,
         "images or boxes with several labels": 1,

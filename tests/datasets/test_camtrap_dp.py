@@ -81,6 +81,7 @@ def test_labels_of_images(package):
     assert frame["deployment_id"].tolist() == ["d1", "d1", "d2"]
     assert counted(images) == {
         "videos": 1,
+        "repeated labels": 1,
         "labels by a machine": 1,
         "labels of whole events": 3,
         "images of something unknown": 2,  # unknown, and an animal without a name

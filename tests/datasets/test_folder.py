@@ -55,7 +55,7 @@ def test_sites_and_species_need_a_level(pictures):
     root = pictures(SITES)
     with pytest.raises(ValueError, match=r"label=0: 'north', 'south'\n  label=1: 'fox', 'hare'"):
         load_image_folder(root)
-    for label in (1, -1, np.int64(1)):
+    for label in (1, -1, np.int64(1), 1.0):
         assert load_image_folder(root, label=label).target.tolist() == ["fox", "hare", "fox"]
     assert load_image_folder(root, label=0).target.tolist() == ["north", "north", "south"]
 

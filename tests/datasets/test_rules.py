@@ -57,6 +57,7 @@ def test_drop():
     assert examples(bunch) == [("a", "fox"), ("c", "blank"), ("i", "fox")]
     assert bunch.frame["status"].tolist() == ["labeled", "blank", "labeled"]
     assert counted(bunch) == {
+        "repeated labels": 1,
         "images or boxes with several labels": 3,  # b, f and h
         "images of something unknown": 1,
         "images or boxes without a label": 1,

@@ -51,6 +51,7 @@ def test_zones_become_utc():
     times, _ = parse_times(texts, where="t")
     assert str(times.dt.tz) == "UTC"
     assert times.nunique() == 1
+    assert parse_times(pd.Series(["2021-04-11T20:43:09+01"]), where="t")[0][0] == times[0]
     assert str(times[0]) == "2021-04-11 19:43:09+00:00"
 
 
