@@ -76,7 +76,7 @@ def read_config(config: Mapping[str, Any], multiple: int = 1) -> Preprocessing:
     Examples
     --------
     >>> read_config({"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 160, 160)})
-    Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), image_size=160, multiple=1)
+    Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), image_size=160, multiple=1, ...)
     """
     mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
     size = config.get("input_size")
