@@ -2,12 +2,14 @@
 
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from _helpers import small_net, stripes
+from _image_files import write_images
 from numpy.testing import assert_array_equal
 
 # ---------------------------------------------------------------- the doors
@@ -39,6 +41,30 @@ def _loaded_mapped(X, folder):
     path = folder / f"{len(X)}-{X.sum()}.npy"
     np.save(path, X)
     return np.load(path, mmap_mode="r")
+
+
+def _paths(X, folder):
+    return write_images(folder / f"{len(X)}-{X.sum()}", X)
+
+
+def _path_objects(X, folder):
+    return [Path(path) for path in _paths(X, folder)]
+
+
+def _series_of_paths(X, folder):
+    return pd.Series(_paths(X, folder), index=range(len(X), 0, -1))
+
+
+def _frame_of_paths(X, folder):
+    return pd.DataFrame({"path": pd.Categorical(_paths(X, folder))})
+
+
+def _frame_of_boxes(X, folder):
+    """Images as parts of larger ones, a row of four in each file."""
+    joined = [np.concatenate(list(X[i : i + 4]), axis=1) for i in range(0, len(X), 4)]
+    paths = _paths(np.array(joined), folder)
+    box = {"box_x": np.arange(len(X)) % 4 / 4, "box_y": 0, "box_width": 0.25, "box_height": 1}
+    return pd.DataFrame({**box, "file": np.repeat(paths, 4)})
 
 
 def _read_only(X):
@@ -77,10 +103,16 @@ INPUT_FORMATS = {
     "memory map": _mapped,
     "flat memory map": _mapped_flat,
     "loaded memory map": _loaded_mapped,
+    "paths": _paths,
+    "path objects": _path_objects,
+    "series of paths": _series_of_paths,
+    "frame of paths": _frame_of_paths,
+    "frame of boxes": _frame_of_boxes,
 }
 _ON_DISK = {_mapped, _mapped_flat, _loaded_mapped}
+_ON_DISK |= {_paths, _path_objects, _series_of_paths, _frame_of_paths, _frame_of_boxes}
 # Columns with names: rows of numbers without any are warned about afterwards, by scikit-learn.
-_NAMED = {name for name in INPUT_FORMATS if name.startswith("frame") and "without" not in name}
+_NAMED = {"frame", "frame of floats", "frame of many dtypes"}
 _UNNAMED_ROWS = {"flat", "flat floats", "flat list", "flat tensor", "flat memory map"}
 _UNNAMED_ROWS |= {"frame without names"}
 
@@ -215,7 +247,10 @@ def test_pixels_are_not_rescaled_by_their_dtype(data):
     assert np.abs(scaled.predict_proba(X_test / 255) - clf.predict_proba(X_test)).max() < 0.05
 
 
-@pytest.mark.parametrize("door", ["frame", "flat", "float tensor", "nested lists", "memory map"])
+@pytest.mark.parametrize(
+    "door",
+    ["frame", "flat", "float tensor", "nested lists", "memory map", "paths", "frame of boxes"],
+)
 @pytest.mark.parametrize("method", ["predict", "transform", "decision_function"])
 def test_every_method_has_every_door(door, method, enter, data):
     X, X_test, y, _ = data
@@ -225,7 +260,7 @@ def test_every_method_has_every_door(door, method, enter, data):
 
 
 @pytest.mark.parametrize(
-    "door", ["frame", "flat", "float64", "tensor", "memory map", "list of arrays"]
+    "door", ["frame", "flat", "float64", "tensor", "memory map", "list of arrays", "paths"]
 )
 def test_validation_images_have_every_door(door, enter, data):
     X, X_val, y, y_val = data
@@ -239,7 +274,7 @@ def test_partial_fit_goes_on_through_another_door(enter, data):
     X, X_test, y, _ = data
     expected = _net().partial_fit(X, y)
     mixed = _net().partial_fit(X, y)
-    for door in ("memory map", "frame", "tensor", "float64"):
+    for door in ("memory map", "frame", "tensor", "float64", "paths"):
         expected.partial_fit(X, y)
         mixed.partial_fit(enter(door, X), y)
     assert_array_equal(mixed.predict_proba(X_test), expected.predict_proba(X_test))
@@ -289,7 +324,7 @@ def test_none_of_the_doors_warns(enter, data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf = small_net(max_epochs=1)
-        for door in ("frame", "uint8", "memory map", "tensor"):
+        for door in ("frame", "uint8", "memory map", "tensor", "paths"):
             clf.fit(enter(door, X), y).predict(enter("uint8", X_test))
             clf.fit(enter("uint8", X), y).predict(enter(door, X_test))
 

@@ -18,7 +18,8 @@ RECIPES = {name: getattr(recipes, name) for name in recipes.__all__}
 ALL = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 # What a recipe has no say in: the user's data, machine, and ways of watching.
 OF_THE_USER = {
-    *("image_shape", "data_format", "class_weight", "early_stopping", "tol"),
+    *("image_shape", "data_format", "resize", "on_error", "cache_dir"),
+    *("class_weight", "early_stopping", "tol"),
     *(
         "validation_fraction",
         "n_iter_no_change",

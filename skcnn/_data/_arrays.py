@@ -11,6 +11,7 @@ import torch
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 from torch.utils.data import DataLoader, Dataset
 
+from skcnn._data._statistics import channel_statistics
 from skcnn._utils import warn
 
 ImageShape = tuple[int, int, int]
@@ -19,11 +20,6 @@ ImageShape = tuple[int, int, int]
 # of these in the second, is a channels-first array whose owner forgot to say so.
 _USUAL_CHANNELS = (1, 3, 4)
 _MOST_CHANNELS = 16
-
-# Statistics of so many images are as good as those of all, and limit how much of a memory map is
-# read before training begins.
-_MAX_STATISTICS_ROWS = 10_000
-_STATISTICS_CHUNK_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -68,39 +64,12 @@ class Images:
         return array.copy() if min(array.strides, default=0) < 0 else array
 
     def channel_statistics(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel, over about 10,000 images.
+        """Mean and standard deviation of each channel."""
+        return channel_statistics(self)
 
-        Of more images, evenly spaced runs are taken. A constant channel gets the standard
-        deviation 1, so that dividing by it changes nothing.
-        """
-        height, width, channels = self.shape
-        shift: npt.NDArray[np.float64] = np.zeros(0)
-        totals = np.zeros((2, height * width * channels))
-        n_images = 0
-        for start in self._statistics_chunks():
-            rows = slice(start, start + _STATISTICS_CHUNK_ROWS)
-            images = self[rows].astype(np.float64)
-            n_images += len(images)
-            if not shift.size:
-                # Sums of squares around a value near the mean lose no digits.
-                shift = images[0].reshape(-1, channels).mean(axis=0)
-            values = images.reshape(len(images), -1)
-            values -= np.tile(shift, height * width)
-            # Pixel by pixel first: adding long rows is many times faster than short ones.
-            totals += values.sum(axis=0), np.einsum("ij,ij->j", values, values)
-        n_values = n_images * height * width
-        offset, square = totals.reshape(2, -1, channels).sum(axis=1) / n_values
-        deviation = np.sqrt(np.maximum(square - offset**2, 0))
-        deviation[deviation <= 1e-7 * np.abs(shift)] = 1
-        return (shift + offset).tolist(), deviation.tolist()
-
-    def _statistics_chunks(self) -> list[int]:
-        """Return the starts of runs of images, which a disk reads many times faster."""
-        n_chunks = -(-min(len(self), _MAX_STATISTICS_ROWS) // _STATISTICS_CHUNK_ROWS)
-        if len(self) <= _MAX_STATISTICS_ROWS:
-            return [number * _STATISTICS_CHUNK_ROWS for number in range(n_chunks)]
-        last = len(self) - _STATISTICS_CHUNK_ROWS
-        return [round(place) for place in np.linspace(0, last, n_chunks)]
+    def contents(self) -> list[object]:
+        """Return what tells these images from others, for hashing."""
+        return [self.pixels, self.rows, self.shape_inferred]
 
 
 def check_images(
@@ -166,7 +135,7 @@ def check_images(
     X = _channels_last(X, data_format, name)
     if expected is not None and X.shape[1:] != expected:
         raise ValueError(_shape_error(estimator, X, name, expected, fitted=not reset))
-    if _has_target(y):
+    if has_target(y):
         X, labels = check_X_y(X, y, allow_nd=True, estimator=estimator)
     else:
         labels = None
@@ -196,13 +165,21 @@ def _pixel_range(images: Images) -> tuple[float, float]:
 
 def _compare_ranges(estimator: Any, images: Images, *, reset: bool, name: str) -> None:
     """Warn if images come in another range of pixels than those of training."""
-    if reset:
-        estimator._pixel_range = _pixel_range(images)
-        return
-    fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
-    if images.pixels.dtype == np.uint8 and fitted_high > 2:
+    fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))[1]
+    if not reset and images.pixels.dtype == np.uint8 and fitted_high > 2:
         return
     low, high = _pixel_range(images)
+    check_range_as_fitted(estimator, low, high, reset=reset, name=name)
+
+
+def check_range_as_fitted(
+    estimator: Any, low: float, high: float, *, reset: bool, name: str
+) -> None:
+    """Store the range of the pixels of training, or warn if it was another one."""
+    if reset:
+        estimator._pixel_range = low, high
+        return
+    fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
     of_one, of_bytes = low >= 0 and high <= 1, high > 2
     was_of_one, was_of_bytes = fitted_low >= 0 and fitted_high <= 1, fitted_high > 2
     # Black images are in every range.
@@ -291,8 +268,8 @@ def _as_array(X: Any, name: str) -> Any:
     text = (str, bytes, os.PathLike)
     if isinstance(X, text) or isinstance(_first_value(X), text):
         raise ValueError(
-            f"{name} holds text, not pixels. Expected an array of images; read image files "
-            "first, for example with PIL.Image.open and numpy.asarray."
+            f"{name} holds text, not pixels. Expected an array of images, or paths of image files "
+            "as a list, a Series, or a DataFrame with one column of text."
         )
     return X
 
@@ -370,7 +347,7 @@ def _check_flat(
         # The fitted pixels had no names: those of a DataFrame are no reason to warn.
         X = X.to_numpy()
     checked = validate_data(estimator, X, y, reset=reset)
-    X, labels = checked if _has_target(y) else (checked, None)
+    X, labels = checked if has_target(y) else (checked, None)
     _check_range(X, name)
     return X, labels
 
@@ -391,7 +368,7 @@ def _shape_error(
     return f"{got}, but {type(estimator).__name__} was fitted on images of {want}. {hint}"
 
 
-def _has_target(y: object) -> bool:
+def has_target(y: object) -> bool:
     return not (isinstance(y, str) and y == "no_validation")
 
 

@@ -100,7 +100,7 @@ def decode(
 def _reading(path: Path) -> "Iterator[ImageFile]":
     """Open an image file, and give the reason for whatever goes wrong with it."""
     try:
-        with open(_local(path), "rb") as file:
+        with open(check_file(path), "rb") as file:
             image = _identify(file)
             _check_size(image)
             yield image
@@ -111,8 +111,15 @@ def _reading(path: Path) -> "Iterator[ImageFile]":
         raise UnreadableImageError(_reason(error)) from error
 
 
-def _local(path: Path) -> str:
-    """Return the name of a regular file that is not empty."""
+def check_file(path: Path) -> str:
+    """Return the name of a regular file that is not empty.
+
+    Raises
+    ------
+    UnreadableImageError
+    """
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise UnreadableImageError("is a missing value, not a path")
     name = local_name(path)
     try:
         found = os.stat(name)

@@ -180,8 +180,11 @@ class _IndexedRows:
             return images, labels
         return images, labels, torch.from_numpy(weight[rows])
 
-    def is_memory_mapped(self) -> bool:
-        """Whether each batch may have to wait for the disk."""
+    @property
+    def takes_time(self) -> bool:
+        """Whether each batch may have to wait for the disk, or for files to be decoded."""
+        if getattr(self.dataset.X, "decodes", False):
+            return True
         array = getattr(self.dataset.X, "pixels", self.dataset.X)
         while array is not None and not isinstance(array, mmap.mmap):
             array = getattr(array, "base", None)
@@ -205,7 +208,7 @@ class _HostBatches:
     def __init__(self, rows: _IndexedRows, device: torch.device) -> None:
         self.rows = rows
         self.device = device
-        self.ahead = device.type != "cpu" or rows.is_memory_mapped()
+        self.ahead = device.type != "cpu" or rows.takes_time
 
     def inputs(self, batches: Sequence[Tensor]) -> Iterator[Inputs]:
         jobs = [partial(self._gather, batch.numpy()) for batch in batches]

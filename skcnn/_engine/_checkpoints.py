@@ -24,6 +24,7 @@ from skcnn.networks import ConvBlocks
 
 # Parameters that do not influence training, or are part of the key by other means.
 _LEFT_OUT = {
+    "cache_dir",
     "callbacks",
     "class_weight",
     "data_format",
@@ -34,6 +35,8 @@ _LEFT_OUT = {
     "max_epochs",
     "checkpoint_dir",
     "n_iter_no_change",
+    "on_error",
+    "resize",
     "test_time_flip",
     "tol",
     "validation_fraction",
@@ -213,8 +216,7 @@ def _is_torchs(kind: Any) -> bool:
 
 
 def _contents(dataset: ImageDataset) -> list[Any]:
-    images = dataset.X
-    return [images.pixels, images.rows, images.shape_inferred, dataset.y, dataset.sample_weight]
+    return [*dataset.X.contents(), dataset.y, dataset.sample_weight]
 
 
 def _global_states(device: torch.device) -> list[torch.Tensor]:

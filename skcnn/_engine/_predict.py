@@ -134,7 +134,7 @@ def _mean_with_mirrored(function: Callable[[Tensor], Tensor], images: Tensor) ->
 
 
 def _batches(images: ImageSource, size: int, device: torch.device) -> Iterator[Tensor]:
-    if device.type != "cpu":
+    if device.type != "cpu" or getattr(images, "decodes", False):
         staged = Batches(ImageDataset(images), size, device=device, resident=False)
         yield from (batch.images for batch in staged)
         return

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
@@ -20,8 +20,10 @@ from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_
 from skcnn._compute._process_group import broadcast_from_rank_zero
 from skcnn._compute._rng import draw_seed, fork_rng, make_random_state
 from skcnn._compute._threads import ThreadLimitMixin, compute_threads
-from skcnn._data._arrays import Images, ImageShape, as_shape, check_images, from_torch
+from skcnn._data._arrays import ImageShape, as_shape, from_torch
 from skcnn._data._dataset import ImageDataset
+from skcnn._data._files import FileImages
+from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import FitJob, FitSettings, fit_net
@@ -39,7 +41,7 @@ from skcnn._estimators._parameters import (
 from skcnn._targets import Target
 from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
-from skcnn._utils import as_tuple, whole
+from skcnn._utils import as_tuple, safe_indexing, warn, whole
 from skcnn.augmentation import as_augmentation
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._spec import OwnModule
@@ -72,6 +74,7 @@ class ConvNetEstimator(
     image_shape_: ImageShape
     net_: TrainedNet
     n_features_in_: int
+    skipped_: pd.DataFrame
     _random_state: np.random.RandomState
     _target: Target
 
@@ -115,9 +118,13 @@ class ConvNetEstimator(
         epochs = int(self.max_epochs)
         task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
         continues = self.warm_start and hasattr(self, "net_")
-        images, y = self._read(X, y, reset=not continues)
-        target = self._take_target(self._make_target(y), continues=continues)
-        encoded = target.encode(y)
+        images, labels = self._read(X, y, reset=not continues)
+        images, readable = self._load(images)
+        labels, sample_weight, groups = (
+            _rows_of(part, readable, len(labels)) for part in (labels, sample_weight, groups)
+        )
+        target = self._take_target(self._make_target(labels), continues=continues)
+        encoded = target.encode(labels)
         check_groups(groups, len(encoded))
         weight = target.weights(sample_weight, encoded)
 
@@ -172,9 +179,13 @@ class ConvNetEstimator(
         self._check_parameters()
         y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
         continues = hasattr(self, "net_")
-        images, y = self._read(X, y, reset=not continues)
-        target = self._take_target(self._make_target(y, classes), continues=continues)
-        encoded = target.encode(y)
+        images, labels = self._read(X, y, reset=not continues)
+        images, readable = self._load(images)
+        labels, sample_weight = (
+            _rows_of(part, readable, len(labels)) for part in (labels, sample_weight)
+        )
+        target = self._take_target(self._make_target(labels, classes), continues=continues)
+        encoded = target.encode(labels)
         weight = target.weights(sample_weight, encoded)
         self._train(
             _dataset(images, encoded, weight),
@@ -265,8 +276,10 @@ class ConvNetEstimator(
 
     def _read(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
-    ) -> tuple[Images, npt.NDArray[Any]]:
-        images, checked = check_images(
+    ) -> tuple[AnyImages, npt.NDArray[Any]]:
+        if hasattr(self, "skipped_"):
+            del self.skipped_
+        images, checked = check_input(
             self,
             X,
             y,
@@ -282,6 +295,23 @@ class ConvNetEstimator(
         assert checked is not None
         return images, checked
 
+    def _load(self, images: AnyImages) -> tuple[AnyImages, npt.NDArray[np.intp] | None]:
+        """Decode image files before training, and say which rows could be read; None for all."""
+        if not isinstance(images, FileImages):
+            return images, None
+        loaded, readable = images.load()
+        if images.skips:
+            skipped = images.report()
+            earlier = [self.skipped_] if hasattr(self, "skipped_") else []
+            self.skipped_ = pd.concat([*earlier, skipped], ignore_index=True)
+        if images.failures:
+            warn(
+                f"Left out {len(images.failures)} of {len(images)} image file(s) of "
+                f"{images.name}, which cannot be read; skipped_ lists them all:"
+                f"{images.describe_failures()}"
+            )
+        return loaded, readable
+
     def _take_target(self, target: Target, *, continues: bool) -> Target:
         """Store the target of this fit, which may continue that of an earlier one."""
         self._target = self._target.continued(target) if continues else target
@@ -295,10 +325,12 @@ class ConvNetEstimator(
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
-        images, _ = check_images(
+        images, _ = check_input(
             self, X_val, reset=False, data_format=self.data_format, name="X_val"
         )
-        encoded = target.encode(target.check(y_val, len(images), "y_val"), "y_val")
+        labels = target.check(y_val, len(images), "y_val")
+        images, readable = self._load(images)
+        encoded = target.encode(_rows_of(labels, readable, len(labels)), "y_val")
         return _dataset(images, encoded, target.weights(None, encoded))
 
     def _check_parameters(self) -> None:
@@ -443,7 +475,7 @@ class ConvNetEstimator(
     def _outputs(self, X: npt.ArrayLike, *, features: bool = False) -> npt.NDArray[np.float32]:
         """Return the outputs of the network for images, or their features."""
         check_is_fitted(self, "net_")
-        images, _ = check_images(self, X, reset=False, data_format=self.data_format)
+        images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         net = self.net_
         device, network = torch.device(net.device), self.module_
         multiply_adds, n_values = net.costs_
@@ -457,9 +489,14 @@ class ConvNetEstimator(
             retain_freed_memory(),
             explain_out_of_memory(device, hint),
         ):
-            if features:
-                return run_images(network.features, images, device, net.plan)
-            return run_images(network, images, device, net.plan, flip=self.test_time_flip)
+            if isinstance(images, FileImages):
+                images.check()
+            flip = self.test_time_flip and not features
+            function = network.features if features else network
+            outputs = run_images(function, images, device, net.plan, flip=flip)
+        if isinstance(images, FileImages):
+            images.clear_missing(outputs)
+        return outputs
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
@@ -474,8 +511,16 @@ def _is_fitted_state(attribute: str) -> bool:
     return attribute in _FITTED_PRIVATE or attribute.endswith("_")
 
 
+def _rows_of(values: Any, rows: npt.NDArray[np.intp] | None, n_rows: int) -> Any:
+    """Return some rows of what has one row per image, or is the same for all images."""
+    if rows is None or values is None or np.ndim(values) == 0:
+        return values
+    check_consistent_length(values, range(n_rows))
+    return safe_indexing(values, rows)
+
+
 def _dataset(
-    images: Images,
+    images: AnyImages,
     encoded: npt.NDArray[Any],
     weight: npt.NDArray[np.float64] | None,
     rows: npt.NDArray[np.intp] | None = None,

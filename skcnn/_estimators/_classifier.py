@@ -6,15 +6,19 @@ from typing import Any, Literal, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_consistent_length
 
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._parameters import CONSTRAINTS
 from skcnn._targets import ClassTarget
+from skcnn._utils import safe_indexing
 from skcnn.networks import NetworkSpec
 
 
@@ -22,15 +26,16 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     """A convolutional network that classifies images.
 
     Blocks of convolutions and pooling, global pooling, and a head with one output per class,
-    trained by stochastic gradient descent on cross-entropy. Images come as arrays in any of the
-    forms described under `fit`, are standardized by the network itself, and may have any size.
+    trained by stochastic gradient descent on cross-entropy. Images come as paths of files or as
+    arrays, in any of the forms described under `fit`. They are standardized by the network itself,
+    and may have any size.
 
     The parameters are in five groups:
 
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
       `normalization`, `residual`, `dense_units`, `dropout`, `global_pool`, `module`;
-    - images and augmentation: `image_shape`, `data_format`, `augment`, `progressive_resizing`,
-      `test_time_flip`;
+    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `augment`,
+      `progressive_resizing`, `test_time_flip`;
     - optimization: `optimizer`, `lr`, `bias_lr_factor`, `lr_schedule`, `weight_decay`,
       `weight_averaging`, `label_smoothing`, `max_epochs`, `batch_size`, `class_weight`;
     - stopping and resuming: `early_stopping`, `validation_fraction`, `n_iter_no_change`, `tol`,
@@ -47,9 +52,12 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
         all pixels go to `dense_units`, if any, and to the head.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
-        Shape that flattened images had. None reads rows of a square number of values as square
-        grayscale images, of three times a square number as square RGB images, and any others as
-        images one pixel high.
+        Shape that image files get, in pixels, and that flattened images had. Files without a
+        number of channels are read in gray (1) if all are gray, else in RGB (3). None keeps the
+        size of files if they all have the same and no side is longer than 128 pixels, and makes
+        others 96x96; and it reads rows of a square number of values as square grayscale images,
+        of three times a square number as square RGB images, and any others as images one pixel
+        high.
     augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or None, \
             default="auto"
         Random changes to each training image in each epoch, in this order: "flip", "shift",
@@ -110,6 +118,15 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
         Whether images come as (n, height, width, channels) or (n, channels, height, width).
         "auto" reads channels last, and raises an error where that looks wrong.
+    resize : {"crop", "pad", "stretch"}, default="stretch"
+        How image files of other proportions get the shape of all. "crop" takes the middle, and
+        loses two opposite edges. "pad" keeps the proportions, and fills the rest with the mean
+        color of the edges. "stretch" keeps the whole image, and changes its proportions.
+    on_error : {"raise", "skip"}, default="raise"
+        What is done with image files that cannot be read: a single error that names the first
+        ten, or training without them, with a warning and the attribute `skipped_`. Skipped files
+        get no prediction: their probabilities, logits and features are NaN, and their label is
+        None, in an array of objects.
     progressive_resizing : sequence of float, default=None
         Fractions in (0, 1] of their sides that training images are reduced to, the epochs spread
         evenly over them [5]_: ``(0.625, 0.75, 1)`` trains on images of 32x32 pixels at 20x20,
@@ -189,6 +206,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Names of the pixels, if X was a DataFrame.
     image_shape_ : tuple of (height, width, channels)
         Shape of one image.
+    skipped_ : DataFrame
+        The image files that the last fit left out: `argument` ("X" or "X_val"), `row`, `path` and
+        `reason`. Only if image files were fitted with ``on_error="skip"``.
     net_ : skorch.NeuralNet
         The fitted skorch net.
     module_ : skcnn.networks.ImageNetwork
@@ -264,6 +284,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         module: NetworkSpec | Callable[..., torch.nn.Module] | None = None,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
+        resize: str = "stretch",
+        on_error: str = "raise",
         augment: Any = "auto",
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
@@ -305,6 +327,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         self.module = module
         self.image_shape = image_shape
         self.data_format = data_format
+        self.resize = resize
+        self.on_error = on_error
         self.augment = augment
         self.progressive_resizing = progressive_resizing
         self.test_time_flip = test_time_flip
@@ -347,12 +371,18 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
 
         Parameters
         ----------
-        X : array-like
+        X : array-like of images, or paths of image files
             Images in one of these forms, of any real dtype: (n, height, width, channels), or
             (n, channels, height, width) with ``data_format="channels_first"``; grayscale images
             (n, height, width); flattened images (n, n_pixels), also as a DataFrame. Torch
             tensors and memory maps are read as arrays of their shape; a memory map is never
             loaded as a whole.
+
+            Paths (str or PathLike) in a list, an array, a Series or a DataFrame. A DataFrame is
+            read as paths if it has a column `path`, or just one column of text. The columns
+            `box_x`, `box_y`, `box_width` and `box_height` beside it are the part of each image to
+            use, in fractions of it (0 to 1) from its top left corner, or missing for the whole
+            image; any other column is an error.
         y : array-like of shape (n,)
             Labels: strings, integers or booleans.
         sample_weight : array-like of shape (n,), default=None
@@ -373,8 +403,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X, y or the weights are not as described, or the training loss
-            stops being finite.
+            If a parameter, X, y or the weights are not as described, an image file cannot be
+            read, or the training loss stops being finite.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, groups)
 
@@ -486,10 +516,43 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Returns
         -------
         y : ndarray of shape (n,)
-            Labels from `classes_`.
+            Labels from `classes_`. If image files were skipped, an array of objects with None in
+            their rows.
         """
         outputs = self._outputs(X)
-        return self._target.decode(self._target.predict(outputs))
+        labels = self._target.decode(self._target.predict(outputs))
+        missing = np.isnan(outputs).all(axis=1)
+        if missing.any():
+            labels = labels.astype(object)
+            labels[missing] = None
+        return labels
+
+    def score(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Return the accuracy of the predicted labels.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any of the forms of `fit`. Files that cannot be read do not count, with
+            ``on_error="skip"``.
+        y : array-like of shape (n,)
+            Their labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images.
+
+        Returns
+        -------
+        accuracy : float
+        """
+        predicted = self.predict(X)
+        known = pd.notna(predicted)
+        if not known.all():
+            check_consistent_length(predicted, y, sample_weight)
+            y, predicted = safe_indexing(y, known), predicted[known].astype(self.classes_.dtype)
+            sample_weight = None if sample_weight is None else safe_indexing(sample_weight, known)
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _make_target(
         self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None

@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback, LRScheduler
 
 from skcnn._compute._device import PRECISIONS
+from skcnn._data._decode import RESIZE
+from skcnn._data._files import ON_ERROR
 from skcnn._engine._optimizers import (
     OPTIMIZERS,
     OptimizerSpec,
@@ -50,6 +52,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "module": [NetworkSpec, callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
+    "resize": [StrOptions(set(RESIZE))],
+    "on_error": [StrOptions(set(ON_ERROR))],
     "augment": [StrOptions({"auto", *AUGMENTATIONS}), callable, *_SEQUENCES, None],
     "progressive_resizing": [*_SEQUENCES, None],
     "test_time_flip": ["boolean"],

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._data._arrays import Images
+from skcnn._data._inputs import AnyImages
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
@@ -78,7 +78,7 @@ class EmbeddingDisplay(Display):
         *,
         embedding: npt.ArrayLike,
         labels: npt.ArrayLike | None = None,
-        images: npt.NDArray[Any] | Images | None = None,
+        images: npt.NDArray[Any] | AnyImages | None = None,
         axis_names: tuple[str, str] = ("", ""),
     ) -> None:
         self.embedding = np.asarray(embedding)
@@ -208,7 +208,7 @@ class EmbeddingDisplay(Display):
     def _show_images(
         self,
         ax: "Axes",
-        images: npt.NDArray[Any] | Images,
+        images: npt.NDArray[Any] | AnyImages,
         colors: npt.NDArray[np.str_],
         max_images: int,
     ) -> None:

@@ -1,6 +1,7 @@
 """Filters, feature maps and Grad-CAM maps of a fitted network, as arrays."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,8 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from skcnn._data._arrays import Images, check_images
+from skcnn._data._files import FileImages
+from skcnn._data._inputs import AnyImages, check_input
 from skcnn._targets._classes import encode
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._copy import structural_copy
@@ -243,7 +245,7 @@ def grad_cam(
 
 
 def compute_outputs(
-    estimator: BaseEstimator, images: Images, names: Sequence[str]
+    estimator: BaseEstimator, images: AnyImages, names: Sequence[str]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Run images through the network once, and return the outputs of some layers.
 
@@ -251,7 +253,7 @@ def compute_outputs(
     ----------
     estimator : ConvNetClassifier
         A fitted one.
-    images : Images
+    images : Images or FileImages
     names : sequence of str
         Names of layers, as `find_layer` returns them.
 
@@ -283,7 +285,7 @@ def class_indices(
     return numbers
 
 
-def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> Images:
+def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
     """Read images as a fitted estimator does, without gathering their pixels.
 
     Parameters
@@ -295,12 +297,13 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> Images:
 
     Returns
     -------
-    images : Images
+    images : Images or FileImages
         Slices and arrays of row numbers give uint8 or float32 arrays of shape (n, height, width,
         n_channels).
     """
-    images, _ = check_images(estimator, X, reset=False, data_format=estimator.data_format)
-    return images
+    images, _ = check_input(estimator, X, reset=False, data_format=estimator.data_format)
+    # There is nothing to show of a file that cannot be read.
+    return replace(images, skips=False) if isinstance(images, FileImages) else images
 
 
 class _LayerRecorder:
@@ -354,7 +357,7 @@ class _LayerRecorder:
         return record
 
 
-def image_batches(images: Images, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+def image_batches(images: AnyImages, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Gather images batch by batch, and move each batch to the device."""
     for start in range(0, len(images), _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)

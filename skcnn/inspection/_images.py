@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._file_shapes import find_shape
+from skcnn._data._files import FileImages
+from skcnn._data._paths import read_paths
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 
@@ -19,9 +22,10 @@ class ImageGridDisplay(Display):
 
     Parameters
     ----------
-    images : array-like of shape (n, height, width, n_channels) or (n, height, width)
+    images : array-like of shape (n, height, width, n_channels) or (n, height, width), or paths
         uint8 from 0 to 255, or other numbers: those from 0 to 1 are shown as they are, others
-        are scaled from the lowest (black) to the highest (white).
+        are scaled from the lowest (black) to the highest (white). Paths of image files are read
+        when they are drawn, with their whole width and height.
     labels : array-like of shape (n,), default=None
         Titles of the images.
 
@@ -47,7 +51,7 @@ class ImageGridDisplay(Display):
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> None:
         self.images = _as_images(images)
         self.labels = labels
-        check_consistent_length(self.images, labels)
+        check_consistent_length(range(len(self.images)), labels)
 
     def plot(self, ax: "Axes | None" = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
         """Draw the grid.
@@ -67,7 +71,7 @@ class ImageGridDisplay(Display):
         """
         shown = self.images[:max_images]
         axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
-        limits = _drawing.limits_of(self.images)
+        limits = _drawing.limits_of(shown if isinstance(self.images, FileImages) else self.images)
         labels = [""] * len(shown) if self.labels is None else list(np.asarray(self.labels))
         for place, image, label in zip(axes.flat, shown, labels):
             _drawing.show_image(place, image, limits)
@@ -80,7 +84,7 @@ class ChannelsDisplay(Display):
 
     Parameters
     ----------
-    image : array-like of shape (height, width, n_channels)
+    image : array-like of shape (height, width, n_channels), or a path
         Pixel values as in `ImageGridDisplay`.
     names : sequence of str, default=None
         Names of the channels. None names three channels red, green and blue, and numbers others.
@@ -105,7 +109,7 @@ class ChannelsDisplay(Display):
     """
 
     def __init__(self, image: npt.ArrayLike, names: Sequence[str] | None = None) -> None:
-        self.image = _as_images(np.asarray(image)[None])[0]
+        self.image = _as_images(np.asarray(image)[None])[:][0]
         n_channels = self.image.shape[2]
         if names is None:
             names = [f"channel {number}" for number in range(n_channels)]
@@ -128,7 +132,10 @@ class ChannelsDisplay(Display):
         return axes
 
 
-def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any]:
+def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any] | FileImages:
+    paths = read_paths(images, "images")
+    if paths is not None:
+        return FileImages(paths, find_shape(paths), resize="pad", name="images")
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., None]

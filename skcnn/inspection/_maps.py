@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import (
@@ -344,6 +345,7 @@ class GradCAMDisplay(Display):
         ValueError, NotFittedError, TypeError
             As in `grad_cam`.
         """
+        X = as_rows(X)
         if np.ndim(target) == 1:  # type: ignore[arg-type]
             check_consistent_length(X, target)
             target = np.asarray(target)[:max_images]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
@@ -116,6 +117,7 @@ class PredictionsDisplay(Display):
         TypeError
             If the estimator has no network.
         """
+        X = as_rows(X)
         check_consistent_length(X, y)
         estimator, X = unwrap(estimator, X[:max_images])
         return cls.from_predictions(
@@ -284,11 +286,13 @@ class TopLossesDisplay(PredictionsDisplay):
             If the estimator has no network.
         """
         labels = _check_has_labels(y)
+        X = as_rows(X)
         check_consistent_length(X, labels)
         estimator, X = unwrap(estimator, X)
         probability = estimator.predict_proba(X)
         shares = _actual_probability(labels, probability, estimator.classes_)
-        worst = _worst_first(shares)[:max_images]
+        # Files that cannot be read have no probabilities, and come last.
+        worst = _worst_first(shares)[: min(max_images, np.isfinite(shares).sum())]
         return cls.from_predictions(
             read_images(estimator, X)[worst],
             probability[worst],

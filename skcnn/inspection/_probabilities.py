@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
@@ -115,6 +116,7 @@ class ProbabilitiesDisplay(Display):
         TypeError
             If the estimator has no network.
         """
+        X = as_rows(X)
         check_consistent_length(X, y)
         estimator, X = unwrap(estimator, X[:max_images])
         return cls(

@@ -173,6 +173,11 @@ BAD_PARAMETERS = {
         *map(bad, ["last", None, "channel_first"]),
         bad("nchw", "'channels_first'", "'nchw'"),
     ],
+    "resize": [
+        *map(bad, [None, 0.5]),
+        bad("squeeze", "'crop'", "'pad'", "'stretch'", "'squeeze'"),
+    ],
+    "on_error": [*map(bad, [None, True]), bad("ignore", "'raise'", "'skip'", "'ignore'")],
     "augment": [
         *map(bad, ["rotate", 3, True]),
         bad("mirror", "'flip'", "'shift'", "'mirror'"),

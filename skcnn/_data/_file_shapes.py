@@ -1,0 +1,96 @@
+"""The shape that images from files get."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from skcnn._data._arrays import ImageShape, as_shape
+from skcnn._data._decode import UnreadableImageError, read_header
+from skcnn._data._paths import Paths
+from skcnn._data._threads import call_in_threads
+from skcnn._utils import whole
+
+#: Height and width of images whose files are larger, or not all of one size.
+DEFAULT_SIDES = (96, 96)
+#: Files of one size keep it up to this side.
+MAX_OWN_SIDE = 128
+#: Channels that files are read with; "auto" is gray if all of them are gray, else RGB.
+COLORS = {"auto": None, "gray": 1, "rgb": 3}
+
+# In most cases the first files tell all there is to know.
+_CHUNK_SIZES = (8, 512)
+
+
+def find_shape(
+    paths: Paths, image_shape: Sequence[int] | None = None, color: str = "auto"
+) -> ImageShape:
+    """Return the shape (height, width, channels) for images from files.
+
+    Parameters
+    ----------
+    paths : Paths
+    image_shape : sequence of (height, width) or (height, width, channels), default=None
+        None takes the size of the files if they all have the same and no side is longer than
+        `MAX_OWN_SIDE`, and otherwise `DEFAULT_SIDES`.
+    color : {"auto", "gray", "rgb"}, default="auto"
+        Used where `image_shape` has no channels.
+
+    Raises
+    ------
+    ValueError
+        If `image_shape` is not a shape, or does not have 1 or 3 channels.
+    """
+    sides, channels = None, COLORS[color]
+    if image_shape is not None:
+        shape = as_shape(whole(tuple(image_shape)))
+        sides = shape[:2]
+        if len(image_shape) == 3:
+            channels = _check_channels(shape, color)
+    sizes: set[tuple[int, int]] = set()
+    has_color = False
+    for height, width, file_channels in _headers(paths):
+        sizes.add((height, width))
+        has_color |= file_channels == 3
+        differ = len(sizes) > 1 or max(height, width) > MAX_OWN_SIDE
+        if (sides or differ) and (channels or has_color):
+            break
+    if channels is None:
+        channels = 3 if has_color or not sizes else 1
+    if sides is None:
+        own = sizes.pop() if len(sizes) == 1 else DEFAULT_SIDES
+        sides = own if max(own) <= MAX_OWN_SIDE else DEFAULT_SIDES
+    return (*sides, channels)
+
+
+def _check_channels(shape: ImageShape, color: str) -> int:
+    channels = shape[2]
+    if channels not in (1, 3):
+        raise ValueError(
+            f"image_shape={shape} has {channels} channels, but image files are read with 1 (gray) "
+            "or 3 (RGB)."
+        )
+    if COLORS[color] not in (None, channels):
+        raise ValueError(f"image_shape={shape} has {channels} channel(s), but color={color!r}.")
+    return channels
+
+
+def _headers(paths: Paths) -> Iterator[ImageShape]:
+    """Yield the shapes of the images or their boxes, without those that cannot be read."""
+    start = 0
+    while start < len(paths):
+        stop = min(len(paths), start + _CHUNK_SIZES[start > 0])
+        found: list[ImageShape | None] = [None] * (stop - start)
+
+        def read(place: int, start: int = start, found: list[ImageShape | None] = found) -> None:
+            try:
+                height, width, channels = read_header(paths.names[start + place])
+            except UnreadableImageError:
+                return
+            box = paths.box(start + place)
+            if box is not None:
+                width, height = np.maximum(1, np.round(box[2:] * (width, height))).astype(int)
+            found[place] = int(height), int(width), channels
+
+        call_in_threads(read, stop - start)
+        yield from (shape for shape in found if shape is not None)
+        start = stop

@@ -1,0 +1,210 @@
+"""Image files as X: images that are decoded when they are needed."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from skcnn._data._arrays import Images, ImageShape
+from skcnn._data._decode import UnreadableImageError, check_file, decode
+from skcnn._data._file_keys import file_keys
+from skcnn._data._paths import Paths
+from skcnn._data._statistics import channel_statistics
+from skcnn._data._threads import call_in_threads
+from skcnn._utils import warn
+
+#: How images of other proportions get the shape of all.
+DEFAULT_RESIZE = "stretch"
+#: What is done where files cannot be read.
+ON_ERROR = ("raise", "skip")
+# Decoded images of up to so many bytes are kept in memory during a fit; of more, each batch is
+# read when it is needed.
+_MAX_BYTES_IN_MEMORY = 2**31
+_CHUNK_ROWS = 512
+_N_NAMED = 10
+# After a file that cannot be read, so many more are looked at, for one error to name them all.
+_MAX_ROWS_CHECKED = 10_000
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Images that are decoded from files, row by row, in several threads.
+
+    Attributes
+    ----------
+    paths : Paths
+    shape : tuple of (height, width, channels)
+        The shape that all images get.
+    resize : {"crop", "pad", "stretch"}
+    name : str
+        Name of the images in messages.
+    skips : bool
+        Whether files that cannot be read are noted in `failures`, their images black. Otherwise
+        they are an error.
+    rows : ndarray of int, or None
+        Rows of `paths` to use; None uses all.
+    failures : dict of int to str
+        The reason for each row of `paths` that could not be read.
+    """
+
+    paths: Paths
+    shape: ImageShape
+    resize: str = DEFAULT_RESIZE
+    name: str = "X"
+    skips: bool = False
+    rows: Rows | None = None
+    failures: dict[int, str] = field(default_factory=dict)
+
+    #: That a batch takes time, so that it is prepared ahead.
+    decodes: ClassVar[bool] = True
+    shape_inferred: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.paths if self.rows is None else self.rows)
+
+    def take(self, rows: Rows) -> "FileImages":
+        """Return some of the images, without decoding them."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:
+        """Decode images as a uint8 array (n, height, width, channels)."""
+        numbers = self._numbers(rows)
+        pixels = np.empty((len(numbers), *self.shape), dtype=np.uint8)
+        found = self._read(numbers, pixels)
+        if found and not self.skips:
+            self._raise(found, int(max(numbers)))
+        self.failures.update(found)
+        return pixels
+
+    def channel_statistics(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel."""
+        return channel_statistics(self)
+
+    def load(self) -> "tuple[Images | FileImages, Rows | None]":
+        """Decode all files once, before training.
+
+        Returns
+        -------
+        images : Images or FileImages
+            In memory if they fit; otherwise they are read again for each batch.
+        rows : ndarray of int, or None
+            The rows that could be read; None where all could.
+
+        Raises
+        ------
+        ValueError
+            If a file cannot be read and must not be skipped, or no file can be read.
+        """
+        n_images = len(self)
+        fits = n_images * int(np.prod(self.shape)) <= _MAX_BYTES_IN_MEMORY
+        n_kept = n_images if fits else min(n_images, _CHUNK_ROWS)
+        pixels = np.empty((n_kept, *self.shape), dtype=np.uint8)
+        for start in range(0, n_images, _CHUNK_ROWS):
+            numbers = self._numbers(slice(start, start + _CHUNK_ROWS))
+            place = start if fits else 0
+            self.failures.update(self._read(numbers, pixels[place : place + len(numbers)]))
+        if self.failures and (not self.skips or len(self.failures) == n_images):
+            self._raise(self.failures)
+        images: Images | FileImages = Images(pixels) if fits else replace(self, skips=False)
+        if not self.failures:
+            return images, None
+        readable = np.setdiff1d(np.arange(n_images), list(self.failures))
+        return images.take(readable), readable
+
+    def check(self) -> None:
+        """Look for files that are missing or empty, before the first of many is decoded."""
+        if self.skips or len(self) <= _MAX_ROWS_CHECKED:
+            return
+        found = {}
+        for row in range(len(self)):
+            try:
+                check_file(self.paths.names[row])
+            except UnreadableImageError as error:
+                found[row] = str(error)
+        if found:
+            self._raise(found)
+
+    def clear_missing(self, outputs: npt.NDArray[np.float32]) -> None:
+        """Set the outputs of images that could not be read to NaN, with a warning."""
+        if not self.failures:
+            return
+        outputs[list(self.failures)] = np.nan
+        warn(
+            f"{len(self.failures)} of {len(self)} image file(s) of {self.name} cannot be read, "
+            f"and have no prediction:{self.describe_failures()}"
+        )
+
+    def report(self) -> pd.DataFrame:
+        """Describe the files that could not be read, one row per file."""
+        rows = sorted(self.failures)
+        return pd.DataFrame(
+            {
+                "argument": pd.Series([self.name] * len(rows), dtype=object),
+                "row": np.array(rows, dtype=np.int64),
+                "path": pd.Series([self.paths.names[row] for row in rows], dtype=object),
+                "reason": pd.Series([self.failures[row] for row in rows], dtype=object),
+            }
+        )
+
+    def contents(self) -> list[object]:
+        """Return what tells these images from others, for hashing."""
+        return [file_keys(self.paths, self._numbers(slice(None))), self.shape, self.resize]
+
+    def describe_failures(self, failures: dict[int, str] | None = None) -> str:
+        """Name the first files that cannot be read, and how many more there are."""
+        failures = self.failures if failures is None else failures
+        rows = sorted(failures)
+        lines = [f"row {row}: {self.paths.names[row]} {failures[row]}" for row in rows[:_N_NAMED]]
+        if len(rows) > _N_NAMED:
+            lines.append(f"and {len(rows) - _N_NAMED} more")
+        return "\n  ".join(["", *lines])
+
+    def _numbers(self, rows: Any) -> Rows:
+        """Rows of `paths` for a slice or an array of rows."""
+        if isinstance(rows, slice):
+            chosen = range(len(self))[rows]
+            numbers = np.arange(chosen.start, chosen.stop, chosen.step)
+        else:
+            numbers = np.asarray(rows)
+            if numbers.dtype == np.bool_:
+                numbers = np.flatnonzero(numbers)
+            numbers = np.where(numbers < 0, numbers + len(self), numbers)
+        return numbers if self.rows is None else self.rows[numbers]
+
+    def _read(self, numbers: Rows, pixels: npt.NDArray[np.uint8]) -> dict[int, str]:
+        """Decode rows of `paths` into an array; return the reasons for those that failed."""
+        failures: dict[int, str] = {}
+
+        def read(place: int) -> None:
+            row = int(numbers[place])
+            try:
+                pixels[place] = decode(
+                    self.paths.names[row], self.shape, self.resize, self.paths.box(row)
+                )
+            except UnreadableImageError as error:
+                pixels[place] = 0
+                failures[row] = str(error)
+
+        call_in_threads(read, len(numbers))
+        return failures
+
+    def _raise(self, failures: dict[int, str], last: int | None = None) -> NoReturn:
+        """Raise an error that names the failures, and some that would follow after `last`."""
+        n_images, unchecked = len(self.paths), ""
+        if last is not None:
+            stop = min(n_images, last + 1 + _MAX_ROWS_CHECKED)
+            for start in range(last + 1, stop, _CHUNK_ROWS):
+                numbers = np.arange(start, min(stop, start + _CHUNK_ROWS))
+                pixels = np.empty((len(numbers), *self.shape), dtype=np.uint8)
+                failures = {**failures, **self._read(numbers, pixels)}
+            if stop < n_images:
+                unchecked = f"\n  Rows from {stop} on were not looked at."
+        raise ValueError(
+            f"{len(failures)} of {n_images} image file(s) of {self.name} cannot be read:"
+            f"{self.describe_failures(failures)}{unchecked}\n"
+            'Repair them or leave them out, or set on_error="skip".'
+        )

@@ -1,0 +1,98 @@
+"""X in any of its forms: arrays, or paths of image files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_X_y
+
+from skcnn._data._arrays import (
+    Images,
+    ImageShape,
+    check_images,
+    check_range_as_fitted,
+    has_target,
+)
+from skcnn._data._file_shapes import find_shape
+from skcnn._data._files import DEFAULT_RESIZE, FileImages
+from skcnn._data._paths import Paths, read_paths
+
+AnyImages = Images | FileImages
+
+
+def check_input(
+    estimator: Any,
+    X: Any,
+    y: Any = "no_validation",
+    *,
+    reset: bool,
+    image_shape: Sequence[int] | None = None,
+    data_format: str = "auto",
+    name: str = "X",
+) -> tuple[AnyImages, npt.NDArray[Any] | None]:
+    """Read X, in any of its forms, as images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Estimator whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_`
+        are set or compared. Files are read as its `resize` and `on_error` say.
+    X : array-like, tensor, DataFrame, or paths of image files
+    y, reset, image_shape, data_format, name
+        As in `check_images`; where X are files, `find_shape` completes `image_shape`.
+
+    Returns
+    -------
+    images : Images or FileImages
+        Files are not decoded yet.
+    y : ndarray of shape (n,) or None
+
+    Raises
+    ------
+    ValueError
+        If X cannot be read as images, or not as images of the fitted shape.
+    """
+    paths = read_paths(X, name)
+    if paths is None:
+        return check_images(
+            estimator,
+            X,
+            y,
+            reset=reset,
+            image_shape=image_shape,
+            data_format=data_format,
+            name=name,
+        )
+    labels = None
+    if has_target(y):
+        # The targets are checked in the same way, whatever the images are.
+        _, labels = check_X_y(np.zeros((len(paths), 1)), y, estimator=estimator)
+    shape = find_shape(paths, image_shape) if reset else _fitted_shape(estimator, name)
+    if reset:
+        estimator.n_features_in_ = int(np.prod(shape))
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    check_range_as_fitted(estimator, 0.0, 255.0, reset=reset, name=name)
+    return _files(estimator, paths, shape, name), labels
+
+
+def _files(estimator: Any, paths: Paths, shape: ImageShape, name: str) -> FileImages:
+    return FileImages(
+        paths,
+        shape,
+        resize=getattr(estimator, "resize", DEFAULT_RESIZE),
+        name=name,
+        skips=getattr(estimator, "on_error", "raise") == "skip",
+    )
+
+
+def _fitted_shape(estimator: Any, name: str) -> ImageShape:
+    shape: ImageShape = estimator.image_shape_
+    if shape[2] not in (1, 3):
+        raise ValueError(
+            f"{name} holds paths of image files, which are read with 1 or 3 channels, but "
+            f"{type(estimator).__name__} was fitted on images with {shape[2]} channels. Read "
+            f"them into an array (n, {shape[0]}, {shape[1]}, {shape[2]})."
+        )
+    return shape

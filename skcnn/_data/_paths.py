@@ -1,0 +1,192 @@
+"""Paths of image files as X: in which forms they come, and boxes beside them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+#: The column of a DataFrame with the paths, where several columns hold text.
+PATH_COLUMN = "path"
+#: The columns of a box: its top left corner and its sides, in fractions of the image.
+BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
+
+# Detectors round, so that a box may leave the image by a little.
+_BOX_TOLERANCE = 0.02
+_TEXT = (str, os.PathLike)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of image files, and the part of each image to take.
+
+    Attributes
+    ----------
+    names : ndarray of shape (n,)
+        Text or PathLike objects; None or NaN where a path is missing.
+    boxes : ndarray of shape (n, 4), or None
+        Columns x, y, width and height, in fractions of the image from its top left corner. Rows
+        of NaN, and None, take whole images.
+    """
+
+    names: npt.NDArray[Any]
+    boxes: npt.NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def box(self, row: int) -> npt.NDArray[np.float64] | None:
+        """Return the box of one image; None for the whole image."""
+        if self.boxes is None or np.isnan(self.boxes[row, 0]):
+            return None
+        box: npt.NDArray[np.float64] = self.boxes[row]
+        return box
+
+    def take(self, rows: npt.NDArray[np.intp] | slice) -> "Paths":
+        """Return some of the paths."""
+        return Paths(self.names[rows], None if self.boxes is None else self.boxes[rows])
+
+
+def read_paths(X: Any, name: str = "X") -> Paths | None:
+    """Read X as paths of image files; None if it holds something else.
+
+    One path, a list or tuple, an array of one dimension or with one column, a Series, or a
+    DataFrame. A DataFrame is read as paths if it has a column named "path", or exactly one column
+    of text, and apart from that only columns of a box.
+
+    Raises
+    ------
+    ValueError
+        If a DataFrame has other columns beside the paths, if paths and other values are mixed,
+        or if boxes are not as described.
+    """
+    if isinstance(X, _TEXT):
+        return Paths(_as_objects([X]))
+    if hasattr(X, "columns") and hasattr(X, "iloc"):
+        return _from_frame(X, name)
+    if isinstance(X, list | tuple):
+        if not _is_text(next((value for value in X if not _is_missing(value)), None)):
+            return None
+        return Paths(_checked(_as_objects(X), name))
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
+        return None
+    if not isinstance(X, np.ndarray):
+        # Arrays of pandas and of pyarrow.
+        if not hasattr(X, "__array__") or not _is_one_dimensional(X) or not _holds_text(X):
+            return None
+        X = np.asarray(X, dtype=object)
+    if X.ndim == 2 and X.shape[1] == 1:
+        X = X[:, 0]
+    if X.ndim != 1 or not _holds_text(X):
+        return None
+    return Paths(_checked(X, name))
+
+
+def as_rows(X: Any) -> Any:
+    """Return one path as a list, so that X can be cut and counted like any other."""
+    return [X] if isinstance(X, _TEXT) else X
+
+
+def _as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
+    # Without a copy of the text, which a million paths would make felt.
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, _TEXT)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+def _is_one_dimensional(X: Any) -> bool:
+    return getattr(X, "ndim", 1) == 1
+
+
+def _holds_text(values: Any) -> bool:
+    """Whether the first value of an array, Series or Index that is not missing is text."""
+    kind = getattr(values, "dtype", None)
+    if isinstance(kind, pd.CategoricalDtype):
+        values = kind.categories
+    elif isinstance(kind, np.dtype) and kind.kind not in "OUT":
+        return False
+    found = (value for value in values if not _is_missing(value))
+    first: Any = next(found, None)
+    # A text of pyarrow is an object of its own.
+    return _is_text(first.as_py() if hasattr(first, "as_py") else first)
+
+
+def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Refuse a mixture of paths and other values."""
+    if values.dtype.kind != "O":
+        return values
+    for row, value in enumerate(values):
+        if not isinstance(value, _TEXT) and not _is_missing(value):
+            raise ValueError(
+                f"{name} holds paths of image files and other values: row {row} is a "
+                f"{type(value).__name__}. Expected a path in every row."
+            )
+    return values
+
+
+def _from_frame(X: Any, name: str) -> Paths | None:
+    columns = list(X.columns)
+    # Columns are not looked at one by one where they are thousands of pixels.
+    maybe = [i for i, kind in enumerate(X.dtypes) if getattr(kind, "kind", "O") in "OUT"]
+    text = [columns[i] for i in maybe if _holds_text(X.iloc[:, i])]
+    if not text:
+        return None
+    if PATH_COLUMN in text:
+        column = PATH_COLUMN
+    elif len(text) == 1:
+        column = text[0]
+    else:
+        raise ValueError(
+            f"{name} has {len(text)} columns of text: {_listed(text)}. Name the one with the "
+            f'paths of the images "{PATH_COLUMN}", or pass only that one, as '
+            f"{name}[[{text[0]!r}]]."
+        )
+    boxed = [name for name in BOX_COLUMNS if name in columns]
+    others = [other for other in columns if other not in (column, *BOX_COLUMNS)]
+    if others or columns.count(column) > 1:
+        wanted = [column, *boxed]
+        raise ValueError(
+            f"{name} has columns beside the paths of images: {_listed(others or [column])}. "
+            f"They would not be used. Pass {name}[{wanted}]."
+        )
+    if boxed and len(boxed) < len(BOX_COLUMNS):
+        missing = [name for name in BOX_COLUMNS if name not in boxed]
+        raise ValueError(f"{name} has {_listed(boxed)} but not {_listed(missing)}. Give all four.")
+    names = _checked(X[column].to_numpy(dtype=object), name)
+    return Paths(names, _checked_boxes(X, name) if boxed else None)
+
+
+def _checked_boxes(X: Any, name: str) -> npt.NDArray[np.float64]:
+    boxes: npt.NDArray[np.float64] = X[list(BOX_COLUMNS)].to_numpy(
+        dtype=np.float64, na_value=np.nan
+    )
+    missing = np.isnan(boxes)
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    outside = (low < -_BOX_TOLERANCE) | (high > 1 + _BOX_TOLERANCE) | (boxes[:, 2:] < 0)
+    wrong = outside.any(axis=1) | (missing.any(axis=1) & ~missing.all(axis=1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        found = ", ".join(f"{value:g}" for value in boxes[row])
+        raise ValueError(
+            f"{name} has {wrong.sum()} box(es) that are not parts of their images, the first in "
+            f"row {row}: {', '.join(BOX_COLUMNS)} are {found}. Expected fractions of the image "
+            "from 0 to 1, from its top left corner, or four missing values for the whole image. "
+            "Divide pixels by the width and the height of the image."
+        )
+    return boxes
+
+
+def _listed(columns: Sequence[Any]) -> str:
+    more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+    return ", ".join(repr(column) for column in columns[:5]) + more

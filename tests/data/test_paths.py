@@ -1,0 +1,179 @@
+"""The forms in which paths of image files come, and boxes beside them."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from skcnn._data._paths import BOX_COLUMNS, read_paths
+
+NAMES = ["a/fox.jpg", "a/hare.jpg", "b/été.png"]
+
+FORMS = {
+    "list": list,
+    "tuple": tuple,
+    "list of Path": lambda names: [Path(name) for name in names],
+    "array": np.array,
+    "array of objects": lambda names: np.array(names, dtype=object),
+    "array of Path": lambda names: np.array([PurePosixPath(n) for n in names], dtype=object),
+    "column of an array": lambda names: np.array(names, dtype=object)[:, None],
+    "Series": pd.Series,
+    "Series of objects": lambda names: pd.Series(names, dtype=object),
+    "Series of strings": lambda names: pd.Series(names, dtype="string"),
+    "Categorical": lambda names: pd.Series(names, dtype="category"),
+    "Categorical with unused categories": lambda names: pd.Series(
+        pd.Categorical(names, categories=["x.jpg", *names[::-1]])
+    ),
+    "Index": pd.Index,
+    "extension array": lambda names: pd.array(names, dtype="string"),
+    "Series with another index": lambda names: pd.Series(names, index=[7, 7, 3]),
+    "DataFrame with a path": lambda names: pd.DataFrame({"path": names}),
+    "DataFrame with one column": lambda names: pd.DataFrame({"file": names}),
+    "DataFrame of Path": lambda names: pd.DataFrame({"file": [Path(name) for name in names]}),
+    "DataFrame of categories": lambda names: pd.DataFrame({"file": pd.Categorical(names)}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_paths_come_in_many_forms(form):
+    paths = read_paths(FORMS[form](NAMES))
+    assert [str(name) for name in paths.names] == NAMES
+    assert len(paths) == 3
+    assert paths.boxes is None
+    assert paths.box(1) is None
+
+
+def test_pyarrow():
+    pyarrow = pytest.importorskip("pyarrow")
+    arrow = pd.Series(NAMES, dtype="string[pyarrow]")
+    for X in (arrow, arrow.to_frame("path"), pyarrow.array(NAMES), pyarrow.chunked_array([NAMES])):
+        assert read_paths(X).names.tolist() == NAMES
+
+
+def test_text_of_numpy_2():
+    if not hasattr(np.dtypes, "StringDType"):
+        pytest.skip("numpy 1 has no such dtype")
+    assert read_paths(np.array(NAMES, dtype="T")).names.tolist() == NAMES
+
+
+@pytest.mark.parametrize("path", ["fox.jpg", Path("fox.jpg"), np.str_("fox.jpg")])
+def test_one_path_is_one_image(path):
+    paths = read_paths(path)
+    assert paths.names.shape == (1,)
+    assert str(paths.names[0]) == "fox.jpg"
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.zeros((3, 4)),
+        np.zeros((3, 4), dtype=object),
+        [[1, 2], [3, 4]],
+        [],
+        None,
+        pd.DataFrame(np.zeros((3, 4))),
+        pd.DataFrame(np.zeros((3, 4)), dtype=object),
+        pd.DataFrame({"path": [1.0, 2.0]}),
+        pd.Series([1, 2]),
+        pd.Series([], dtype=object),
+        b"fox.jpg",
+        [b"fox.jpg"],
+        np.array([["a.jpg", "b.jpg"]]),
+        [np.zeros((2, 2))],
+    ],
+)
+def test_everything_else_is_left_to_others(X):
+    assert read_paths(X) is None
+
+
+def test_a_million_paths_are_not_copied():
+    names = ["a" * 50 + ".jpg"] * 1000
+    assert all(found is name for found, name in zip(read_paths(names).names, names))
+
+
+def test_missing_paths_stay_rows():
+    for X in (["a.jpg", None], pd.Series(["a.jpg", np.nan]), pd.Series(["a.jpg", pd.NA])):
+        paths = read_paths(X)
+        assert paths.names[0] == "a.jpg"
+        assert pd.isna(paths.names[1])
+    assert read_paths([None, "a.jpg"]).names[1] == "a.jpg"
+
+
+def test_mixtures_are_refused():
+    for X in (["a.jpg", 3], np.array(["a.jpg", 3], dtype=object), pd.Series(["a.jpg", 3])):
+        with pytest.raises(ValueError, match=r"X holds paths .*: row 1 is a int"):
+            read_paths(X)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_the_column_named_path_wins():
+    frame = pd.DataFrame({"species": ["fox", "hare", "fox"], "path": NAMES})
+    with pytest.raises(ValueError, match=r"beside the paths.*'species'.*Pass X\[\['path'\]\]"):
+        read_paths(frame)
+    assert read_paths(frame[["path"]]).names.tolist() == NAMES
+
+
+def test_two_columns_of_text_without_a_name_are_not_guessed():
+    frame = pd.DataFrame({"species": ["fox"], "file": ["a.jpg"]})
+    with pytest.raises(ValueError, match=r"2 columns of text: 'species', 'file'. Name the one"):
+        read_paths(frame)
+
+
+def test_columns_of_numbers_beside_the_paths_are_refused():
+    frame = pd.DataFrame({"path": NAMES, "elevation": [1, 2, 3], **_columns(np.zeros((3, 4)) + 1)})
+    frame[["box_x", "box_y"]] = 0
+    with pytest.raises(
+        ValueError, match=r"photos has columns beside .*'elevation'. They would not be used. Pass "
+    ) as raised:
+        read_paths(frame, "photos")
+    assert f"photos[{['path', *BOX_COLUMNS]}]" in str(raised.value)
+
+
+def _columns(boxes):
+    return dict(zip(BOX_COLUMNS, np.asarray(boxes, dtype=float).T))
+
+
+def test_boxes():
+    boxes = [[0, 0, 1, 1], [0.25, 0.5, 0.75, 0.5], [np.nan] * 4]
+    frame = pd.DataFrame({"file": NAMES, **_columns(boxes)})
+    paths = read_paths(frame[["box_height", "file", "box_width", "box_y", "box_x"]])
+    assert_array_equal(paths.boxes, boxes)
+    assert_array_equal(paths.box(1), boxes[1])
+    assert paths.box(2) is None
+    some = paths.take(np.array([1]))
+    assert some.names.tolist() == NAMES[1:2]
+    assert_array_equal(some.boxes, boxes[1:2])
+
+
+def test_boxes_may_have_missing_values_of_pandas():
+    frame = pd.DataFrame({"path": NAMES, **_columns([[0.5] * 4] * 3)}).convert_dtypes()
+    frame.loc[1, list(BOX_COLUMNS)] = pd.NA
+    assert_array_equal(read_paths(frame).boxes, [[0.5] * 4, [np.nan] * 4, [0.5] * 4])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [10, 20, 300, 200],
+        [0.5, 0.5, 0.6, 0.1],
+        [-0.1, 0, 0.5, 0.5],
+        [0.5, 0.5, -0.2, 0.2],
+        [0.1, 0.1, 0.2, np.nan],
+    ],
+)
+def test_what_is_no_box_in_fractions_is_refused(box):
+    frame = pd.DataFrame({"path": NAMES, **_columns([[0, 0, 1, 1], box, box])})
+    with pytest.raises(ValueError, match=r"X has 2 box\(es\) .* first in row 1: .* Expected frac"):
+        read_paths(frame)
+
+
+def test_all_four_columns_of_a_box_are_needed():
+    frame = pd.DataFrame({"path": NAMES, "box_x": 0.0, "box_width": 1.0})
+    with pytest.raises(
+        ValueError, match=r"X has 'box_x', 'box_width' but not 'box_y', 'box_height'\. Give"
+    ):
+        read_paths(frame)
