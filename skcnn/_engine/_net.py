@@ -283,11 +283,6 @@ class TrainedNet(skorch.NeuralNet):
         self._loop.shorten(n_epochs)
 
     @property
-    def n_epochs_done(self) -> int:
-        """Number of epochs of the training that is running."""
-        return self._loop.epoch
-
-    @property
     def is_complete(self) -> bool:
         """Whether the training that is running has taken all its steps."""
         return self._loop.is_complete

@@ -44,10 +44,6 @@ class Net:
         self.plan.shorten(n_epochs * N_BATCHES)
 
     @property
-    def n_epochs_done(self):
-        return len(self.history)
-
-    @property
     def is_complete(self):
         return self.plan.n_left == 0
 
@@ -104,8 +100,8 @@ def test_with_a_schedule_the_rate_falls_to_zero_where_the_loss_stalls(schedule):
     losses = [5, 4, 3, 2, 2, 2, 2] + [2] * 93
     net = Net(schedule, epochs=100)
     stopped, rates = run(net, StopEarly(3, 0), losses)
-    # Epoch 4 was the last to improve; 7 epochs later 7 more have passed.
-    assert stopped == 14
+    # Epoch 4 was the last to improve; after 3 more the rate falls for twice as many.
+    assert stopped == 7 + 6
     planned = TrainingPlan(400, schedule, 5 * N_BATCHES)
     for rate in rates[: 7 * N_BATCHES]:
         assert rate == planned.lr_multiplier()
@@ -122,7 +118,7 @@ def test_with_a_schedule_the_rate_falls_to_zero_where_the_loss_stalls(schedule):
 def test_a_rate_that_still_rises_turns_where_it_is():
     net = Net("onecycle", epochs=100)
     stopped, rates = run(net, StopEarly(2, 0), [1] * 100)
-    assert stopped == 6
+    assert stopped == 3 + 4
     assert rates.argmax() in (11, 12)
     assert 0.5 < rates.max() < 0.65
     assert rates[-1] < 0.1
@@ -160,13 +156,13 @@ def test_the_last_epoch_of_a_schedule_wins_unless_it_is_clearly_worse(
 
 @pytest.fixture(scope="module")
 def hard():
-    """Stripes behind so much noise that 40 epochs at a high rate do not settle."""
-    X, y = stripes(1500, noise=200)
-    return X[:300], y[:300], X[300:], y[300:]
+    """Stripes behind so much noise that a high rate does not settle."""
+    X, y = stripes(1200, noise=200)
+    return X[:200], y[:200], X[200:], y[200:]
 
 
 def settings(**more):
-    return {"max_epochs": 60, "n_iter_no_change": 4, "lr": 0.2, "early_stopping": True, **more}
+    return {"max_epochs": 40, "n_iter_no_change": 4, "lr": 0.2, "early_stopping": True, **more}
 
 
 def test_a_fit_that_has_too_many_epochs_ends_sooner_and_is_as_accurate(hard):
@@ -174,9 +170,11 @@ def test_a_fit_that_has_too_many_epochs_ends_sooner_and_is_as_accurate(hard):
     full = small_net(**settings(early_stopping=False)).fit(X, y)
     early = small_net(**settings()).fit(X, y)
     cut = small_net(**settings(lr_schedule=None)).fit(X, y)
-    assert early.n_iter_ < 45
-    assert early.score(X_test, y_test) > full.score(X_test, y_test) - 0.01
-    assert early.score(X_test, y_test) > cut.score(X_test, y_test)
+    assert early.n_iter_ < 30
+    accuracy = early.score(X_test, y_test)
+    # There are 1,000 test images, so that the standard error is 0.015.
+    assert accuracy > full.score(X_test, y_test) - 0.03
+    assert accuracy > cut.score(X_test, y_test) + 0.05
     lr = early.history_["lr"]
     assert lr.iloc[-1] < 0.01
     assert lr.idxmax() == 5
@@ -194,7 +192,7 @@ def test_where_there_are_no_epochs_to_spare_the_schedule_is_that_of_a_full_fit(h
 def test_a_shortened_fit_repeats_bit_for_bit(hard):
     X, y, *_ = hard
     first, again = (small_net(**settings()).fit(X, y) for _ in range(2))
-    assert first.n_iter_ == again.n_iter_ < 60
+    assert first.n_iter_ == again.n_iter_ < 40
     assert first.best_epoch_ == again.best_epoch_
     np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
 
@@ -212,8 +210,8 @@ def test_all_image_sizes_come_before_the_end(hard):
     scales = Scales()
     more = settings(progressive_resizing=(0.5, 0.75, 1), callbacks=[scales], tol=1e3)
     clf = small_net(**more).fit(X, y)
-    # No epoch after the first counts as an improvement: it stalls in epoch 5, and ends in 10.
-    assert clf.n_iter_ == len(scales.scales) == 10
+    # No epoch after the first counts as an improvement: it stalls in epoch 5, and ends in 13.
+    assert clf.n_iter_ == len(scales.scales) == 13
     assert set(scales.scales[:5]) == {0.5}
     assert sorted(scales.scales) == scales.scales
     assert set(scales.scales[5:]) == {0.5, 0.75, 1}
@@ -225,7 +223,7 @@ def test_weights_are_averaged_over_the_last_steps_of_a_shortened_fit(hard):
     plain = small_net(**more).fit(X, y)
     averaged = clone(plain).set_params(weight_averaging=0.3).fit(X, y)
     assert plain.loss_curve_ == averaged.loss_curve_
-    assert plain.n_iter_ == averaged.n_iter_ == 10
+    assert plain.n_iter_ == averaged.n_iter_ == 13
     np.testing.assert_allclose(
         plain.history_["valid_loss"].iloc[:-1], averaged.history_["valid_loss"].iloc[:-1]
     )
@@ -235,13 +233,12 @@ def test_weights_are_averaged_over_the_last_steps_of_a_shortened_fit(hard):
 def test_another_fit_continues_after_a_shortened_one(hard):
     X, y, *_ = hard
     clf = small_net(**settings(tol=1e3, warm_start=True)).fit(X, y)
-    assert clf.n_iter_ == 10
+    assert clf.n_iter_ == 13
     clf.fit(X, y)
-    # As many epochs as before in this fit, not in both.
-    assert clf.n_iter_ == 20
-    assert clf.best_epoch_ > 10
+    assert clf.n_iter_ == 26
+    assert clf.best_epoch_ > 13
     lr = clf.history_["lr"]
-    assert lr.iloc[9] < 0.02 < lr.iloc[12]
+    assert lr.iloc[12] < 0.02 < lr.iloc[15]
 
 
 def test_early_stopping_leaves_no_losses_in_a_stored_net(hard):

@@ -303,6 +303,7 @@ def test_early_stopping_without_an_end_in_sight_uses_all_epochs(data):
 def test_an_improvement_has_to_be_larger_than_tol(data):
     X, X_val, y, y_val = data
     clf = small_net(early_stopping=True, max_epochs=8, n_iter_no_change=3, lr=0.01)
+    clf.set_params(lr_schedule=None)
     assert clone(clf).set_params(tol=0).fit(X, y, X_val=X_val, y_val=y_val).n_iter_ == 8
     assert clone(clf).set_params(tol=1e3).fit(X, y, X_val=X_val, y_val=y_val).n_iter_ == 4
 
