@@ -9,8 +9,8 @@ BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 BOX_FORMATS = ("xywh", "xyxy")
 BOX_UNITS = ("fraction", "percent", "pixel")
 
-# Detectors round, so that a box may leave the image by a little.
-_TOLERANCE = 0.02
+# Of the sides of a box that is drawn over the edge of its image, at least this share is inside.
+_LEAST_INSIDE = 0.7
 # More boxes outside of their images than this share mean that format or unit are wrong.
 _MOST_OUTSIDE = 0.1
 
@@ -41,7 +41,8 @@ def to_fractions(
     Returns
     -------
     boxes : ndarray of shape (n, 4)
-        Width and height are 0 for the few boxes outside of their images.
+        Boxes that leave the image by a little are cut at its edge. Width and height are 0 for
+        the few that are outside.
 
     Raises
     ------
@@ -58,8 +59,10 @@ def to_fractions(
         if sizes is None:
             raise ValueError(f"{where}: boxes in pixels need the sizes of the images.")
         boxes /= np.tile(sizes, 2)
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    inside = (low > -_TOLERANCE).all(axis=1) & (high < 1 + _TOLERANCE).all(axis=1)
+    low, high = np.clip(boxes[:, :2], 0, 1), np.clip(boxes[:, :2] + boxes[:, 2:], 0, 1)
+    result = np.hstack([low, high - low])
+    inside = (result[:, 2:] >= _LEAST_INSIDE * boxes[:, 2:]).all(axis=1)
+    inside &= (boxes[:, 2:] >= 0).all(axis=1)
     known = ~np.isnan(boxes).any(axis=1)
     outside = np.flatnonzero(~inside & known)
     if len(outside) > _MOST_OUTSIDE * known.sum():
@@ -69,8 +72,6 @@ def to_fractions(
             f"row {outside[0]} has, as fractions of the image, x, y, width and height {shown}. "
             f"Boxes were read as format {box_format!r} in the unit {box_unit!r}."
         )
-    low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
-    result = np.hstack([low, high - low])
     result[outside, 2:] = 0
     return result
 

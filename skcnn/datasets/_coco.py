@@ -31,8 +31,7 @@ from skcnn.datasets._sources import (
     as_text,
     existing,
     optional_text,
-    parse_json,
-    read_bytes,
+    read_json,
 )
 from skcnn.datasets._times import parse_times
 
@@ -71,7 +70,7 @@ def load_coco(
     Parameters
     ----------
     annotations : str or path-like
-        The JSON file. It may be compressed, ``.json.gz``.
+        The JSON file. It may be compressed: ``.json.gz``, or in a zip archive of its own.
     root : str, path-like or None, default=None
         Folder where the file names begin. None looks beside the JSON file, in a folder named
         ``images`` there or one level up, and in one named like the part of the data set
@@ -150,7 +149,7 @@ def load_coco(
     rules = Rules(several_labels, False, event_labels, boxes, keep, missing).check(_CALLER)
     source = existing(annotations, _CALLER)
     where = str(source)
-    content = as_object(parse_json(read_bytes(source), where, _EXPECTED), where)
+    content = as_object(read_json(source, _EXPECTED), where)
     lacking = [name for name in ("images", "annotations", "categories") if name not in content]
     if lacking:
         raise ValueError(f"{where} has no {lacking[0]!r}. Expected {_EXPECTED}.")
@@ -174,7 +173,8 @@ def load_coco(
 
 def _usual_folders(name: str) -> list[str]:
     """Return where the images may be, seen from the JSON file."""
-    part = name.lower().removesuffix(".gz").removesuffix(".json").rpartition("_")[2]
+    name = name.lower().removesuffix(".gz").removesuffix(".zip")
+    part = name.removesuffix(".json").rpartition("_")[2]
     return ["", "images", "..", "../images", f"../images/{part}", f"images/{part}", f"../{part}"]
 
 

@@ -29,8 +29,7 @@ from skcnn.datasets._sources import (
     PathLike,
     as_object,
     existing,
-    parse_json,
-    read_bytes,
+    read_json,
 )
 from skcnn.datasets._times import parse_times
 
@@ -65,7 +64,8 @@ def load_megadetector(
     Parameters
     ----------
     results : str or path-like
-        JSON file, in the output format of MegaDetector [1]_ or SpeciesNet.
+        JSON file, in the output format of MegaDetector [1]_ or SpeciesNet. It may be compressed:
+        ``.json.gz``, or in a zip archive of its own.
     root : str, path-like or None, default=None
         Folder where relative paths begin. None takes the folder of the JSON file. Where `root` is
         given, absolute paths of another machine are looked for in it, too.
@@ -171,7 +171,7 @@ def load_megadetector(
         keep = () if asked else ("unclassified",)
     rules = Rules(several_labels, machine_labels, False, boxes, keep, missing).check(_CALLER)
     source = existing(results, _CALLER)
-    content = as_object(parse_json(read_bytes(source), str(source), _EXPECTED), str(source))
+    content = as_object(read_json(source, _EXPECTED), str(source))
     if "predictions" in content:
         parsed = parse_speciesnet(content, str(source))
     elif "images" in content:

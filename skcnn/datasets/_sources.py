@@ -184,6 +184,17 @@ def _unpacked(content: bytes, where: str) -> bytes:
         raise ValueError(f"{where} is not a complete gzip file ({error}).") from error
 
 
+def read_json(path: Path, expected: str) -> object:
+    """Return the content of a JSON file, also of one that is the only one in a zip archive."""
+    if path.suffix.lower() != ".zip":
+        return parse_json(read_bytes(path), str(path), expected)
+    with Source(path) as source:
+        names = [name for name in source.names() if name.lower().endswith(".json")]
+        if len(names) != 1:
+            raise ValueError(f"{path} contains {len(names)} JSON files. Expected one: {expected}.")
+        return parse_json(source.read(names[0]), f"{path}/{names[0]}", expected)
+
+
 def parse_json(content: bytes, where: str, expected: str) -> object:
     """Return the content of a JSON file; `expected` says in words what it should be.
 

@@ -42,9 +42,11 @@ def test_pixels_taken_for_fractions(box_format, box_unit, box):
 def test_few_boxes_outside_lose_their_area():
     boxes = np.tile([0.0, 0.0, 1.01, 1.0], (20, 1))  # leaves the image by a rounding error
     boxes[3] = [0.5, 0.5, 0.9, 0.2]
+    boxes[4] = [-0.1, 0.9, 0.5, 0.13]  # drawn over the edge
     found = to_fractions(boxes, box_format="xywh", box_unit="fraction", where="t")
     assert found[0].tolist() == [0, 0, 1, 1]
     assert found[3, 2:].tolist() == [0, 0]
+    np.testing.assert_allclose(found[4], [0, 0.9, 0.4, 0.1])
     assert (found >= 0).all()
     assert (found[:, :2] + found[:, 2:] <= 1).all()
 

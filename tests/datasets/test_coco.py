@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 from collections import Counter
 
 import numpy as np
@@ -194,6 +195,14 @@ def test_compressed(traps):
     path = traps.with_name("traps.json.gz")
     path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + traps.read_bytes()))
     assert load_coco(path).target.tolist() == load_coco(traps).target.tolist()
+    with zipfile.ZipFile(traps.with_name("traps.json.zip"), "w") as archive:
+        archive.write(traps, "folder/traps.json")
+    path = traps.with_name("traps.json.zip")
+    assert load_coco(path).target.tolist() == load_coco(traps).target.tolist()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other.json", "{}")
+    with pytest.raises(ValueError, match=r"traps\.json\.zip contains 2 JSON files"):
+        load_coco(path)
 
 
 @pytest.mark.parametrize(
