@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 import textwrap
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -286,6 +287,53 @@ def fits_by_row(result):
     return rows
 
 
+def transfer_few_table():
+    """A row for each way with few images, a column for each number of images per category."""
+    result = load("transfer_few")
+    names = [name.split(", ") for name in result["figures"]]
+    numbers, ways = ([*dict.fromkeys(column)] for column in zip(*names))
+    rows = []
+    for way in ways:
+        found = [np.array(result["figures"][f"{number}, {way}"]) for number in numbers]
+        rows.append(
+            [way, *(f"{runs[:, 0].mean():.3f} ± {runs[:, 0].std():.3f}" for runs in found)]
+        )
+    return table(["images per category", *numbers], rows) + "\n" + measured_on(result)
+
+
+def transfer_sizes_table():
+    """A row for each size of images in the network."""
+    result = load("transfer_sizes")
+    rows = [
+        [f"{size}x{size}", f"{accuracy:.3f}", f"{milliseconds:.0f}"]
+        for size, (accuracy, milliseconds) in result["figures"].items()
+    ]
+    head = ["`image_size`", "accuracy", "ms per image"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def transfer_inputs_table():
+    """A row for each scale of pixels and padding."""
+    result = load("transfer_inputs")
+    rows = [
+        [name, f"{accuracy:.3f}", f"{entropy:.2f}"]
+        for name, (accuracy, entropy) in result["figures"].items()
+    ]
+    head = ["input", "accuracy", "entropy (nats)"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def transfer_settings_table(job):
+    """A row for each setting of a job."""
+    result = load(f"transfer_{job}")
+    rows = []
+    for setting, runs in result["figures"].items():
+        accuracies, seconds = np.array(runs).T
+        cells = [f"{accuracies.mean():.3f} ± {accuracies.std():.3f}", f"{np.median(seconds):.0f}"]
+        rows.append([setting, *cells])
+    return table(["setting", "accuracy", "seconds to fit"], rows) + "\n" + measured_on(result)
+
+
 def search_table():
     runs = [load(f"search_time_{epochs}_epochs") for epochs in (2, 4)]
     seconds = {
@@ -422,6 +470,11 @@ TABLES = {
     "accuracy_cuda": accuracy_cuda_table,
     "headline": headline,
     "defaults": defaults_table,
+    "transfer_few": transfer_few_table,
+    "transfer_inputs": transfer_inputs_table,
+    "transfer_sizes": transfer_sizes_table,
+    "transfer_unfreeze": partial(transfer_settings_table, "unfreeze"),
+    "transfer_donors": partial(transfer_settings_table, "donors"),
 }
 
 if __name__ == "__main__":

@@ -148,6 +148,9 @@ def folder_weights(folder: Path) -> Path:
 def _timm_source(
     model: nn.Module, config: Mapping[str, Any], *, pools: bool, whole: bool
 ) -> Source:
+    if hasattr(model, "reset_classifier"):
+        # Its classifier is not needed, and not to be counted among the parameters.
+        model.reset_classifier(0)  # type: ignore[operator]
     preprocessing = read_config(config, _patch_size(model))
     stages: OrderedDict[str, nn.Module] = OrderedDict(
         model=model if whole else ForwardFeatures(model, pools=pools)

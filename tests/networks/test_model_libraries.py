@@ -332,3 +332,21 @@ def test_positions_of_the_same_grid_stay():
     larger = resize_positions(table, (8, 8), n_prefix=1)
     assert torch.equal(larger[:, 0], table[:, 0])
     torch.testing.assert_close(larger[:, 1:].mean(1), table[:, 1:].mean(1), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["test_vit3", "test_convnext", "test_efficientnet"])
+def test_features_are_those_of_timm_itself(images, tmp_path, name):
+    library = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    model = library.create_model(name).eval()
+    config = library.data.resolve_model_data_config(model)
+    contents = {"architecture": name, "num_classes": model.num_classes, "pretrained_cfg": config}
+    (tmp_path / "config.json").write_text(json.dumps(contents))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    x = torch.from_numpy(np.array(images)).float().permute(0, 3, 1, 2) / 255
+    size = config["input_size"][1:]
+    x = nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
+    with torch.inference_mode():
+        theirs = model.forward_head(model.forward_features((x - mean) / std), pre_logits=True)
+    close(FeatureExtractor(str(tmp_path)).fit_transform(images), theirs)
