@@ -95,7 +95,7 @@ class ByHand:
     def __init__(self, data, device, *, precision):
         self.tensors = [torch.from_numpy(array).to(device) for array in data]
         self.device = torch.device(device)
-        self.precision = precision
+        self.precision = getattr(torch, precision)
         self.model = network().to(device, memory_format=torch.channels_last)
         self.optimizer = optimizer_of(self.model)
 
