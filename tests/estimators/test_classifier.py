@@ -302,7 +302,8 @@ def test_early_stopping_without_an_end_in_sight_uses_all_epochs(data):
 
 def test_an_improvement_has_to_be_larger_than_tol(data):
     X, X_val, y, y_val = data
-    clf = small_net(early_stopping=True, max_epochs=8, n_iter_no_change=3, lr=0.01)
+    # So low a rate that the loss falls in each epoch.
+    clf = small_net(early_stopping=True, max_epochs=8, n_iter_no_change=3, lr=0.001)
     clf.set_params(lr_schedule=None)
     assert clone(clf).set_params(tol=0).fit(X, y, X_val=X_val, y_val=y_val).n_iter_ == 8
     assert clone(clf).set_params(tol=1e3).fit(X, y, X_val=X_val, y_val=y_val).n_iter_ == 4
@@ -700,7 +701,8 @@ def test_attributes_are_there_after_fit_and_only_then(data):
     clf = small_net(max_epochs=1, early_stopping=True)
     assert [name for name in names if hasattr(clf, name)] == []
     clf.fit(X, y)
-    assert [name for name in names if not hasattr(clf, name)] == []
+    # Nothing was left out: all images could be read.
+    assert [name for name in names if not hasattr(clf, name)] == ["skipped_"]
     public = {name for name in vars(clf) if name.endswith("_") and not name.startswith("_")}
     assert public <= {*names}
 
@@ -709,7 +711,7 @@ def test_parameters_are_documented_as_they_are():
     signature = inspect.signature(ConvNetClassifier).parameters
     sections = [documented("Parameters"), documented("Other Parameters")]
     names = [name for lines in sections for name, _ in lines]
-    assert len(signature) == 40
+    assert len(signature) == 42
     assert sorted(names) == sorted(signature)
     for lines in sections:
         for name, line in lines:

@@ -51,8 +51,8 @@ BAD_DATA = {
     "words as pixels": (_with("red", object), Y, ValueError, ["red"]),
     "complex": (X * 1j, Y, ValueError, ["Complex data not supported"]),
     "sparse": (scipy.sparse.csr_array(X.reshape(60, -1)), Y, TypeError, ["Sparse", "dense"]),
-    "paths": (["a.png"] * 60, Y, ValueError, ["X", "text", "array of images"]),
-    "array of text": (np.array(["a.png"] * 60), Y, ValueError, ["X", "text"]),
+    "paths": (["a.png"] * 60, Y, ValueError, ["X", "a.png does not exist", "on_error"]),
+    "array of text": (np.array(["a.png"] * 60), Y, ValueError, ["X", "a.png does not exist"]),
     "1-D": (np.arange(60.0), Y, ValueError, ["1D array", "2D array"]),
     "5-D": (X[..., None], Y, ValueError, ["5 dimensions", "(60, 8, 8, 3, 1)", "height, width"]),
     "scalar": (3.0, Y, ValueError, ["scalar"]),
@@ -104,7 +104,7 @@ BAD_AT_PREDICT = {
     "frame of other length": (pd.DataFrame(X.reshape(60, -1)[:, 1:]), ["191", "192"]),
     "empty": (X[:0], ["0 sample(s)"]),
     "NaN": (_with(np.nan), ["NaN"]),
-    "text": (["a.png"], ["text", "array of images"]),
+    "text": (["a.png"], ["a.png does not exist", "on_error"]),
     "5-D": (X[None], ["5 dimensions"]),
 }
 
