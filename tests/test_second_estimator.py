@@ -160,7 +160,8 @@ def test_a_second_estimator_stops_early_on_rows_of_its_own(data):
     # Without learning nothing improves.
     still = regressor(lr=1e-12, lr_schedule=None, early_stopping=True, n_iter_no_change=3)
     assert still.fit(X, y).n_iter_ == 4
-    clf = regressor(early_stopping=True).fit(X, y, groups=np.arange(180) // 6)
+    clf = regressor(lr_schedule=None, early_stopping=True)
+    clf.fit(X, y, groups=np.arange(180) // 6)
     assert clf.best_epoch_ == clf.history_["valid_loss"].idxmin()
     assert clf.score(X_test, y_test) > 0.9
 

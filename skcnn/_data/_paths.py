@@ -74,8 +74,9 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
         return None
     if not isinstance(X, np.ndarray):
-        # Arrays of pandas and of pyarrow.
-        if not hasattr(X, "__array__") or not _is_one_dimensional(X) or not _holds_text(X):
+        # Arrays of pandas and of pyarrow; other objects become arrays of numbers.
+        is_array = hasattr(X, "__array__") and hasattr(X, "__iter__")
+        if not is_array or not _is_one_dimensional(X) or not _holds_text(X):
             return None
         X = np.asarray(X, dtype=object)
     if X.ndim == 2 and X.shape[1] == 1:

@@ -113,7 +113,7 @@ def test_times_of_the_photographs(pictures):
 
     root = pictures({"fox/1.jpg": 1})
     exif = Image.Exif()
-    exif.get_ifd(0x8769)[0x9003] = "2021:06:30 12:34:56"
+    exif[0x8769] = {0x9003: "2021:06:30 12:34:56"}
     Image.new("RGB", (8, 8)).save(root / "fox" / "2.jpg", exif=exif)
     (root / "fox" / "3.jpg").write_bytes(b"broken")
     times = load_image_folder(root, time="exif").frame["time"]

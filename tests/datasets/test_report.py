@@ -48,7 +48,9 @@ def test_all_sections(photos):
         "160x120": 1,
         "100x75": 1,
     }
-    assert section(report, "modes")["n"].to_dict() == {"RGB": 7, "I;16": 1}
+    # Pillow before 11 has one name for all gray images of more than 8 bits.
+    modes = section(report, "modes")["n"].rename({"I": "I;16"})
+    assert modes.to_dict() == {"RGB": 7, "I;16": 1}
     unreadable = section(report, "unreadable files")["detail"]
     assert unreadable[f"{root}/s/fox/zero.jpg"] == "is empty"
     assert unreadable[f"{root}/s/fox/text.jpg"] == "is not an image"
