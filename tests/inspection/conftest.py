@@ -1,18 +1,11 @@
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from skcnn import ConvNetClassifier
 from skcnn.datasets import make_organisms
 
 matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="session")
