@@ -102,13 +102,27 @@ def _as_list(mark):
     return pytest.mark.parametrize(names, list(checks), **mark.kwargs)
 
 
-# An expected failure that passes is an error: pyproject.toml sets strict_xfail.
-@_as_list(
-    parametrize_with_checks(
-        [clone(e) for e in ESTIMATORS.values()], expected_failed_checks=expected_failures
+# Checked with the oldest supported versions, too, which leave out what is slow.
+OFTEN = ("defaults", "early_stopping", "dense")
+
+
+def _checks_of(names):
+    # An expected failure that passes is an error: pyproject.toml sets strict_xfail.
+    return _as_list(
+        parametrize_with_checks(
+            [clone(ESTIMATORS[name]) for name in names], expected_failed_checks=expected_failures
+        )
     )
-)
+
+
+@_checks_of(OFTEN)
 def test_check_of_scikit_learn_passes(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@_checks_of(name for name in ESTIMATORS if name not in OFTEN)
+def test_check_of_scikit_learn_passes_with_every_recipe_and_option(estimator, check):
     check(estimator)
 
 
