@@ -1,7 +1,7 @@
 """Image files as X: images that are decoded when they are needed."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class FileImages:
         """Return some of the images, without decoding them."""
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Decode images as a uint8 array (n, height, width, channels)."""
         numbers = self._numbers(rows)
         pixels = np.empty((len(numbers), *self.shape), dtype=np.uint8)
@@ -163,7 +163,7 @@ class FileImages:
             lines.append(f"and {len(rows) - _N_NAMED} more")
         return "\n  ".join(["", *lines])
 
-    def _numbers(self, rows: Any) -> Rows:
+    def _numbers(self, rows: slice | npt.ArrayLike) -> Rows:
         """Rows of `paths` for a slice or an array of rows."""
         if isinstance(rows, slice):
             chosen = range(len(self))[rows]

@@ -24,7 +24,7 @@ AnyImages = Images | FileImages
 def check_input(
     estimator: Any,
     X: Any,
-    y: Any = "no_validation",
+    y: object = "no_validation",
     *,
     reset: bool,
     image_shape: Sequence[int] | None = None,

@@ -98,15 +98,15 @@ def _as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
     return array
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, _TEXT)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
-def _is_one_dimensional(X: Any) -> bool:
+def _is_one_dimensional(X: object) -> bool:
     return getattr(X, "ndim", 1) == 1
 
 
@@ -136,7 +136,7 @@ def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values
 
 
-def _from_frame(X: Any, name: str) -> Paths | None:
+def _from_frame(X: pd.DataFrame, name: str) -> Paths | None:
     columns = list(X.columns)
     # Columns are not looked at one by one where they are thousands of pixels.
     maybe = [i for i, kind in enumerate(X.dtypes) if getattr(kind, "kind", "O") in "OUT"]
@@ -168,7 +168,7 @@ def _from_frame(X: Any, name: str) -> Paths | None:
     return Paths(names, _checked_boxes(X, name) if boxed else None)
 
 
-def _checked_boxes(X: Any, name: str) -> npt.NDArray[np.float64]:
+def _checked_boxes(X: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
     boxes: npt.NDArray[np.float64] = X[list(BOX_COLUMNS)].to_numpy(
         dtype=np.float64, na_value=np.nan
     )

