@@ -420,6 +420,38 @@ def test_columns_that_camtrap_dp_needs(photos, tmp_path, columns):
         )
 
 
+# --- From files to files
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_network_trained_on_what_a_loader_returns(pictures, tmp_path, boxed):
+    from skcnn import ConvNetClassifier
+
+    root = pictures({f"{name}/{i}.png": i for i, name in enumerate(["fox", "hare"] * 6)})
+    bunch = load_image_folder(root)
+    if boxed:
+        images = [
+            {"file": f"{label}/{Path(path).name}",
+             "detections": [{"category": "1", "conf": 0.9, "bbox": [0.25, 0.25, 0.5, 0.5]}]}
+            for path, label in zip(bunch.data, bunch.target)
+        ]  # fmt: skip
+        content = {"detection_categories": {"1": "animal"}, "images": images}
+        (root / "md.json").write_text(json.dumps(content))
+        bunch = load_megadetector(root / "md.json", labels=bunch.frame)
+    clf = ConvNetClassifier(filters=(4,), max_epochs=1, image_shape=(12, 16), random_state=0)
+    clf.fit(bunch.data, bunch.target)
+    probabilities = clf.predict_proba(bunch.data)
+    # The frame of a loader and its data are the same to a network.
+    for X in (bunch.data, bunch.frame):
+        rows = lines_of(write_predictions(tmp_path / "p.csv", clf, X))
+        found = [[float(row[f"probability_{name}"]) for name in clf.classes_] for row in rows]
+        np.testing.assert_array_equal(found, probabilities)
+        assert [row["prediction"] for row in rows] == clf.predict(bunch.data).tolist()
+    whole = ConvNetClassifier(filters=(4,), max_epochs=1, image_shape=(12, 16), random_state=0)
+    whole.fit(bunch.frame["path"], bunch.target)
+    assert (whole.predict_proba(bunch.frame["path"]) == probabilities).all() != boxed
+
+
 # --- The file
 
 
