@@ -106,6 +106,18 @@ def test_the_contestants_train_the_same_network(benchmarks):
     assert batch_sizes == {128}
 
 
+def test_images_that_are_scored_are_not_trained_on(benchmarks):
+    import transfer
+
+    y = np.repeat(["fox", "oak", "ray"], 60)
+    held_out, pools = transfer.split(y)
+    assert np.unique(y[held_out], return_counts=True)[1].tolist() == [20] * 3
+    assert [set(y[pool]) for pool in pools] == [{"fox"}, {"oak"}, {"ray"}]
+    rows = transfer.draw(pools, 40, 0)
+    assert len(set(rows)) == 120
+    assert not set(rows) & set(held_out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["train", "predict", "memory", "recipes"])
 def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, capsys):

@@ -90,7 +90,7 @@ class FrozenPart:
         """
         rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _STATISTICS_IMAGES)))
         features = self.run(images[rows.astype(np.intp)], to_the_end=True)
-        self.network.fit_head(torch.from_numpy(features).to(self.device))
+        self.network.fit_head(torch.from_numpy(features))
 
 
 def summarize_trained(summary: NetworkSummary, network: ImageNetwork) -> NetworkSummary:

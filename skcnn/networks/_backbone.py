@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from torch import nn
 
 from skcnn._utils import Interval, StrOptions, check_values, whole
@@ -266,6 +266,11 @@ class Backbone(NetworkSpec):
         if isinstance(source, nn.Module) or callable(source):
             own = self.weights if isinstance(source, nn.Module) and not pretrained else weights
             return _sources.of_module(source, own, whole=self.layer is not None)
+        if isinstance(source, BaseEstimator):
+            raise ValueError(
+                f"The source of Backbone is a {type(source).__name__} that is not fitted, or is no "
+                "estimator of skcnn. Fit it first."
+            )
         raise TypeError(
             f"source={source!r} of Backbone is no network. Expected a name, a folder, a "
             "torch.nn.Module or its class, or a fitted skcnn estimator."

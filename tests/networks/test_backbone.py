@@ -313,6 +313,11 @@ def test_a_donor_that_takes_one_size_only(images, labels):
     np.testing.assert_allclose(clf.transform(larger), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_a_donor_that_is_not_fitted(images, labels):
+    with pytest.raises(ValueError, match="ConvNetClassifier that is not fitted"):
+        classifier(Backbone(ConvNetClassifier())).fit(images, labels)
+
+
 def test_a_donor_with_weights_from_elsewhere(images, labels, donor):
     with pytest.raises(ValueError, match="a fitted source, which has weights of its own"):
         classifier(Backbone(donor, weights="file.pth")).fit(images, labels)
