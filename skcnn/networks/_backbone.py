@@ -252,10 +252,9 @@ class Backbone(NetworkSpec):
     def _read(self, *, pretrained: bool) -> Source:
         """Return the network of the source."""
         source, weights = self.source, self.weights if pretrained else None
+        wanted = {"pools": self.pooling == "auto", "whole": self.layer is not None}
         if isinstance(source, str):
-            return _sources.by_name(
-                source, weights, pools=self.pooling == "auto", whole=self.layer is not None
-            )
+            return _sources.by_name(source, weights, **wanted)
         if isinstance(source, ImageNetwork) or hasattr(source, "module_"):
             if self.weights != PRETRAINED:
                 raise ValueError(
@@ -264,8 +263,10 @@ class Backbone(NetworkSpec):
                 )
             return _sources.of_donor(source)
         if isinstance(source, nn.Module) or callable(source):
-            own = self.weights if isinstance(source, nn.Module) and not pretrained else weights
-            return _sources.of_module(source, own, whole=self.layer is not None)
+            if isinstance(source, nn.Module) and not pretrained and self.weights is not None:
+                # The structure of a module that is built is the module.
+                weights = PRETRAINED
+            return _sources.of_module(source, weights, **wanted)
         if isinstance(source, BaseEstimator):
             raise ValueError(
                 f"The source of Backbone is a {type(source).__name__} that is not fitted, or is no "

@@ -96,7 +96,11 @@ def built_in(name: str, weights: str | None) -> Source:
 
 
 def of_module(
-    module: nn.Module | Callable[[], nn.Module], weights: str | None, *, whole: bool
+    module: nn.Module | Callable[[], nn.Module],
+    weights: str | None,
+    *,
+    pools: bool,
+    whole: bool,
 ) -> Source:
     """Return a user's own module.
 
@@ -105,6 +109,8 @@ def of_module(
     module : torch.nn.Module, or a function or class that makes one
     weights : str or None
         "pretrained" takes the module as it is; None is for functions and classes only.
+    pools : bool
+        Whether to pool as the module does, where it says how.
     whole : bool
         Whether the module's own output, or that of one of its layers, is what is wanted.
     """
@@ -125,7 +131,7 @@ def of_module(
         assert weights is not None
         path = locate(weights, type(own).__name__)
         load_weights(own, read_weights(path), path)
-    stages, n_prefix = (_as_stages(own), 0) if whole else _feature_stages(own)
+    stages, n_prefix = (_as_stages(own), 0) if whole else _feature_stages(own, pools=pools)
     return Source(stages, _preprocessing_of(own), n_prefix)
 
 
@@ -137,7 +143,7 @@ def _as_stages(module: nn.Module) -> Stages:
     return OrderedDict(module=module)
 
 
-def _feature_stages(module: nn.Module) -> tuple[Stages, int]:
+def _feature_stages(module: nn.Module, *, pools: bool) -> tuple[Stages, int]:
     """Return the stages up to what a module says are its features, and its prefix tokens."""
     body = getattr(module, "body", None)
     if isinstance(body, nn.Module) and hasattr(module, "head"):
@@ -145,9 +151,9 @@ def _feature_stages(module: nn.Module) -> tuple[Stages, int]:
     if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Linear):
         return _as_stages(module[:-1]), 0
     if hasattr(module, "forward_features"):
-        return OrderedDict(features=ForwardFeatures(module)), getattr(
-            module, "num_prefix_tokens", 0
-        )
+        pools = pools and hasattr(module, "forward_head")
+        n_prefix = int(getattr(module, "num_prefix_tokens", 0))
+        return OrderedDict(features=ForwardFeatures(module, pools=pools)), n_prefix
     raise ValueError(
         f"The module {type(module).__name__} of Backbone does not say what its features are. Give "
         'layer=, the path of the layer whose output they are, or layer="" for the output of the '
@@ -174,15 +180,15 @@ def of_donor(donor: Any) -> Source:
     """
     network, exact_size = donor, None
     if not isinstance(donor, ImageNetwork):
-        network = donor.module_
-        if not donor.net_.get_params(deep=False)["module__spec"].allows_any_size():
+        network, net = donor.module_, getattr(donor, "net_", None)
+        if net is not None and not net.get_params(deep=False)["module__spec"].allows_any_size():
             exact_size = donor.image_shape_[:2]
     network = copy.deepcopy(network)
     # Images of bytes whose mean is less than 1 are black.
     unit = 1 if network.mean.max() <= 1 else _BYTE
     mean, std = ((values / unit).tolist() for values in (network.mean, network.scale))
     if isinstance(network, OwnNetwork):
-        stages, _ = _feature_stages(network.own)
+        stages, _ = _feature_stages(network.own, pools=True)
     else:
         stages = _as_stages(network.body)
     size = network.size if isinstance(network, BackboneNetwork) else exact_size

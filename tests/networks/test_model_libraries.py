@@ -101,6 +101,14 @@ def test_a_model_of_timm_by_name(images, timm, name):
     close(features, expected(make(1), images)[:, 0])
 
 
+@pytest.mark.parametrize("pooling", ["auto", "average"])
+def test_a_model_of_timm_as_a_module(images, pooling):
+    # It brings its preprocessing along.
+    features = FeatureExtractor(Backbone(make(1), pooling=pooling)).fit_transform(images)
+    tokens = expected(make(1), images)
+    close(features, tokens[:, 0] if pooling == "auto" else tokens[:, 1:].mean(1))
+
+
 def test_other_features_of_a_transformer(images, timm):
     tokens = expected(make(1), images)
     mean = Backbone("vit_tiny", pooling="average")
