@@ -269,8 +269,8 @@ class Backbone(NetworkSpec):
             return _sources.of_module(source, weights, **wanted)
         if isinstance(source, BaseEstimator):
             raise ValueError(
-                f"The source of Backbone is a {type(source).__name__} that is not fitted, or is no "
-                "estimator of skcnn. Fit it first."
+                f"The source of Backbone is a {type(source).__name__} that is not fitted, or is "
+                "no estimator of skcnn. Fit it first."
             )
         raise TypeError(
             f"source={source!r} of Backbone is no network. Expected a name, a folder, a "
