@@ -295,10 +295,16 @@ def transfer_few_table():
     rows = []
     for way in ways:
         found = [np.array(result["figures"][f"{number}, {way}"]) for number in numbers]
-        rows.append(
-            [way, *(f"{runs[:, 0].mean():.3f} ± {runs[:, 0].std():.3f}" for runs in found)]
-        )
-    return table(["images per category", *numbers], rows) + "\n" + measured_on(result)
+        cells = [mean_and_spread(runs[:, 0]) for runs in found]
+        rows.append([way, *cells, str(len(found[0]))])
+    head = ["images per category", *numbers, "draws"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def mean_and_spread(accuracies):
+    """The mean of some accuracies with their standard deviation, where there are several."""
+    several = len(accuracies) > 1
+    return f"{accuracies.mean():.3f}" + (f" ± {accuracies.std():.3f}" if several else "")
 
 
 def transfer_sizes_table():
@@ -329,7 +335,7 @@ def transfer_settings_table(job):
     rows = []
     for setting, runs in result["figures"].items():
         accuracies, seconds = np.array(runs).T
-        cells = [f"{accuracies.mean():.3f} ± {accuracies.std():.3f}", f"{np.median(seconds):.0f}"]
+        cells = [mean_and_spread(accuracies), f"{np.median(seconds):.0f}"]
         rows.append([setting, *cells])
     return table(["setting", "accuracy", "seconds to fit"], rows) + "\n" + measured_on(result)
 

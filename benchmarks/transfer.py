@@ -195,6 +195,8 @@ def measure_few(options):
             }
             for way, (clf, train, test) in ways.items():
                 if way != "features and regression":
+                    if way in options.without or seed >= (options.scratch_draws or options.draws):
+                        continue
                     clf.set_params(random_state=seed)
                 accuracy, seconds = fit_and_score(clf, train, y[rows], test, y[held_out])
                 figures.setdefault(f"{n_images}, {way}", []).append([accuracy, seconds])
@@ -292,6 +294,8 @@ def main():
     arguments.add_argument("--cache", type=Path, help="folder that keeps features")
     arguments.add_argument("--size", type=int, default=160, help="of images in the network")
     arguments.add_argument("--draws", type=int, default=3, help="of training images")
+    arguments.add_argument("--scratch-draws", type=int, help="for networks from scratch, if fewer")
+    arguments.add_argument("--without", nargs="*", default=[], help="ways that few leaves out")
     arguments.add_argument("--epochs", type=int, default=6, help="of donors")
     options = arguments.parse_args()
     options.features = joblib.Memory(options.cache, verbose=0).cache(features_of)
