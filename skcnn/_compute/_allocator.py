@@ -3,6 +3,7 @@
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +16,8 @@ _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
 # Freed memory up to this many bytes is retained.
 _RETAINED_BYTES = 2**30
+# Computations of fewer seconds leave their freed memory to the next ones.
+_MIN_TRIM_SECONDS = 1.0
 # Values that glibc arrives at by itself when large blocks are freed again and again.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26}
 # Environment variables by which users choose these settings.
@@ -31,8 +34,9 @@ def retain_freed_memory() -> Iterator[None]:
 
     Each batch allocates and frees the same blocks. glibc returns large ones to the system, which
     clears them page by page when the next batch allocates them again: on some machines that takes
-    longer than the computation itself. Other C libraries are left as they are, and so is glibc if
-    the environment has settings for this.
+    longer than the computation itself. At the end of a longer computation, the free memory is
+    returned. Other C libraries are left as they are, and so is glibc if the environment has
+    settings for this.
     """
     mallopt = _mallopt()
     if mallopt is None:
@@ -43,6 +47,7 @@ def retain_freed_memory() -> Iterator[None]:
         if len(_retaining) == 1:
             for setting in _USUAL:
                 mallopt(setting, _RETAINED_BYTES)
+    start = time.monotonic()
     try:
         yield
     finally:
@@ -50,6 +55,8 @@ def retain_freed_memory() -> Iterator[None]:
             _retaining.remove(threading.get_ident())
             if not _retaining:
                 _restore(mallopt)
+                if time.monotonic() - start > _MIN_TRIM_SECONDS:
+                    _trim()
 
 
 def _restore(mallopt: Any) -> None:
@@ -80,5 +87,12 @@ def _mallopt() -> Any:
     if not hasattr(library, "gnu_get_libc_version"):
         return None
     # The imports have left much free memory in pieces that are too small for batches.
-    library.malloc_trim(0)
+    _trim()
     return library.mallopt
+
+
+def _trim() -> None:
+    """Return free memory to the system."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

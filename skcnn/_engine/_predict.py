@@ -118,15 +118,21 @@ def run_images(
     """
     size = plan.batch_size if plan.pad else 0
     exact = _ExactDense() if plan.pad else nullcontext()
-    outputs = []
+    # Small outputs that stay between the large blocks of batches would keep an allocator from
+    # using these again, so that memory would grow with every batch.
+    whole = torch.empty(0)
+    n_done = 0
     with torch.inference_mode(), no_autocast(device), exact:
         for batch in _batches(images, plan.batch_size, device):
             padded = _pad_batch(batch, size)
             result = _mean_with_mirrored(function, padded) if flip else function(padded)
-            outputs.append(result)
-    whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-    array: npt.NDArray[np.float32] = whole.float().cpu().numpy()
-    return array[: len(images)]
+            if not n_done:
+                shape = len(images), *result.shape[1:]
+                whole = torch.empty(shape, dtype=torch.float32, device=device)
+            whole[n_done : n_done + len(batch)] = result[: len(batch)]
+            n_done += len(batch)
+    array: npt.NDArray[np.float32] = whole.cpu().numpy()
+    return array
 
 
 def _mean_with_mirrored(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

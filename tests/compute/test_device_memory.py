@@ -114,6 +114,66 @@ def test_what_is_kept_need_not_be_had_from_the_system_again():
     assert kept < usual / 4
 
 
+_USE = """
+import sys, tempfile, threading, time
+import numpy as np
+from skcnn import ConvNetClassifier
+from skcnn._compute import _allocator
+
+def used():
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 2**10
+
+X = np.random.RandomState(0).randint(256, size=(512, 32, 32, 3)).astype("uint8")
+clf = ConvNetClassifier((16,), max_epochs=1, batch_size=256, random_state=0)
+clf.fit(X[:32], np.arange(32) % 3).predict(X[:32])
+n = int(sys.argv[1])
+if not n:
+    _allocator._MIN_TRIM_SECONDS = 0.0
+    before = used()
+    clf.fit(X, np.arange(512) % 3)
+    print(used() - before)
+    sys.exit()
+
+def work():
+    while True:
+        used()
+        time.sleep(0.02)
+
+# Another thread takes memory, too, as a server or a notebook does.
+threading.Thread(target=work, daemon=True).start()
+with tempfile.TemporaryFile() as file:
+    file.truncate(n * 3072)
+    many = np.memmap(file, dtype="uint8", mode="r", shape=(n, 32, 32, 3))
+    before = used()
+    features = clf.transform(many)
+    print(used() - before - features.nbytes // 2**20)
+"""
+
+
+def megabytes(n_images):
+    environment = {k: v for k, v in os.environ.items() if k not in _allocator._VARIABLES}
+    command = [sys.executable, "-c", _USE, str(n_images)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.stderr == ""
+    return int(run.stdout)
+
+
+has_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="this is not Linux")
+
+
+@only_glibc
+@has_proc
+def test_predictions_take_the_same_memory_for_many_images():
+    assert megabytes(12_000) < 100
+
+
+@only_glibc
+@has_proc
+def test_a_fit_gives_its_memory_back():
+    assert megabytes(0) < 30
+
+
 def test_of_the_memory_of_a_cpu_nothing_is_said():
     assert free_bytes(torch.device("cpu")) is None
 
