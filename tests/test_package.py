@@ -1,10 +1,12 @@
 """The house itself: version, shipped files, dependencies, and who may import whom."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -116,3 +118,29 @@ def test_public_modules_are_there_after_one_import():
     assert (run.returncode, run.stderr) == (0, "")
     with pytest.raises(AttributeError, match="no attribute 'dataset'"):
         _ = skcnn.dataset
+
+
+def test_a_folder_of_the_same_name_beside_a_script_is_not_taken_for_the_package(tmp_path):
+    """An editable install, built anew, is tried where somebody has a clone named skcnn."""
+    pytest.importorskip("setuptools", reason="setuptools is not installed; pip brings it")
+    build = "import sys; from setuptools.build_meta import build_editable as b; b(sys.argv[1])"
+    command = [sys.executable, "-c", build, str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path / "site")
+    (tmp_path / "work" / "skcnn" / "docs").mkdir(parents=True)
+    script = tmp_path / "work" / "script.py"
+    script.write_text(
+        "import site, sys, importlib.util\n"
+        "site.addsitedir(sys.argv[1])\n"
+        "print(importlib.util.find_spec('skcnn').origin)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    run = subprocess.run(
+        [sys.executable, "-S", str(script), str(tmp_path / "site")],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (run.stdout.strip(), run.stderr) == (str(ROOT / "skcnn" / "__init__.py"), "")
