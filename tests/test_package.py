@@ -120,6 +120,10 @@ def test_public_modules_are_there_after_one_import():
         _ = skcnn.dataset
 
 
+def test_dir_lists_what_is_public():
+    assert set(dir(skcnn)) == {*skcnn.__all__, *skcnn._MODULES, "__version__"}
+
+
 def test_a_folder_of_the_same_name_beside_a_script_is_not_taken_for_the_package(tmp_path):
     """An editable install, built anew, is tried where somebody has a clone named skcnn."""
     pytest.importorskip("setuptools", reason="setuptools is not installed; pip brings it")

@@ -118,6 +118,8 @@ def check_images(
         expected = estimator.image_shape_
     X = _as_array(X, name)
     if getattr(X, "ndim", 2) < 3:
+        if not reset:
+            _refuse_single_image(estimator, X, name)
         X, labels = _check_flat(estimator, X, y, reset=reset, name=name)
         shape = expected or infer_shape(X.shape[1])
         if expected is None:
@@ -277,13 +279,22 @@ def _as_array(X: Any, name: str) -> Any:
 def from_torch(values: object) -> Any:
     """Return tensors, also in a list, as numpy has them; everything else as it is.
 
+    A list that mixes text with something else becomes an array of objects, where numpy would turn
+    numbers into text.
+
     Examples
     --------
+    >>> from_torch(["a", 1])
+    array(['a', 1], dtype=object)
     >>> from_torch(torch.ones(2, requires_grad=True)), from_torch("balanced")
     (array([1., 1.], dtype=float32), 'balanced')
     """
     if isinstance(values, list | tuple) and any(isinstance(v, torch.Tensor) for v in values):
         return [from_torch(value) for value in values]
+    if isinstance(values, list | tuple) and len({isinstance(v, str) for v in values}) > 1:
+        mixed = np.empty(len(values), object)
+        mixed[:] = values
+        return mixed
     if not isinstance(values, torch.Tensor):
         return values
     values = values.detach().cpu()
@@ -352,6 +363,17 @@ def _check_flat(
     return X, labels
 
 
+def _refuse_single_image(estimator: Any, X: Any, name: str) -> None:
+    """Say what to do with one grayscale image, which looks like flattened ones."""
+    height, width, channels = estimator.image_shape_
+    if channels == 1 and np.shape(X) == (height, width) and width != estimator.n_features_in_:
+        raise ValueError(
+            f"{name} has {width} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input. {name} has the shape of one image, "
+            f"({height}, {width}): for a single image pass {name}[None]."
+        )
+
+
 def _shape_error(
     estimator: Any, X: npt.NDArray[Any], name: str, expected: ImageShape, *, fitted: bool
 ) -> str:
@@ -365,7 +387,20 @@ def _shape_error(
         hint = f"For a single image pass {name}[None]."
     elif shape == (expected[2], expected[0], expected[1]):
         hint = 'If the channels come first, set data_format="channels_first".'
+    elif shape[:2] == expected[:2]:
+        hint = _CHANNEL_HINTS.get((shape[2], expected[2]), "Give images of the same channels.")
+        hint = hint.format(name=name)
     return f"{got}, but {type(estimator).__name__} was fitted on images of {want}. {hint}"
+
+
+# What to do with images of some channels for a network of others.
+_CHANNEL_HINTS = {
+    (1, 3): 'Read the files with Image.convert("RGB"), or repeat the gray channel three times.',
+    (3, 1): "Take the mean of the channels with {name}.mean(axis=-1), or read the files with "
+    'Image.convert("L").',
+    (4, 3): "Leave out the opacity with {name}[..., :3], or read the files with "
+    'Image.convert("RGB").',
+}
 
 
 def has_target(y: object) -> bool:

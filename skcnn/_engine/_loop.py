@@ -1,6 +1,7 @@
 """The training loop of one fit: steps, their schedule, precision, averaging and CUDA graphs."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -169,9 +170,7 @@ class TrainingLoop:
         if self.options.averaging:
             self._average = WeightAverage(self.module, n_steps, self.options.averaging)
         if self.options.shows_progress and (self.group is None or self.group.rank == 0):
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=n_steps, desc="fit", unit="batch")
+            self._bar = _progress_bar()(total=n_steps, desc="fit", unit="batch")
 
     def _make_step(self, batches: Batches) -> Step:
         if not self.captures:
@@ -283,6 +282,14 @@ class TrainingLoop:
         self._steps.clear()
         if self._bar is not None:
             self._bar.close()
+
+
+def _progress_bar() -> Any:
+    """Return tqdm's bar of a notebook, or its plain one where that lacks a package."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:

@@ -108,6 +108,12 @@ def parameters_of(estimator: BaseEstimator) -> dict[str, Any]:
 def validate_each(estimator: BaseEstimator) -> None:
     """Check each parameter by itself, by scikit-learn's constraints."""
     given = estimator.get_params(deep=False)
+    for name, value in given.items():
+        if isinstance(value, dict) and value and value.keys() <= CONSTRAINTS.keys():
+            raise ValueError(
+                f"The {name!r} parameter of {type(estimator).__name__} is a dict of parameters. "
+                f"Unpack it with two asterisks: {type(estimator).__name__}(**recipes.fast)."
+            )
     check_values(type(estimator).__name__, estimator._parameter_constraints, given)
 
 

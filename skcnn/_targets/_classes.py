@@ -29,6 +29,7 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
         Where `y` is not a target of a classification, or has fewer than two classes.
     """
     _check_no_missing(y, "y")
+    _check_one_type(y, "y")
     if classes is None:
         check_classification_targets(y)
         classes = y
@@ -69,6 +70,21 @@ def _check_no_missing(labels: Any, name: str) -> None:
         )
 
 
+def _check_one_type(labels: Any, name: str) -> None:
+    """Refuse text beside numbers, of which it is not known whether "1" and 1 are one class."""
+    values = np.asarray(labels)
+    if values.dtype.kind != "O" or values.ndim != 1:
+        return
+    text = [value for value in values if isinstance(value, str)]
+    other = [value for value in values if not isinstance(value, str)]
+    if text and other:
+        raise ValueError(
+            f"{name} holds labels of different types, such as {text[0]!r} and {other[0]!r}. "
+            f"Expected text only, or numbers only: convert them, for example with "
+            f"[str(label) for label in {name}]."
+        )
+
+
 def _example(labels: Labels) -> str:
     value = labels[0].item() if isinstance(labels[0], np.generic) else labels[0]
     return f"{'text' if isinstance(value, str) else 'numbers'} such as {value!r}"
@@ -84,6 +100,7 @@ def check_labels(y: npt.ArrayLike, n_images: int, name: str) -> Labels:
     """Check labels that come beside those of the training images."""
     labels: Labels = column_or_1d(y, warn=True)
     _check_no_missing(labels, name)
+    _check_one_type(labels, name)
     labels = check_array(labels, ensure_2d=False, dtype=None, input_name=name)
     if len(labels) != n_images:
         raise ValueError(f"{name} has {len(labels)} labels for {n_images} images.")

@@ -1,6 +1,8 @@
 """How the steps of a fit are taken: one by one, or recorded where a GPU can replay them."""
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -176,3 +178,25 @@ def test_weighted_mean_divides_by_the_number_of_images():
     losses = torch.tensor([1.0, 2.0, 6.0])
     assert weighted_mean(losses, None) == 3
     assert weighted_mean(losses, torch.tensor([3.0, 0.0, 1.0])) == 3
+
+
+_NOTEBOOK = """
+import sys, types, warnings
+warnings.simplefilter("always")
+class Shell:
+    config = {"IPKernelApp": {}}
+ipython = types.ModuleType("IPython")
+ipython.get_ipython = Shell
+sys.modules["IPython"] = ipython
+sys.modules["ipywidgets"] = None
+from skcnn._engine._loop import _progress_bar
+bar = _progress_bar()(total=1)
+bar.close()
+print(any("notebook" in kind.__module__ for kind in type(bar).__mro__))
+"""
+
+
+def test_a_notebook_that_lacks_a_package_shows_a_plain_bar_without_a_warning():
+    run = subprocess.run([sys.executable, "-c", _NOTEBOOK], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "False\n"), run.stderr
+    assert "IProgress" not in run.stderr

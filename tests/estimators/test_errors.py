@@ -353,3 +353,43 @@ def test_an_estimator_can_be_fitted_after_a_fit_that_failed():
         with pytest.raises(ValueError, match=r"NaN|inconsistent"):
             failing()
     assert_array_equal(clf.fit(X, Y).predict_proba(X), clone(clf).fit(X, Y).predict_proba(X))
+
+
+CHANNELS = {
+    "gray for color": (3, X[..., 0], ['convert("RGB")', "repeat"]),
+    "gray for color, with an axis": (3, X[..., :1], ['convert("RGB")', "repeat"]),
+    "color for gray": (1, X, ["X.mean(axis=-1)"]),
+    "opacity for color": (3, np.concatenate([X, X[..., :1]], axis=-1), ["X[..., :3]"]),
+    "five for color": (3, np.repeat(X[..., :1], 5, axis=-1), ["same channels"]),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_images_of_other_channels_are_told_how_to_get_them(case):
+    n_channels, images, words = CHANNELS[case]
+    clf = small_net(max_epochs=1).fit(X[..., :n_channels], Y)
+    _raises(ValueError, [f"channels {n_channels}.", *words], clf.predict, images)
+
+
+def test_a_single_gray_image_is_told_how_to_become_a_batch():
+    clf = small_net(max_epochs=1).fit(X[..., 0], Y)
+    words = ["X has 8 features", "expecting 64 features", "for a single image pass X[None]"]
+    _raises(ValueError, words, clf.predict, X[0, ..., 0])
+    assert clf.predict(X[0, ..., 0][None]).shape == (1,)
+
+
+MIXED = {
+    "list": lambda y: ["a", *y[1:].tolist()],
+    "objects": lambda y: np.array(["a", *y[1:].tolist()], dtype=object),
+    "text of the same number": lambda y: [str(y[0]), *y[1:].tolist()],
+    "truth values": lambda y: [*(y[:-1] > 0).tolist(), "yes"],
+}
+
+
+@pytest.mark.parametrize("mix", MIXED.values(), ids=MIXED.keys())
+def test_labels_of_different_types_are_refused(mix):
+    words = ["labels of different types, such as", "Expected text only, or numbers only"]
+    clf = small_net(max_epochs=1)
+    _raises(ValueError, ["y holds", *words], clf.fit, X, mix(Y))
+    _raises(ValueError, ["y holds", *words], clf.partial_fit, X, mix(Y))
+    _raises(ValueError, ["y_val holds", *words], clf.fit, X, Y, X_val=X, y_val=mix(Y))

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, recipes
 from skcnn._estimators._parameters import CONSTRAINTS, NETWORK_PARAMETERS, check_parameters
 from skcnn._utils import as_tuple
 from skcnn.augmentation import Cutout
@@ -501,6 +501,11 @@ def test_a_subclass_that_lacks_parameters_says_which():
 
     with pytest.raises(AttributeError, match=r"Lacks has no filters, .*call super\(\).__init__"):
         Lacks().fit(X, Y)
+
+
+def test_a_recipe_that_is_not_unpacked_is_told_apart():
+    with pytest.raises(ValueError, match=r"'filters' .* a dict .* ConvNetClassifier\(\*\*recipes"):
+        ConvNetClassifier(recipes.fast).fit(X, Y)
 
 
 def test_messages_name_the_caller():
