@@ -189,6 +189,8 @@ ipython = types.ModuleType("IPython")
 ipython.get_ipython = Shell
 sys.modules["IPython"] = ipython
 sys.modules["ipywidgets"] = None
+# By this module, newer versions of tqdm recognize a notebook.
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
 from skcnn._engine._loop import _progress_bar
 bar = _progress_bar()(total=1)
 bar.close()
