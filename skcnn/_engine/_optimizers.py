@@ -13,11 +13,10 @@ from torch import nn
 
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._utils import Interval, check_values
+from skcnn.networks._summary import role_of
 
 _MOMENTUM = [Interval(Real, 0, 1, closed="left")]
 _EPS = [Interval(Real, 0, None, closed="left")]
-# Layers whose parameters are scales and shifts, whatever their shape.
-_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
 
 
 class OptimizerSpec(BaseEstimator):
@@ -329,7 +328,8 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
             groups[factor, *kind] = {"params": [], "role": kind[0], "part_factor": factor}
     seen: set[int] = set()
     for module in network.modules():
-        is_norm = isinstance(module, _NORMS)
+        # Their parameters are scales and shifts, whatever their shape.
+        is_norm = role_of(module) == "normalization"
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue

@@ -51,6 +51,7 @@ _ROLES: dict[str, tuple[type[nn.Module], ...]] = {
         nn.InstanceNorm3d,
         nn.GroupNorm,
         nn.LayerNorm,
+        nn.RMSNorm,
         nn.LocalResponseNorm,
     ),
     "activation": (
