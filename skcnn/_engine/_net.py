@@ -150,7 +150,7 @@ class TrainedNet(skorch.NeuralNet):
         # state of callbacks.
         whole = self.__dict__
         self.__dict__ = {name: value for name, value in whole.items() if name != "_loop"}
-        self.__dict__ |= {"train_split": None, "_scores": []}
+        self.__dict__ |= {"train_split": None, "_losses": [], "_scores": []}
         self.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
         try:
             state: dict[str, Any] = super().__getstate__()
