@@ -42,6 +42,12 @@ class Images:
     shape_inferred: bool = False
     rows: npt.NDArray[np.intp] | None = None
 
+    def check(self) -> None:
+        """Look for images that are missing: never in memory."""
+
+    def clear_missing(self, outputs: npt.NDArray[np.float32]) -> None:
+        """Set the outputs of images that could not be read to NaN: never in memory."""
+
     def __len__(self) -> int:
         return len(self.pixels if self.rows is None else self.rows)
 

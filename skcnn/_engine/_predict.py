@@ -1,5 +1,6 @@
 """Inference: images through a network in large batches, with one copy of the results back."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _CPU_IMAGES = 512
 # Fraction of the free memory of another device that a batch may take.
 _DEVICE_SHARE = 0.25
 _DEVICE_IMAGES = 2**14
+# Outputs that take more memory do not stay on the device.
+_DEVICE_OUTPUT_BYTES = 2**28
 # For networks of up to so many multiply-adds per image, padding a batch to so many multiply-adds
 # costs less than calling the network does.
 _SMALL_NETWORK = 250_000
@@ -128,7 +131,9 @@ def run_images(
             result = _mean_with_mirrored(function, padded) if flip else function(padded)
             if not n_done:
                 shape = len(images), *result.shape[1:]
-                whole = torch.empty(shape, dtype=torch.float32, device=device)
+                n_bytes = torch.float32.itemsize * math.prod(shape)
+                place = device if n_bytes <= _DEVICE_OUTPUT_BYTES else torch.device("cpu")
+                whole = torch.empty(shape, dtype=torch.float32, device=place)
             whole[n_done : n_done + len(batch)] = result[: len(batch)]
             n_done += len(batch)
     array: npt.NDArray[np.float32] = whole.cpu().numpy()

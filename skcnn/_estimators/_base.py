@@ -13,13 +13,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device, find_precision
-from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._process_group import broadcast_from_rank_zero
 from skcnn._compute._rng import draw_seed, fork_rng, make_random_state
-from skcnn._compute._threads import ThreadLimitMixin, compute_threads
+from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape, as_shape, from_torch
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._files import FileImages
@@ -28,8 +26,8 @@ from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import FitJob, FitSettings, fit_net
 from skcnn._engine._history import as_frame, whole_epochs
+from skcnn._engine._inference import infer
 from skcnn._engine._net import TrainedNet
-from skcnn._engine._predict import run_images
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skcnn._engine._storing import without_state
 from skcnn._estimators._parameters import (
@@ -476,27 +474,18 @@ class ConvNetEstimator(
         """Return the outputs of the network for images, or their features."""
         check_is_fitted(self, "net_")
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
-        net = self.net_
-        device, network = torch.device(net.device), self.module_
-        multiply_adds, n_values = net.costs_
-        work = multiply_adds * min(len(images), net.plan.batch_size)
-        hint = "Predict fewer images at a time, or free memory there"
+        net, network = self.net_, self.module_
         if network.training:
             network.eval()
-        with (
-            reserve_device_memory(device, torch.float32.itemsize * n_values * net.plan.batch_size),
-            compute_threads(device, work, training=False, inherited=self._thread_limit),
-            retain_freed_memory(),
-            explain_out_of_memory(device, hint),
-        ):
-            if isinstance(images, FileImages):
-                images.check()
-            flip = self.test_time_flip and not features
-            function = network.features if features else network
-            outputs = run_images(function, images, device, net.plan, flip=flip)
-        if isinstance(images, FileImages):
-            images.clear_missing(outputs)
-        return outputs
+        return infer(
+            network.features if features else network,
+            images,
+            torch.device(net.device),
+            net.plan,
+            net.costs_,
+            self._thread_limit,
+            flip=self.test_time_flip and not features,
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

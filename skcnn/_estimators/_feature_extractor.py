@@ -15,21 +15,17 @@ from sklearn.base import (
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device
-from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
-from skcnn._compute._threads import ThreadLimitMixin, compute_threads
+from skcnn._compute._rng import fork_rng
+from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape
-from skcnn._data._files import FileImages
 from skcnn._data._inputs import check_input
-from skcnn._engine._predict import plan_batches, run_images
+from skcnn._engine._inference import infer
+from skcnn._engine._predict import plan_batches
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
 from skcnn.networks._summary import summarize
-
-# Features of so many images are on the device at once.
-_CHUNK = 4_096
 
 
 class FeatureExtractor(
@@ -150,9 +146,9 @@ class FeatureExtractor(
             self, X, reset=True, image_shape=self.image_shape, data_format=self.data_format
         )
         device = find_device(self.device)
+        cpu = torch.device("cpu")
         # Random weights, of the head or of all layers, leave the caller's random state alone.
-        with torch.random.fork_rng(devices=[]), default_torch_settings(torch.device("cpu")):
-            torch.manual_seed(0)
+        with fork_rng(0, cpu), default_torch_settings(cpu):
             network = spec.build(images.shape, 1, measured=spec.measure(images))
         network.requires_grad_(False)
         self.image_shape_ = images.shape
@@ -178,26 +174,8 @@ class FeatureExtractor(
         check_is_fitted(self, "module_")
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
-        multiply_adds, n_values = self._costs
-        plan = plan_batches(
-            network.inner_shape(self.image_shape_), multiply_adds, n_values, device
-        )
-        features = np.empty((len(images), self._n_features_out), dtype=np.float32)
-        work = multiply_adds * min(len(images), plan.batch_size)
-        with (
-            reserve_device_memory(device, torch.float32.itemsize * n_values * plan.batch_size),
-            compute_threads(device, work, training=False, inherited=self._thread_limit),
-            retain_freed_memory(),
-            explain_out_of_memory(device, "Pass fewer images at a time, or free memory there"),
-        ):
-            if isinstance(images, FileImages):
-                images.check()
-            for start in range(0, len(images), _CHUNK):
-                rows = np.arange(start, min(start + _CHUNK, len(images)))
-                features[rows] = run_images(network.features, images.take(rows), device, plan)
-        if isinstance(images, FileImages):
-            images.clear_missing(features)
-        return features
+        plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
+        return infer(network.features, images, device, plan, self._costs, self._thread_limit)
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

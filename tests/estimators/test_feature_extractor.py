@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skcnn import ConvNetClassifier, FeatureExtractor
-from skcnn._estimators import _feature_extractor
+from skcnn._engine import _predict
 from skcnn.datasets import make_organisms
 from skcnn.networks import Backbone
 
@@ -56,7 +56,7 @@ def test_files_have_the_features_of_their_pixels(images, tmp_path, monkeypatch):
     expected = extractor().fit_transform(images)
     fitted = extractor().fit(paths)
     assert fitted.image_shape_ == (8, 8, 3)
-    monkeypatch.setattr(_feature_extractor, "_CHUNK", 25)
+    monkeypatch.setattr(_predict, "_CPU_IMAGES", 25)
     np.testing.assert_array_equal(fitted.transform(paths), expected)
     paths[30] = str(tmp_path / "missing.png")
     with pytest.raises(ValueError, match=r"1 of 60 .*\n  row 30: .*missing.png does not exist"):
@@ -79,7 +79,7 @@ def test_the_same_images_in_other_forms_have_the_same_features(images):
 def test_features_do_not_depend_on_the_number_of_images(images, monkeypatch):
     fitted = extractor().fit(images)
     expected = fitted.transform(images)
-    monkeypatch.setattr(_feature_extractor, "_CHUNK", 7)
+    monkeypatch.setattr(_predict, "_CPU_IMAGES", 7)
     np.testing.assert_allclose(fitted.transform(images), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(fitted.transform(images[:3]), expected[:3], rtol=1e-5, atol=1e-6)
 

@@ -1,0 +1,55 @@
+"""Inference for users: images through a fitted network, within what the machine has."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
+from skcnn._compute._threads import compute_threads
+from skcnn._data._inputs import AnyImages
+from skcnn._engine._predict import PredictionBatching, run_images
+
+_HINT = "Pass fewer images at a time, or free memory there"
+
+
+def infer(
+    function: Callable[[Tensor], Tensor],
+    images: AnyImages,
+    device: torch.device,
+    plan: PredictionBatching,
+    costs: tuple[int, int],
+    thread_limit: int | None,
+    *,
+    flip: bool = False,
+) -> npt.NDArray[np.float32]:
+    """Run images through a network; those that cannot be read get NaN, with a warning.
+
+    Parameters
+    ----------
+    function, images, device, plan, flip
+        As for `run_images`.
+    costs : tuple of (multiply_adds, n_values)
+        Of the network, for one image.
+    thread_limit : int or None
+        As for `compute_threads`.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, n_outputs), float32
+    """
+    multiply_adds, n_values = costs
+    work = multiply_adds * min(len(images), plan.batch_size)
+    with (
+        reserve_device_memory(device, torch.float32.itemsize * n_values * plan.batch_size),
+        compute_threads(device, work, training=False, inherited=thread_limit),
+        retain_freed_memory(),
+        explain_out_of_memory(device, _HINT),
+    ):
+        images.check()
+        outputs = run_images(function, images, device, plan, flip=flip)
+    images.clear_missing(outputs)
+    return outputs
