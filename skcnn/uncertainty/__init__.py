@@ -10,12 +10,8 @@ from skcnn.uncertainty._calibration import (
     calibration_table,
     expected_calibration_error,
 )
-from skcnn.uncertainty._conformal import (
-    ConformalClassifier,
-    ConformalRegressor,
-    conformal_sets,
-    conformal_threshold,
-)
+from skcnn.uncertainty._conformal import conformal_sets, conformal_threshold
+from skcnn.uncertainty._conformal_estimators import ConformalClassifier, ConformalRegressor
 from skcnn.uncertainty._intervals import ConfidenceInterval, bootstrap_interval
 from skcnn.uncertainty._novelty import NoveltyDetector, novelty_scores
 from skcnn.uncertainty._review import ReviewDisplay, review_table, review_threshold

@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
-from sklearn.covariance import empirical_covariance
+from sklearn.covariance import ShrunkCovariance
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skcnn.uncertainty._checks import check_fraction, check_probabilities
@@ -16,8 +16,8 @@ _GAMMA = 0.1
 _TOP_CLASSES = 0.1
 # Classes that count at least.
 _FEWEST = 10
-# Added to the diagonal of covariances, as a share of their mean: features may be constant.
-_RIDGE = 1e-3
+# Of covariances: features may be constant.
+_SHRINKAGE = 1e-3
 
 
 def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -205,11 +205,10 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         if self.method == "entropy":
             return -novelty_scores(self.estimator, X)
         features = self._features(X)
-        of_all = _distances(features, self._center, self._inverse)
-        of_classes = np.stack(
-            [_distances(features, mean, self._inverse_within) for mean in self._means]
+        of_classes = [self._within.mahalanobis(features - mean) for mean in self._means]
+        relative: npt.NDArray[np.float64] = self._overall.mahalanobis(features) - np.min(
+            of_classes, axis=0
         )
-        relative: npt.NDArray[np.float64] = of_all - of_classes.min(axis=0)
         return relative
 
     def _features(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -223,23 +222,6 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         check_consistent_length(features, labels)
         names, codes = np.unique(labels, return_inverse=True)
         self._means = np.stack([features[codes == c].mean(axis=0) for c in range(len(names))])
-        self._center = features.mean(axis=0)
-        self._inverse = _inverse_covariance(features - self._center)
-        self._inverse_within = _inverse_covariance(features - self._means[codes])
-
-
-def _inverse_covariance(centered: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    covariance = empirical_covariance(centered, assume_centered=True)
-    ridge = _RIDGE * np.trace(covariance) / len(covariance) + 1e-12
-    inverse: npt.NDArray[np.float64] = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-    return inverse
-
-
-def _distances(
-    features: npt.NDArray[np.float64],
-    mean: npt.NDArray[np.float64],
-    inverse: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    centered = features - mean
-    distances: npt.NDArray[np.float64] = np.einsum("ij,ij->i", centered @ inverse, centered)
-    return distances
+        self._overall = ShrunkCovariance(shrinkage=_SHRINKAGE).fit(features)
+        within = ShrunkCovariance(shrinkage=_SHRINKAGE, assume_centered=True)
+        self._within = within.fit(features - self._means[codes])

@@ -84,7 +84,7 @@ def review_table(
     for threshold in np.atleast_1d(np.asarray(thresholds, dtype=np.float64)):
         accepted = highest >= threshold
         n_accepted, n_wrong = int(accepted.sum()), int(wrong[accepted].sum())
-        low, high = _binomial_interval(n_wrong, n_accepted, level)
+        low, high = _error_interval(n_wrong, n_accepted, level)
         rows.append(
             {
                 "threshold": threshold,
@@ -157,10 +157,9 @@ def review_threshold(
         if not n_accepted:
             continue
         n_wrong = int(wrong[accepted].sum())
-        limit = stats.beta.ppf(level, n_wrong + 1, n_accepted - n_wrong)
-        if n_wrong < n_accepted and limit <= error:
+        if _highest_error(n_wrong, n_accepted, level) <= error:
             found = float(threshold)
-        elif np.isfinite(found) or stats.beta.ppf(level, 1, n_accepted) <= error:
+        elif np.isfinite(found) or _highest_error(0, n_accepted, level) <= error:
             # Enough images to tell, and too many errors among them.
             break
     return found
@@ -177,11 +176,17 @@ def _answers(
     return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
-def _binomial_interval(n_wrong: int, n: int, level: float) -> tuple[float, float]:
-    tail = (1 - level) / 2
-    low = stats.beta.ppf(tail, n_wrong, n - n_wrong + 1) if n_wrong else 0.0
-    high = stats.beta.ppf(1 - tail, n_wrong + 1, n - n_wrong) if n_wrong < n else 1.0
-    return float(low), float(high)
+def _error_interval(n_wrong: int, n: int, level: float) -> tuple[float, float]:
+    if not n:
+        return 0.0, 1.0
+    interval = stats.binomtest(n_wrong, n).proportion_ci(level)
+    return float(interval.low), float(interval.high)
+
+
+def _highest_error(n_wrong: int, n: int, level: float) -> float:
+    """Return the upper limit of an interval that has no lower one."""
+    test = stats.binomtest(n_wrong, n, alternative="less")
+    return float(test.proportion_ci(level).high)
 
 
 class ReviewDisplay:

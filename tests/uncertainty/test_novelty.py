@@ -68,7 +68,8 @@ def test_relative_mahalanobis_by_hand():
 
     def inverse(centered):
         covariance = centered.T @ centered / len(centered)
-        return np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 3 * np.eye(3))
+        mean = np.trace(covariance) / 3
+        return np.linalg.inv((1 - 1e-3) * covariance + 1e-3 * mean * np.eye(3))
 
     within, overall = inverse(unit - means[y]), inverse(unit - unit.mean(axis=0))
     one = unit[0]

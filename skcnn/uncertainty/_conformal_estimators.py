@@ -1,0 +1,282 @@
+"""Conformal prediction from fitted estimators: sets of labels, and intervals of numbers."""
+
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from skcnn.uncertainty._checks import check_fraction
+from skcnn.uncertainty._conformal import (
+    conformal_sets,
+    conformal_threshold,
+    images_needed,
+    score_quantile,
+)
+
+
+class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Sets of labels that hold the true one as often as promised, from a fitted classifier.
+
+    The classifier is taken as it is: `fit` calibrates on images that it was not trained on. The
+    promise holds for new images of the same kind, such as other images of the same sites. For new
+    sites, calibrate with images of sites that the classifier was not trained on.
+
+    Parameters
+    ----------
+    estimator : fitted classifier with `predict_proba`
+        For example a `ConvNetClassifier`, a pipeline or a search.
+    method : {"lac", "aps", "raps"}, default="lac"
+        How unlikely a label is; see `conformal_threshold`.
+    level : float, default=0.9
+        Fraction in (0, 1) of new images whose set holds the true label.
+    per_class : bool, default=False
+        Whether this is to hold for each class by itself.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Those of the estimator.
+    threshold_ : ndarray of shape (n_classes,)
+        As `conformal_threshold` returns it.
+
+    References
+    ----------
+    Angelopoulos, Bates: Conformal prediction: a gentle introduction. Foundations and Trends in
+    Machine Learning 16, 2023.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skcnn import ConvNetClassifier
+    >>> from skcnn.datasets import make_organisms
+    >>> from skcnn.uncertainty import ConformalClassifier
+    >>> X, y = make_organisms(n_samples=400, n_classes=3, image_size=16, random_state=0)
+    >>> X_train, X_held, y_train, y_held = train_test_split(X, y, random_state=0)
+    >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0)
+    >>> clf = clf.fit(X_train, y_train)
+    >>> conformal = ConformalClassifier(clf, level=0.9).fit(X_held[:50], y_held[:50])
+    >>> conformal.predict_set(X_held[50:]).shape
+    (50, 3)
+    """
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        method: str = "lac",
+        level: float = 0.9,
+        per_class: bool = False,
+    ) -> None:
+        self.estimator = estimator
+        self.method = method
+        self.level = level
+        self.per_class = per_class
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Calibrate on images that the estimator was not trained on.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimator takes.
+        y : array-like of shape (n,)
+            Their labels.
+
+        Returns
+        -------
+        self : ConformalClassifier
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            As in `conformal_threshold`.
+        """
+        check_is_fitted(self.estimator)
+        self.threshold_ = conformal_threshold(
+            y,
+            self.estimator.predict_proba(X),
+            classes=self.estimator.classes_,
+            method=self.method,
+            level=self.level,
+            per_class=self.per_class,
+        )
+        self.classes_ = self.estimator.classes_
+        return self
+
+    def predict_set(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return the set of labels of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimator takes.
+
+        Returns
+        -------
+        sets : ndarray of shape (n, n_classes), bool
+            Whether each label of `classes_` belongs to the set of each image.
+        """
+        check_is_fitted(self)
+        return conformal_sets(self.predict_proba(X), self.threshold_, method=self.method)
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.generic]:
+        """Return the label that the estimator predicts for each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimator takes.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        labels: npt.NDArray[np.generic] = self.estimator.predict(X)
+        return labels
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the probabilities of the estimator.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimator takes.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+        """
+        check_is_fitted(self)
+        proba: npt.NDArray[np.float64] = self.estimator.predict_proba(X)
+        return proba
+
+
+class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Intervals that hold the true number as often as promised, from fitted regressors.
+
+    With one regressor, all intervals have the same width: the prediction plus and minus what its
+    errors on held-out images say [1]_. With two regressors of quantiles, intervals are wider where
+    the numbers vary more [2]_.
+
+    Parameters
+    ----------
+    estimator : fitted regressor, or tuple of two
+        A regressor, or the regressors of a low and of a high quantile, fitted with
+        ``loss="quantile"`` for example.
+    level : float, default=0.9
+        Fraction in (0, 1) of new images whose interval holds the true number.
+
+    Attributes
+    ----------
+    margin_ : float
+        What is added on both sides of a prediction, or of the interval between the quantiles,
+        where it may be negative.
+
+    References
+    ----------
+    .. [1] Lei, G'Sell, Rinaldo, Tibshirani, Wasserman: Distribution-free predictive inference for
+       regression. Journal of the American Statistical Association 113, 2018.
+    .. [2] Romano, Patterson, Candes: Conformalized quantile regression. NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from skcnn.uncertainty import ConformalRegressor
+    >>> random = np.random.default_rng(0)
+    >>> X = random.normal(size=(300, 1))
+    >>> y = X[:, 0] + random.normal(size=300)
+    >>> fitted = LinearRegression().fit(X[:100], y[:100])
+    >>> conformal = ConformalRegressor(fitted).fit(X[100:200], y[100:200])
+    >>> low, high = conformal.predict_interval(X[200:]).T
+    >>> print(f"{np.mean((low <= y[200:]) & (y[200:] <= high)):.1f}")
+    0.9
+    """
+
+    def __init__(
+        self, estimator: BaseEstimator | tuple[BaseEstimator, BaseEstimator], level: float = 0.9
+    ) -> None:
+        self.estimator = estimator
+        self.level = level
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Calibrate on images that the estimators were not trained on.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimators take.
+        y : array-like of shape (n,)
+            Their numbers.
+
+        Returns
+        -------
+        self : ConformalRegressor
+
+        Raises
+        ------
+        NotFittedError
+            If an estimator is not fitted.
+        ValueError
+            If `level` is not between 0 and 1, or there are too few images for it.
+        """
+        check_fraction(self.level, "level")
+        for estimator in self._estimators():
+            check_is_fitted(estimator)
+        numbers = column_or_1d(y).astype(np.float64)
+        low, high = self._ends(X)
+        if len(numbers) != len(low):
+            raise ValueError(f"y has {len(numbers)} numbers, but X has {len(low)} images.")
+        margin = score_quantile(np.maximum(low - numbers, numbers - high), self.level)
+        if np.isinf(margin):
+            raise ValueError(
+                f"level={self.level} needs at least {images_needed(self.level)} images to "
+                f"calibrate with, got {len(numbers)}. Give more images, or a lower level."
+            )
+        self.margin_ = margin
+        return self
+
+    def predict_interval(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the interval of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimators take.
+
+        Returns
+        -------
+        intervals : ndarray of shape (n, 2)
+            Low and high end.
+        """
+        check_is_fitted(self)
+        low, high = self._ends(X)
+        return np.column_stack([low - self.margin_, high + self.margin_])
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the prediction of the regressor, or the middle between two quantiles.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any form that the estimators take.
+
+        Returns
+        -------
+        numbers : ndarray of shape (n,)
+        """
+        check_is_fitted(self)
+        low, high = self._ends(X)
+        middle: npt.NDArray[np.float64] = (low + high) / 2
+        return middle
+
+    def _estimators(self) -> tuple[BaseEstimator, ...]:
+        return self.estimator if isinstance(self.estimator, tuple) else (self.estimator,)
+
+    def _ends(self, X: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        ends = [np.asarray(e.predict(X), dtype=np.float64) for e in self._estimators()]
+        return ends[0], ends[-1]
