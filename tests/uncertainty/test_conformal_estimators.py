@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from _helpers import CLASSES
+from mapie.classification import SplitConformalClassifier
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, QuantileRegressor
@@ -17,11 +18,10 @@ from skcnn.uncertainty import (
 
 
 def test_agrees_with_an_independent_implementation(calibrated):
-    mapie = pytest.importorskip("mapie.classification", reason="MAPIE is not installed")
     y, proba = calibrated
     X = np.log(proba)
     clf = LogisticRegression().fit(X[:1000], y[:1000])
-    theirs = mapie.SplitConformalClassifier(clf, confidence_level=0.9, prefit=True)
+    theirs = SplitConformalClassifier(clf, confidence_level=0.9, prefit=True)
     theirs.conformalize(X[1000:2000], y[1000:2000])
     ours = ConformalClassifier(clf, level=0.9).fit(X[1000:2000], y[1000:2000])
     _, sets = theirs.predict_set(X[2000:])
