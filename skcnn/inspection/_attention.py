@@ -10,9 +10,8 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skcnn._data._paths import as_rows
-from skcnn.inspection import _drawing
-from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import image_batches, read_images
+from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._attention import AttentionProduct, Positions, SequencePooling
 from skcnn.networks._copy import structural_copy
@@ -146,7 +145,7 @@ class _AttentionRecorder:
         self._pooling = SequencePooling.weights(scores.float())[..., 0]
 
 
-class AttentionDisplay(Display):
+class AttentionDisplay(OverlayDisplay):
     """Images, and below each its attention map: the regions that its features come from.
 
     Make one with `from_estimator`.
@@ -181,16 +180,7 @@ class AttentionDisplay(Display):
     (2, 4)
     """
 
-    def __init__(
-        self,
-        *,
-        images: npt.NDArray[Any],
-        maps: npt.NDArray[np.float32],
-        labels: npt.NDArray[Any],
-    ) -> None:
-        self.images = images
-        self.maps = maps
-        self.labels = labels
+    _title = "Attention: the features come from the bright regions"
 
     @classmethod
     def from_estimator(
@@ -229,21 +219,3 @@ class AttentionDisplay(Display):
         maps = attention_maps(estimator, X, method=method)
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, labels=estimator.predict(X)).plot(ax, alpha=alpha)
-
-    def plot(self, ax: "Axes | None" = None, *, alpha: float = 0.55) -> Self:
-        """Draw the images, and below each its map over the image in gray.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Axes whose place is divided among the images. None makes a new figure.
-        alpha : float, default=0.55
-            Opacity of the maps, from 0 to 1.
-
-        Returns
-        -------
-        display : AttentionDisplay
-        """
-        title = "Attention: the features come from the bright regions"
-        axes = _drawing.draw_maps(ax, self.images, self.maps, self.labels, title, alpha)
-        return self._set_axes(axes)

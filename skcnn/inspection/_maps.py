@@ -19,6 +19,7 @@ from skcnn.inspection._feature_maps import (
     grad_cam,
     read_images,
 )
+from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._unwrap import unwrap
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ class FeatureMapsDisplay(Display):
         return self._set_axes(axes)
 
 
-class GradCAMDisplay(Display):
+class GradCAMDisplay(OverlayDisplay):
     """Images, and below each its Grad-CAM map: the regions that support a class.
 
     Make one with `from_estimator`.
@@ -298,16 +299,7 @@ class GradCAMDisplay(Display):
     (2, 4)
     """
 
-    def __init__(
-        self,
-        *,
-        images: npt.NDArray[Any],
-        maps: npt.NDArray[np.float32],
-        labels: npt.NDArray[Any],
-    ) -> None:
-        self.images = images
-        self.maps = maps
-        self.labels = labels
+    _title = "Grad-CAM: bright regions support the class named above"
 
     @classmethod
     def from_estimator(
@@ -354,24 +346,6 @@ class GradCAMDisplay(Display):
         labels = estimator.predict(X) if target is None else np.broadcast_to(target, len(maps))
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, labels=labels).plot(ax, **kwargs)
-
-    def plot(self, ax: "Axes | None" = None, *, alpha: float = 0.55) -> Self:
-        """Draw the images, and below each its map over the image in gray.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Axes whose place is divided among the images. None makes a new figure.
-        alpha : float, default=0.55
-            Opacity of the maps, from 0 to 1.
-
-        Returns
-        -------
-        display : GradCAMDisplay
-        """
-        title = "Grad-CAM: bright regions support the class named above"
-        axes = _drawing.draw_maps(ax, self.images, self.maps, self.labels, title, alpha)
-        return self._set_axes(axes)
 
 
 def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:
