@@ -93,7 +93,7 @@ def test_the_contestants_train_the_same_network(benchmarks):
     X, y = rng.randint(256, size=(244, 32, 32, 3), dtype=np.uint8), np.arange(244) % 61
     data = X[:183], y[:183], X[183:], y[183:]
     ours, theirs = Skcnn(data, "cpu"), Skorch(data, "cpu")
-    by_hand = ByHand(data, "cpu", precision=torch.float32)
+    by_hand = ByHand(data, "cpu", precision="float32")
     for contestant in (ours, theirs, by_hand):
         contestant(1)
     networks = [ours.clf.module_, theirs.net.module_, by_hand.model]
