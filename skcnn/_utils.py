@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import StrOptions as _StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
+    "BOX_COLUMNS",
     "Interval",
     "StrOptions",
     "as_tuple",
@@ -28,6 +29,10 @@ __all__ = [
     "warn",
     "whole",
 ]
+
+#: Columns of a box in tables of images, which loaders make and estimators read: its top left
+#: corner and its sides, in fractions of the image.
+BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
 

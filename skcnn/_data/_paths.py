@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._utils import BOX_COLUMNS
+
 #: The column of a DataFrame with the paths, where several columns hold text.
 PATH_COLUMN = "path"
-#: The columns of a box: its top left corner and its sides, in fractions of the image.
-BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 
 # Detectors round, so that a box may leave the image by a little.
 _BOX_TOLERANCE = 0.02

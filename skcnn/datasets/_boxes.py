@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 BOX_FORMATS = ("xywh", "xyxy")
 BOX_UNITS = ("fraction", "percent", "pixel")
 

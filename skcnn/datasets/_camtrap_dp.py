@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn.datasets._boxes import BOX_COLUMNS, to_fractions
+from skcnn._utils import BOX_COLUMNS
+from skcnn.datasets._boxes import to_fractions
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._datapackage import Package, read_package
 from skcnn.datasets._paths import join, media_type

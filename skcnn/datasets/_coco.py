@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import StrOptions, check_values
-from skcnn.datasets._boxes import BOX_COLUMNS, around, box_of_mask, to_fractions, unpack_counts
+from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
+from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
 from skcnn.datasets._columns import finder_for, note_times, sizes_of_files
 from skcnn.datasets._paths import join, media_type
 from skcnn.datasets._rules import (

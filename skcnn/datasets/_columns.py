@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn.datasets._boxes import BOX_COLUMNS, to_fractions
+from skcnn._utils import BOX_COLUMNS
+from skcnn.datasets._boxes import to_fractions
 from skcnn.datasets._paths import FileFinder, join, media_type
 from skcnn.datasets._rules import BLANK, COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._scan import image_size

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from skcnn.datasets._boxes import BOX_COLUMNS, to_fractions
+from skcnn._utils import BOX_COLUMNS
+from skcnn.datasets._boxes import to_fractions
 from skcnn.datasets._rules import BLANK, FAILED, LABELED, UNCLASSIFIED, UNKNOWN
 from skcnn.datasets._sources import as_list, as_number, as_object, as_text
 

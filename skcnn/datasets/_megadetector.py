@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import Interval, check_values, whole
-from skcnn.datasets._boxes import BOX_COLUMNS
+from skcnn._utils import BOX_COLUMNS, Interval, check_values, whole
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
 from skcnn.datasets._paths import folder_levels, media_type, tidy

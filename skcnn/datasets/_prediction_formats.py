@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn.datasets._boxes import BOX_COLUMNS
+from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets._camtrap_dp import PROBABILITY_TAG
 
 Floats = npt.NDArray[np.float64]

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import StrOptions, check_values
-from skcnn.datasets._boxes import BOX_COLUMNS
+from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._report import Report
 
 SeveralLabels = Literal["drop", "first", "multilabel", "rows"]

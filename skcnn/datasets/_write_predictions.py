@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._utils import StrOptions, check_values, safe_indexing
-from skcnn.datasets._boxes import BOX_COLUMNS
+from skcnn._utils import BOX_COLUMNS, StrOptions, check_values, safe_indexing
 from skcnn.datasets._prediction_formats import (
     CamtrapDpObservations,
     Csv,

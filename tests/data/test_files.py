@@ -17,8 +17,9 @@ from skcnn._data._arrays import Images
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
-from skcnn._data._paths import BOX_COLUMNS, Paths, read_paths
+from skcnn._data._paths import Paths, read_paths
 from skcnn._data._threads import call_in_threads
+from skcnn._utils import BOX_COLUMNS
 
 N = 30
 

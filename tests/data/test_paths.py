@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from skcnn._data._paths import BOX_COLUMNS, read_paths
+from skcnn._data._paths import read_paths
+from skcnn._utils import BOX_COLUMNS
 
 NAMES = ["a/fox.jpg", "a/hare.jpg", "b/été.png"]
 

@@ -18,6 +18,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 
+from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets import (
     _write_predictions,
     load_camtrap_dp,
@@ -26,7 +27,6 @@ from skcnn.datasets import (
     load_megadetector,
     write_predictions,
 )
-from skcnn.datasets._boxes import BOX_COLUMNS
 
 CLASSES = np.array(["blank", "fox", "hare | rabbit"])
 
