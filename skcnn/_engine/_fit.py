@@ -25,20 +25,23 @@ from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import compute_threads, single_thread
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
-from skcnn._data._resize import scaled_size
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._frozen import FrozenPart, summarize_trained
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._net import TrainedNet
+from skcnn._engine._network_checks import (
+    check_outputs,
+    possible_scales,
+    warn_of_probabilities,
+)
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
 from skcnn._targets import Target
 from skcnn._utils import warn
 from skcnn.networks import ImageNetwork, NetworkSpec
-from skcnn.networks._copy import structural_copy
 from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
-from skcnn.networks._summary import NetworkSummary, summarize
+from skcnn.networks._summary import NetworkSummary
 
 _MOST_IMAGES = 2**31
 
@@ -201,10 +204,16 @@ def _train(
             stack.enter_context(_rollback_on_error(net))
             _set_optimizer(net, settings)
         with single_thread():
-            summary = _check_output_shape(net.module_, job)
-            settings = replace(settings, resizing=_possible_scales(net.module_, job, settings))
+            summary = check_outputs(net.module_, job.image_shape, job.target)
+            scales = possible_scales(
+                settings.resizing,
+                net.module_,
+                job.image_shape,
+                are_images=not job.clip_pool_size,
+            )
+            settings = replace(settings, resizing=scales)
             if not continues and isinstance(net.module_, OwnNetwork):
-                _warn_of_probabilities(net.module_, job)
+                warn_of_probabilities(net.module_, job.image_shape, job.target)
         trained = summary
         if net.module_.frozen_stages:
             job, trained = _use_features(net, job, settings, summary, is_new=not continues)
@@ -374,66 +383,6 @@ def _resume(net: TrainedNet, job: FitJob) -> None:
     if checkpoint is not None:
         net.max_epochs = checkpoint.load(net)
         net.callbacks.append(checkpoint)
-
-
-def _check_output_shape(network: ImageNetwork, job: FitJob) -> NetworkSummary:
-    try:
-        summary = summarize(network, job.image_shape)
-    except RuntimeError as error:
-        raise ValueError(
-            "The network of module= cannot take an image of height, width and channels "
-            f"{job.image_shape}: {error}"
-        ) from error
-    if summary.output_shape != (job.target.n_outputs,):
-        raise ValueError(
-            f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
-            f"expected {job.target.description}, {('n', job.target.n_outputs)}."
-        )
-    return summary
-
-
-def _warn_of_probabilities(network: ImageNetwork, job: FitJob) -> None:
-    """Warn if a user's network seems to end in a softmax, which the loss applies itself."""
-    if job.target.kind != "classifier":
-        return
-    noise = torch.rand(2, *job.image_shape, generator=torch.Generator().manual_seed(0)) * 255
-    run = structural_copy(network).eval()
-    with torch.inference_mode():
-        # One at a time, as `summarize` did: what a batch takes is checked later.
-        outputs = torch.cat([run(image[None]) for image in noise.to(network.mean.device)]).float()
-    if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < 1e-4).all()):
-        warn(
-            "The network of module= seems to return probabilities: its outputs sum to 1. Return "
-            "logits, without a softmax at the end; the loss applies it."
-        )
-
-
-def _possible_scales(
-    network: ImageNetwork, job: FitJob, settings: FitSettings
-) -> tuple[float, ...]:
-    """Return the scales of progressive resizing; rows that are no images stay large enough."""
-    height, width, channels = job.image_shape
-    possible = []
-    for scale in settings.resizing:
-        size = scaled_size((height, width), scale)
-        error = None if size == (height, width) else _obstacle(network, (*size, channels))
-        if error is not None and not job.clip_pool_size:
-            raise ValueError(
-                f"progressive_resizing={settings.resizing!r} trains on images of {size[0]}x"
-                f"{size[1]} pixels, which the network cannot take ({error}). Use larger "
-                "fractions, or pool less."
-            ) from error
-        possible.append(scale if error is None else 1.0)
-    return tuple(possible)
-
-
-def _obstacle(network: ImageNetwork, image_shape: ImageShape) -> RuntimeError | None:
-    """Return the error of a network for images of another size; None if it takes them."""
-    try:
-        summarize(network, image_shape)
-    except RuntimeError as error:
-        return error
-    return None
 
 
 def estimate_training_bytes(

@@ -1,0 +1,80 @@
+"""Whether a network takes the images of a fit, and answers what the fit asks."""
+
+from collections.abc import Sequence
+
+import torch
+
+from skcnn._data._resize import scaled_size
+from skcnn._targets import Target
+from skcnn._utils import warn
+from skcnn.networks import ImageNetwork
+from skcnn.networks._copy import structural_copy
+from skcnn.networks._spec import ImageShape
+from skcnn.networks._summary import NetworkSummary, summarize
+
+
+def check_outputs(
+    network: ImageNetwork, image_shape: ImageShape, target: Target
+) -> NetworkSummary:
+    """Return the summary of a network, which must take such images and fit the target."""
+    try:
+        summary = summarize(network, image_shape)
+    except RuntimeError as error:
+        raise ValueError(
+            "The network of module= cannot take an image of height, width and channels "
+            f"{image_shape}: {error}"
+        ) from error
+    if summary.output_shape != (target.n_outputs,):
+        raise ValueError(
+            f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
+            f"expected {target.description}, {('n', target.n_outputs)}."
+        )
+    return summary
+
+
+def warn_of_probabilities(network: ImageNetwork, image_shape: ImageShape, target: Target) -> None:
+    """Warn if a user's network seems to end in a softmax, which the loss applies itself."""
+    if target.kind != "classifier":
+        return
+    noise = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)) * 255
+    run = structural_copy(network).eval()
+    with torch.inference_mode():
+        # One at a time, as `summarize` did: what a batch takes is checked later.
+        outputs = torch.cat([run(image[None]) for image in noise.to(network.mean.device)]).float()
+    if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < 1e-4).all()):
+        warn(
+            "The network of module= seems to return probabilities: its outputs sum to 1. Return "
+            "logits, without a softmax at the end; the loss applies it."
+        )
+
+
+def possible_scales(
+    scales: Sequence[float],
+    network: ImageNetwork,
+    image_shape: ImageShape,
+    *,
+    are_images: bool,
+) -> tuple[float, ...]:
+    """Return the scales of progressive resizing; rows that are no images stay large enough."""
+    height, width, channels = image_shape
+    possible = []
+    for scale in scales:
+        size = scaled_size((height, width), scale)
+        error = None if size == (height, width) else _obstacle(network, (*size, channels))
+        if error is not None and are_images:
+            raise ValueError(
+                f"progressive_resizing={tuple(scales)!r} trains on images of {size[0]}x"
+                f"{size[1]} pixels, which the network cannot take ({error}). Use larger "
+                "fractions, or pool less."
+            ) from error
+        possible.append(scale if error is None else 1.0)
+    return tuple(possible)
+
+
+def _obstacle(network: ImageNetwork, image_shape: ImageShape) -> RuntimeError | None:
+    """Return the error of a network for images of another size; None if it takes them."""
+    try:
+        summarize(network, image_shape)
+    except RuntimeError as error:
+        return error
+    return None
