@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator
 
 from skcnn.uncertainty._checks import check_classes, check_codes, check_probabilities
+from skcnn.uncertainty._display import ProbabilityDisplay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +120,7 @@ def expected_calibration_error(
     return float(np.average(differences, weights=table["images"]))
 
 
-class ReliabilityDisplay:
+class ReliabilityDisplay(ProbabilityDisplay):
     """Accuracy of predictions at each probability, and how many images have it.
 
     Make one with `from_estimator` or `from_predictions`.
@@ -156,38 +156,6 @@ class ReliabilityDisplay:
     def __init__(self, *, table: pd.DataFrame, error: float) -> None:
         self.table = table
         self.error = error
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: BaseEstimator,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        *,
-        n_bins: int = 15,
-        ax: "Axes | None" = None,
-    ) -> Self:
-        """Predict images that the estimator was not trained on, and draw their calibration.
-
-        Parameters
-        ----------
-        estimator : fitted classifier with `predict_proba`
-        X : array-like
-            Images, in any form that the estimator takes.
-        y : array-like of shape (n,)
-            True labels.
-        n_bins : int, default=15
-            As in `calibration_table`.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw. None makes a new figure.
-
-        Returns
-        -------
-        display : ReliabilityDisplay
-        """
-        return cls.from_predictions(
-            y, estimator.predict_proba(X), classes=estimator.classes_, n_bins=n_bins, ax=ax
-        )
 
     @classmethod
     def from_predictions(

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.uncertainty._checks import (
@@ -15,6 +14,7 @@ from skcnn.uncertainty._checks import (
     check_fraction,
     check_probabilities,
 )
+from skcnn.uncertainty._display import ProbabilityDisplay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,7 +189,7 @@ def _highest_error(n_wrong: int, n: int, level: float) -> float:
     return float(test.proportion_ci(level).high)
 
 
-class ReviewDisplay:
+class ReviewDisplay(ProbabilityDisplay):
     """Images to check by eye, and errors among the others, at each probability.
 
     Make one with `from_estimator` or `from_predictions`.
@@ -218,35 +218,6 @@ class ReviewDisplay:
 
     def __init__(self, *, table: pd.DataFrame) -> None:
         self.table = table
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: BaseEstimator,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        *,
-        ax: "Axes | None" = None,
-    ) -> Self:
-        """Predict images that the estimator was not trained on, and draw what to check.
-
-        Parameters
-        ----------
-        estimator : fitted classifier with `predict_proba`
-        X : array-like
-            Images, in any form that the estimator takes.
-        y : array-like of shape (n,)
-            True labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw. None makes a new figure.
-
-        Returns
-        -------
-        display : ReviewDisplay
-        """
-        return cls.from_predictions(
-            y, estimator.predict_proba(X), classes=estimator.classes_, ax=ax
-        )
 
     @classmethod
     def from_predictions(
