@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 # Private in scikit-learn, and used by its own estimators as they are here.
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -20,6 +21,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 __all__ = [
     "BOX_COLUMNS",
     "Interval",
+    "RowChoice",
     "StrOptions",
     "as_tuple",
     "check_sample_weight",
@@ -29,6 +31,9 @@ __all__ = [
     "warn",
     "whole",
 ]
+
+#: How rows of images are chosen.
+RowChoice = slice | npt.NDArray[np.intp]
 
 #: Columns of a box in tables of images, which loaders make and estimators read: its top left
 #: corner and its sides, in fractions of the image.

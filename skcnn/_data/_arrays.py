@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from skcnn._data._statistics import channel_statistics
-from skcnn._utils import warn
+from skcnn._utils import RowChoice, warn
 
 ImageShape = tuple[int, int, int]
 
@@ -61,7 +62,7 @@ class Images:
         """Return some of the images, without a copy of their pixels."""
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: RowChoice) -> npt.NDArray[Any]:
         """Gather images as a contiguous uint8 or float32 array (n, height, width, channels)."""
         pixels = self.pixels[rows if self.rows is None else self.rows[rows]]
         dtype = np.uint8 if pixels.dtype in (np.uint8, np.bool_) else np.float32
@@ -79,7 +80,7 @@ class Images:
 
 
 def check_images(
-    estimator: Any,
+    estimator: BaseEstimator,
     X: Any,
     y: Any = "no_validation",
     *,
@@ -171,7 +172,7 @@ def _pixel_range(images: Images) -> tuple[float, float]:
     return float(sample.min()), float(sample.max())
 
 
-def _compare_ranges(estimator: Any, images: Images, *, reset: bool, name: str) -> None:
+def _compare_ranges(estimator: BaseEstimator, images: Images, *, reset: bool, name: str) -> None:
     """Warn if images come in another range of pixels than those of training."""
     fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))[1]
     if not reset and images.pixels.dtype == np.uint8 and fitted_high > 2:
@@ -181,7 +182,7 @@ def _compare_ranges(estimator: Any, images: Images, *, reset: bool, name: str) -
 
 
 def check_range_as_fitted(
-    estimator: Any, low: float, high: float, *, reset: bool, name: str
+    estimator: BaseEstimator, low: float, high: float, *, reset: bool, name: str
 ) -> None:
     """Store the range of the pixels of training, or warn if it was another one."""
     if reset:
@@ -358,7 +359,7 @@ def _unflatten(X: npt.NDArray[Any], shape: ImageShape, data_format: str) -> npt.
 
 
 def _check_flat(
-    estimator: Any, X: Any, y: Any, *, reset: bool, name: str
+    estimator: BaseEstimator, X: Any, y: Any, *, reset: bool, name: str
 ) -> tuple[npt.NDArray[Any], Any]:
     if not reset and not hasattr(estimator, "feature_names_in_") and hasattr(X, "to_numpy"):
         # The fitted pixels had no names: those of a DataFrame are no reason to warn.
@@ -369,7 +370,7 @@ def _check_flat(
     return X, labels
 
 
-def _refuse_single_image(estimator: Any, X: Any, name: str) -> None:
+def _refuse_single_image(estimator: BaseEstimator, X: Any, name: str) -> None:
     """Say what to do with one grayscale image, which looks like flattened ones."""
     height, width, channels = estimator.image_shape_
     if channels == 1 and np.shape(X) == (height, width) and width != estimator.n_features_in_:
@@ -381,7 +382,7 @@ def _refuse_single_image(estimator: Any, X: Any, name: str) -> None:
 
 
 def _shape_error(
-    estimator: Any, X: npt.NDArray[Any], name: str, expected: ImageShape, *, fitted: bool
+    estimator: BaseEstimator, X: npt.NDArray[Any], name: str, expected: ImageShape, *, fitted: bool
 ) -> str:
     shape = X.shape[1:]
     got = f"{name} holds images of height {shape[0]}, width {shape[1]}, channels {shape[2]}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_X_y
 
 from skcnn._data._arrays import (
@@ -22,7 +23,7 @@ AnyImages = Images | FileImages
 
 
 def check_input(
-    estimator: Any,
+    estimator: BaseEstimator,
     X: Any,
     y: object = "no_validation",
     *,
@@ -77,7 +78,7 @@ def check_input(
     return _files(estimator, paths, shape, name), labels
 
 
-def _files(estimator: Any, paths: Paths, shape: ImageShape, name: str) -> FileImages:
+def _files(estimator: BaseEstimator, paths: Paths, shape: ImageShape, name: str) -> FileImages:
     return FileImages(
         paths,
         shape,
@@ -87,7 +88,7 @@ def _files(estimator: Any, paths: Paths, shape: ImageShape, name: str) -> FileIm
     )
 
 
-def _fitted_shape(estimator: Any, name: str) -> ImageShape:
+def _fitted_shape(estimator: BaseEstimator, name: str) -> ImageShape:
     shape: ImageShape = estimator.image_shape_
     if shape[2] not in (1, 3):
         raise ValueError(

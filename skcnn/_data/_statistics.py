@@ -5,6 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from skcnn._utils import RowChoice
+
 # Statistics of so many images are as good as those of all, and limit how much of a memory map is
 # read before training begins.
 _MAX_STATISTICS_ROWS = 10_000
@@ -19,7 +21,7 @@ class ShapedImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[Any]: ...
+    def __getitem__(self, rows: RowChoice) -> npt.NDArray[Any]: ...
 
 
 def channel_statistics(images: ShapedImages) -> tuple[list[float], list[float]]:

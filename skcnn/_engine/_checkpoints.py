@@ -210,7 +210,7 @@ def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_torchs(kind: Any) -> bool:
+def _is_torchs(kind: object) -> bool:
     return str(getattr(kind, "__module__", "")).partition(".")[0] == "torch"
 
 

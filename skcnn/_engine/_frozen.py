@@ -1,7 +1,6 @@
 """What training never changes is computed once per image: features in place of images."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +80,7 @@ class FrozenPart:
         """Return a data set with features in place of its images."""
         return ImageDataset(self.run(dataset.X), dataset.y, dataset.sample_weight)
 
-    def fit_head(self, images: Any) -> None:
+    def fit_head(self, images: ImageSource) -> None:
         """Tell the head what the features of training images are like.
 
         Parameters

@@ -1,5 +1,6 @@
 """The history of a training run: one row per epoch, from the history of a skorch net."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 _NAMES = {"dur": "seconds"}
 
 
-def whole_epochs(history: Any) -> list[dict[str, Any]]:
+def whole_epochs(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of a skorch history, without that of an epoch that was interrupted."""
     return [row for row in history if "dur" in row]
 

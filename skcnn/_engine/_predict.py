@@ -16,6 +16,7 @@ from skcnn._compute._ambient import no_autocast
 from skcnn._compute._device_memory import free_bytes
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
+from skcnn._utils import RowChoice
 
 # Pixels per batch that keep the largest feature maps near the caches of a CPU.
 _CPU_PIXELS = 2**18
@@ -36,7 +37,7 @@ class ImageSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[Any]: ...
+    def __getitem__(self, rows: RowChoice) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True)

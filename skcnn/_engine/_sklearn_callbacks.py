@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
@@ -35,7 +36,7 @@ class FitTask:
         `X`, `y` and `metadata`, as the hooks of callbacks take them.
     """
 
-    def __init__(self, estimator: Any, n_epochs: int, **about: Any) -> None:
+    def __init__(self, estimator: BaseEstimator, n_epochs: int, **about: Any) -> None:
         self.estimator = estimator
         self.about = about
         self.context: Any = None

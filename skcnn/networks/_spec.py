@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skcnn._utils import RowChoice
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 
 ImageShape = tuple[int, int, int]
@@ -21,7 +22,7 @@ class TrainingImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[Any]: ...
+    def __getitem__(self, rows: RowChoice) -> npt.NDArray[Any]: ...
 
     def channel_statistics(self) -> tuple[list[float], list[float]]: ...
 
