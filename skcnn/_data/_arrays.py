@@ -373,7 +373,8 @@ def _check_flat(
 def _refuse_single_image(estimator: BaseEstimator, X: Any, name: str) -> None:
     """Say what to do with one grayscale image, which looks like flattened ones."""
     height, width, channels = estimator.image_shape_
-    if channels == 1 and np.shape(X) == (height, width) and width != estimator.n_features_in_:
+    shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", None)
+    if channels == 1 and shape == (height, width) and width != estimator.n_features_in_:
         raise ValueError(
             f"{name} has {width} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input. {name} has the shape of one image, "

@@ -12,8 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier
-from skcnn._engine import _fit
-from skcnn._estimators import _base
+from skcnn._engine import _fit, _inference
 
 
 def classifier(**options):
@@ -219,7 +218,7 @@ def claims(monkeypatch):
         yield
 
     monkeypatch.setattr(_fit, "is_device_shared", lambda device: True)
-    for module in (_base, _fit):
+    for module in (_inference, _fit):
         monkeypatch.setattr(module, "reserve_device_memory", shared)
     return claims
 
