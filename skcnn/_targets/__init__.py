@@ -2,5 +2,6 @@
 
 from skcnn._targets._base import Target
 from skcnn._targets._classes import ClassTarget
+from skcnn._targets._numbers import NumberTarget
 
-__all__ = ["ClassTarget", "Target"]
+__all__ = ["ClassTarget", "NumberTarget", "Target"]
