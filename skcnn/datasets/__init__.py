@@ -10,6 +10,7 @@ from skcnn.datasets._folder import load_image_folder
 from skcnn.datasets._megadetector import load_megadetector
 from skcnn.datasets._organisms import make_organisms
 from skcnn.datasets._report import Report
+from skcnn.datasets._scenes import make_scenes
 from skcnn.datasets._table import load_image_table
 from skcnn.datasets._write_predictions import write_predictions
 
@@ -25,5 +26,6 @@ __all__ = [
     "load_image_table",
     "load_megadetector",
     "make_organisms",
+    "make_scenes",
     "write_predictions",
 ]

@@ -120,7 +120,7 @@ def make_organisms(
     chunk = max(1, CHUNK_PIXELS // image_size**2)
     for start in range(0, n_samples, chunk):
         rows = slice(start, start + chunk)
-        scenes = _sample_scenes(y[rows], float(difficulty), rng)
+        scenes = sample_scenes(y[rows], float(difficulty), rng)
         X[rows] = _render(scenes, image_size, rng)
     return X, y
 
@@ -145,7 +145,7 @@ class Scenes(NamedTuple):
     noise: float
 
 
-def _sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Scenes:
+def sample_scenes(kind: Indices, difficulty: float, rng: np.random.RandomState) -> Scenes:
     """Draw the random properties of n images. `difficulty` widens their ranges."""
     n = len(kind)
 
@@ -214,22 +214,27 @@ def _towards_gray(lightness: Floats) -> Floats:
 
 def _render(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArray[np.uint8]:
     """Paint scenes from back to front, as uint8 images (n, size, size, 3)."""
-    grid = pixel_grid(size)
+    canvas = paint_behind(scenes, size)
+    paint_bodies(canvas, pixel_grid(size), scenes.bodies, scenes.light)
+    return finish(canvas, scenes, rng)
+
+
+def paint_behind(scenes: Scenes, size: int) -> Floats:
+    """Paint what is behind the bodies: background, debris and all strands but the last."""
     near, far = (color[:, None, None, :] for color in scenes.ground)
-    canvas = near + smooth_noise(scenes.knots, size)[..., None] * (far - near)
-
-    def add(distractor: Distractor, depth: Floats, softness: float) -> None:
-        cover = coverage(depth, size, softness)
-        paint(canvas, cover * per_image(distractor.opacity), distractor.color)
-
+    canvas: Floats = near + smooth_noise(scenes.knots, size)[..., None] * (far - near)
+    grid = pixel_grid(size)
     for blob in scenes.debris:
-        add(blob, ellipse_depth(grid, *blob.depth), softness=2.0)
-    *behind, front = scenes.strands
-    for strand in behind:
-        add(strand, strand_depth(grid, *strand.depth), softness=1.0)
-    paint_bodies(canvas, grid, scenes.bodies, scenes.light)
-    add(front, strand_depth(grid, *front.depth), softness=1.0)
+        _add(canvas, blob, ellipse_depth(grid, *blob.depth), softness=2.0)
+    for strand in scenes.strands[:-1]:
+        _add(canvas, strand, strand_depth(grid, *strand.depth), softness=1.0)
+    return canvas
 
+
+def finish(canvas: Floats, scenes: Scenes, rng: np.random.RandomState) -> npt.NDArray[np.uint8]:
+    """Paint the strand in front, let light fall on the scene, and take a noisy picture of it."""
+    grid, front = pixel_grid(canvas.shape[1]), scenes.strands[-1]
+    _add(canvas, front, strand_depth(grid, *front.depth), softness=1.0)
     light = scenes.light
     shine = per_image(light[:, 0]) * grid.x + per_image(light[:, 1]) * grid.y
     canvas *= (1 + np.float32(0.6) * shine)[..., None]
@@ -237,3 +242,8 @@ def _render(scenes: Scenes, size: int, rng: np.random.RandomState) -> npt.NDArra
     grain = np.frombuffer(rng.bytes(2 * canvas.size), dtype=np.int8).reshape(2, *canvas.shape)
     canvas += (grain[0].astype(np.float32) + grain[1]) * np.float32(scenes.noise / 105)
     return (np.clip(canvas, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
+
+
+def _add(canvas: Floats, distractor: Distractor, depth: Floats, softness: float) -> None:
+    cover = coverage(depth, canvas.shape[1], softness)
+    paint(canvas, cover * per_image(distractor.opacity), distractor.color)

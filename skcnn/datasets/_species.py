@@ -74,8 +74,11 @@ def _tables() -> tuple[OutlineTable, OutlineTable]:
     return outline_table([s.outline for s in SPECIES]), outline_table([s.core for s in SPECIES])
 
 
-def paint_bodies(canvas: Floats, grid: Grid, bodies: Bodies, light: Floats) -> None:
-    """Paint one body in each image, in place, lit from the direction `light` (n, 2)."""
+def paint_bodies(canvas: Floats, grid: Grid, bodies: Bodies, light: Floats) -> Floats:
+    """Paint one body in each image, in place, lit from the direction `light` (n, 2).
+
+    Returns the fraction of each pixel that the body covers.
+    """
     size = canvas.shape[1]
     kind = bodies.kind
 
@@ -112,4 +115,6 @@ def paint_bodies(canvas: Floats, grid: Grid, bodies: Bodies, light: Floats) -> N
     # Bodies are domed: bright on the side that faces the light, darker towards the rim.
     facing = per_image(light[:, 0]) * x + per_image(light[:, 1]) * y
     skin *= np.clip(1.08 - 0.3 * relative * relative + 1.1 * facing, 0.4, 1.5)[..., None]
-    paint(canvas, coverage(depth * scale, size), skin)
+    cover = coverage(depth * scale, size)
+    paint(canvas, cover, skin)
+    return cover
