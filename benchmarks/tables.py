@@ -464,6 +464,46 @@ def processes_table():
     )
 
 
+def questions_table(job, shown):
+    """Rows of figures of one of the jobs of questions.py."""
+    result = load(f"questions_{job}")
+    return "\n".join(
+        [table(["", "median", "3 seeds"], figures(result, shown)), measured_on(result)]
+    )
+
+
+def counts_table():
+    shown = {
+        "mean absolute error": "mean absolute error of the network",
+        "mean absolute error, ridge": "mean absolute error of ridge regression on the pixels",
+        "ratio of both": "ratio of both",
+        "128x128: mean predicted / mean actual": (
+            "images of 128x128 pixels, 0 to 120 organisms: mean predicted / mean actual number"
+        ),
+        "128x128: mean absolute error": "mean absolute error in these",
+    }
+    return questions_table("counts", shown)
+
+
+def sizes_table():
+    shown = {
+        "R2": "R² of the network, lengths of 8 to 40 pixels",
+        "R2, ridge": "R² of ridge regression on the pixels",
+        "mean absolute error": "mean absolute error of the network, in pixels",
+    }
+    return questions_table("sizes", shown)
+
+
+def quantiles_table():
+    shown = {
+        "share between": "share of new numbers between the quantiles 0.1 and 0.9",
+        "share below": "share below",
+        "share above": "share above",
+        "width / width without images": "width of the interval / width without looking at images",
+    }
+    return questions_table("quantiles", shown)
+
+
 TABLES = {
     "halving": halving_table,
     "processes": processes_table,
@@ -481,6 +521,9 @@ TABLES = {
     "transfer_sizes": transfer_sizes_table,
     "transfer_unfreeze": partial(transfer_settings_table, "unfreeze"),
     "transfer_donors": partial(transfer_settings_table, "donors"),
+    "counts": counts_table,
+    "sizes": sizes_table,
+    "quantiles": quantiles_table,
 }
 
 if __name__ == "__main__":

@@ -6,10 +6,17 @@ from types import ModuleType
 
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
-__all__ = ["ConvNetClassifier", "FeatureExtractor", "SearchReport", "search_report"]
+__all__ = [
+    "ConvNetClassifier",
+    "ConvNetRegressor",
+    "FeatureExtractor",
+    "SearchReport",
+    "search_report",
+]
 
 # Public modules, imported when they are first used: ``import skcnn; skcnn.datasets``.
 _MODULES = {

@@ -7,7 +7,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, ConvNetRegressor
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._fit import _build
 from skcnn._engine._net import TrainedNet
@@ -44,7 +44,7 @@ NETWORK = {
 ONLY_IN_BLOCKS = {"stem", "pool_after", "symmetry", "init"}
 
 
-def small_net(**parameters):
+def small_net(estimator=ConvNetClassifier, **parameters):
     """A network that learns the stripes within about a tenth of a second.
 
     It names all that the tests count on, whatever the defaults of the class are.
@@ -53,7 +53,7 @@ def small_net(**parameters):
         **(NETWORK if parameters.get("module") is None else {}),
         "optimizer": "sgd",
         "lr_schedule": "onecycle",
-        "label_smoothing": 0.1,
+        **({"label_smoothing": 0.1} if estimator is ConvNetClassifier else {}),
         "max_epochs": 6,
         "batch_size": 16,
         "lr": 0.1,
@@ -67,7 +67,16 @@ def small_net(**parameters):
         names = inspect.signature(ConvBlocks).parameters
         blocks = {name: parameters.pop(name) for name in names if name in parameters}
         parameters["module"] = ConvBlocks(**blocks)
-    return ConvNetClassifier(**parameters)
+    return estimator(**parameters)
+
+
+def small_regressor(**parameters):
+    """As `small_net`, for numbers."""
+    return small_net(ConvNetRegressor, **parameters)
+
+
+# Estimators that the tests of bad input, and others, run on.
+NETS = {"classifier": small_net, "regressor": small_regressor}
 
 
 class Spy(Callback):

@@ -88,7 +88,7 @@ class BrightnessRegressor(RegressorMixin, ConvNetEstimator):
     def predict(self, X):
         return self._target.decode(self._target.predict(self._outputs(X)))
 
-    def _make_target(self, y, classes=None):
+    def _make_target(self, y, classes=None, sample_weight=None):
         return NumberTarget(float(np.mean(y)), float(np.std(y)) or 1.0)
 
 
@@ -207,7 +207,7 @@ def test_a_second_estimator_mixes_images_where_its_target_can(data):
     assert regressor(augment="mixup").fit(X, y).score(X_test, y_test) > 0.8
 
     class Unmixed(BrightnessRegressor):
-        def _make_target(self, y, classes=None):
+        def _make_target(self, y, classes=None, sample_weight=None):
             made = super()._make_target(y)
             return type("Unmixed", (NumberTarget,), {"mix": Target.mix})(made.mean, made.scale)
 

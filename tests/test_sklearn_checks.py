@@ -1,14 +1,14 @@
 """scikit-learn's own battery of checks, on estimators that differ as much as they can."""
 
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import (
     estimator_checks_generator,
     parametrize_with_checks,
 )
 
-from skcnn import ConvNetClassifier, recipes
+from skcnn import ConvNetClassifier, ConvNetRegressor, recipes
 from skcnn.networks import ConvBlocks
 
 
@@ -71,6 +71,11 @@ ESTIMATORS = {
     "fast": _small(recipes.fast, max_epochs=2),
     "accurate": _small(recipes.accurate, max_epochs=3),
     "lesson": ConvNetClassifier(**recipes.lesson | {"max_epochs": 6}),
+    "regressor": ConvNetRegressor(),
+    "counts": ConvNetRegressor((8, 16), loss="poisson", batch_size=16, early_stopping=True),
+    "medians": ConvNetRegressor(
+        (8,), residual=False, loss="absolute_error", optimizer="adam", lr=0.01, batch_size=16
+    ),
 }
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (
@@ -146,8 +151,8 @@ def test_tags_keep_the_checks_on_rows_of_numbers(estimator):
     assert tags.input_tags.two_d_array
     assert tags.input_tags.three_d_array
     assert not tags.input_tags.sparse
-    assert tags.estimator_type == "classifier"
-    assert tags.classifier_tags.multi_class
+    assert tags.estimator_type == ("regressor" if is_regressor(estimator) else "classifier")
+    assert is_regressor(estimator) or tags.classifier_tags.multi_class
     assert not tags.no_validation
     assert not tags._skip_test
 

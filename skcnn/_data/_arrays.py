@@ -87,6 +87,7 @@ def check_images(
     reset: bool,
     image_shape: Sequence[int] | None = None,
     data_format: str = "auto",
+    any_size: bool = False,
     name: str = "X",
 ) -> tuple[Images, npt.NDArray[Any] | None]:
     """Read X, in any of its forms, as images.
@@ -99,7 +100,7 @@ def check_images(
     X : array-like, tensor or DataFrame
         Images (n, height, width, channels), grayscale images (n, height, width) or flattened
         images (n, n_pixels).
-    y : array-like of shape (n,), default="no_validation"
+    y : array-like of shape (n,) or (n, n_columns), default="no_validation"
         Targets, checked to fit X; the default leaves them out.
     reset : bool
         Whether this X decides what later ones must look like.
@@ -107,13 +108,16 @@ def check_images(
         The shape of one image where X is flattened, and a check on it otherwise.
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
         Position of the channels.
+    any_size : bool, default=False
+        Whether images may have another height and width than the fitted ones, unless they are
+        flattened.
     name : str, default="X"
         Name of the images in messages.
 
     Returns
     -------
     images : Images
-    y : ndarray of shape (n,) or None
+    y : ndarray of shape (n,) or (n, n_columns), or None
 
     Raises
     ------
@@ -142,10 +146,13 @@ def check_images(
         return images, labels
 
     X = _channels_last(X, data_format, name)
-    if expected is not None and X.shape[1:] != expected:
+    compared = slice(3, None) if any_size else slice(1, None)
+    if expected is not None and X.shape[compared] != (1, *expected)[compared]:
         raise ValueError(_shape_error(estimator, X, name, expected, fitted=not reset))
     if has_target(y):
-        X, labels = check_X_y(X, y, allow_nd=True, estimator=estimator)
+        X, labels = check_X_y(
+            X, y, allow_nd=True, multi_output=has_columns(y), estimator=estimator
+        )
     else:
         labels = None
         if X.dtype.kind not in "biu" or not len(X):
@@ -364,8 +371,11 @@ def _check_flat(
     if not reset and not hasattr(estimator, "feature_names_in_") and hasattr(X, "to_numpy"):
         # The fitted pixels had no names: those of a DataFrame are no reason to warn.
         X = X.to_numpy()
-    checked = validate_data(estimator, X, y, reset=reset)
-    X, labels = checked if has_target(y) else (checked, None)
+    labels = None
+    if has_target(y):
+        X, labels = validate_data(estimator, X, y, reset=reset, multi_output=has_columns(y))
+    else:
+        X = validate_data(estimator, X, reset=reset)
     _check_range(X, name)
     return X, labels
 
@@ -413,6 +423,11 @@ _CHANNEL_HINTS = {
 
 def has_target(y: object) -> bool:
     return not (isinstance(y, str) and y == "no_validation")
+
+
+def has_columns(y: Any) -> bool:
+    """Whether y has several columns. scikit-learn flattens a single one, and warns."""
+    return np.ndim(y) == 2 and np.shape(y)[1] > 1
 
 
 def _check_range(X: npt.NDArray[Any], name: str) -> None:

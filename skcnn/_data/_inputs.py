@@ -13,6 +13,7 @@ from skcnn._data._arrays import (
     ImageShape,
     check_images,
     check_range_as_fitted,
+    has_columns,
     has_target,
 )
 from skcnn._data._file_shapes import find_shape
@@ -30,6 +31,7 @@ def check_input(
     reset: bool,
     image_shape: Sequence[int] | None = None,
     data_format: str = "auto",
+    any_size: bool = False,
     name: str = "X",
 ) -> tuple[AnyImages, npt.NDArray[Any] | None]:
     """Read X, in any of its forms, as images.
@@ -40,14 +42,15 @@ def check_input(
         Estimator whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_`
         are set or compared. Files are read as its `resize` and `on_error` say.
     X : array-like, tensor, DataFrame, or paths of image files
-    y, reset, image_shape, data_format, name
-        As in `check_images`; where X are files, `find_shape` completes `image_shape`.
+    y, reset, image_shape, data_format, any_size, name
+        As in `check_images`. Where X are files, `find_shape` completes `image_shape`, and they
+        are resized to the fitted shape in any case.
 
     Returns
     -------
     images : Images or FileImages
         Files are not decoded yet.
-    y : ndarray of shape (n,) or None
+    y : ndarray of shape (n,) or (n, n_columns), or None
 
     Raises
     ------
@@ -63,12 +66,15 @@ def check_input(
             reset=reset,
             image_shape=image_shape,
             data_format=data_format,
+            any_size=any_size,
             name=name,
         )
     labels = None
     if has_target(y):
         # The targets are checked in the same way, whatever the images are.
-        _, labels = check_X_y(np.zeros((len(paths), 1)), y, estimator=estimator)
+        _, labels = check_X_y(
+            np.zeros((len(paths), 1)), y, multi_output=has_columns(y), estimator=estimator
+        )
     shape = find_shape(paths, image_shape) if reset else _fitted_shape(estimator, name)
     if reset:
         estimator.n_features_in_ = int(np.prod(shape))

@@ -10,8 +10,11 @@ from torch import Tensor
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
 from skcnn._compute._threads import compute_threads
+from skcnn._data._arrays import ImageShape
 from skcnn._data._inputs import AnyImages
-from skcnn._engine._predict import PredictionBatching, run_images
+from skcnn._engine._predict import PredictionBatching, plan_batches, run_images
+from skcnn.networks import ImageNetwork
+from skcnn.networks._summary import summarize
 
 _HINT = "Pass fewer images at a time, or free memory there"
 
@@ -53,3 +56,24 @@ def infer(
         outputs = run_images(function, images, device, plan, flip=flip)
     images.clear_missing(outputs)
     return outputs
+
+
+def plan_inference(
+    network: ImageNetwork, image_shape: ImageShape, device: torch.device
+) -> tuple[PredictionBatching, tuple[int, int]]:
+    """Return how images of another size than in training are batched, and what each costs.
+
+    Raises
+    ------
+    ValueError
+        If the network pools such images away.
+    """
+    try:
+        summary = summarize(network, image_shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"X holds images of height {image_shape[0]} and width {image_shape[1]}, too small "
+            "for the pooling of the network. Give larger images, or enlarge them."
+        ) from error
+    costs = (summary.multiply_adds, summary.n_values)
+    return plan_batches(image_shape, *costs, device), costs

@@ -26,7 +26,7 @@ from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import FitJob, FitSettings, fit_net
 from skcnn._engine._history import as_frame, whole_epochs
-from skcnn._engine._inference import infer
+from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skcnn._engine._storing import without_state
@@ -77,7 +77,12 @@ class ConvNetEstimator(
     _target: Target
 
     @abstractmethod
-    def _make_target(self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None) -> Target:
+    def _make_target(
+        self,
+        y: npt.NDArray[Any],
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -121,7 +126,8 @@ class ConvNetEstimator(
         labels, sample_weight, groups = (
             _rows_of(part, readable, len(labels)) for part in (labels, sample_weight, groups)
         )
-        target = self._take_target(self._make_target(labels), continues=continues)
+        made = self._make_target(labels, sample_weight=sample_weight)
+        target = self._take_target(made, continues=continues)
         encoded = target.encode(labels)
         check_groups(groups, len(encoded))
         weight = target.weights(sample_weight, encoded)
@@ -182,7 +188,8 @@ class ConvNetEstimator(
         labels, sample_weight = (
             _rows_of(part, readable, len(labels)) for part in (labels, sample_weight)
         )
-        target = self._take_target(self._make_target(labels, classes), continues=continues)
+        made = self._make_target(labels, classes, sample_weight)
+        target = self._take_target(made, continues=continues)
         encoded = target.encode(labels)
         weight = target.weights(sample_weight, encoded)
         self._train(
@@ -473,16 +480,26 @@ class ConvNetEstimator(
     def _outputs(self, X: npt.ArrayLike, *, features: bool = False) -> npt.NDArray[np.float32]:
         """Return the outputs of the network for images, or their features."""
         check_is_fitted(self, "net_")
-        images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         net, network = self.net_, self.module_
+        images, _ = check_input(
+            self,
+            X,
+            reset=False,
+            data_format=self.data_format,
+            any_size=network.takes_any_size,
+        )
+        device = torch.device(net.device)
+        plan, costs = net.plan, net.costs_
+        if images.shape != self.image_shape_:
+            plan, costs = plan_inference(network, images.shape, device)
         if network.training:
             network.eval()
         return infer(
             network.features if features else network,
             images,
-            torch.device(net.device),
-            net.plan,
-            net.costs_,
+            device,
+            plan,
+            costs,
             self._thread_limit,
             flip=self.test_time_flip and not features,
         )
@@ -493,6 +510,21 @@ class ConvNetEstimator(
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def without_missing(
+    missing: npt.NDArray[np.bool_],
+    y: npt.ArrayLike,
+    predicted: npt.NDArray[Any],
+    sample_weight: npt.ArrayLike | None,
+) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
+    """Leave out the rows of image files that were skipped, before a score is computed."""
+    if not missing.any():
+        return y, predicted, sample_weight
+    check_consistent_length(predicted, y, sample_weight)
+    if sample_weight is not None:
+        sample_weight = safe_indexing(sample_weight, ~missing)
+    return safe_indexing(y, ~missing), predicted[~missing], sample_weight
 
 
 def _is_fitted_state(attribute: str) -> bool:

@@ -11,15 +11,13 @@ import torch
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import check_consistent_length
 
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
-from skcnn._estimators._base import ConvNetEstimator
+from skcnn._estimators._base import ConvNetEstimator, without_missing
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS
 from skcnn._targets import ClassTarget
-from skcnn._utils import safe_indexing
 from skcnn.networks import NetworkSpec
 
 
@@ -389,15 +387,16 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         accuracy : float
         """
         predicted = self.predict(X)
-        known = pd.notna(predicted)
-        if not known.all():
-            check_consistent_length(predicted, y, sample_weight)
-            y, predicted = safe_indexing(y, known), predicted[known].astype(self.classes_.dtype)
-            sample_weight = None if sample_weight is None else safe_indexing(sample_weight, known)
+        missing = pd.isna(predicted)
+        y, predicted, sample_weight = without_missing(missing, y, predicted, sample_weight)
+        predicted = predicted.astype(self.classes_.dtype)
         return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
     def _make_target(
-        self, y: npt.NDArray[Any], classes: npt.ArrayLike | None = None
+        self,
+        y: npt.NDArray[Any],
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> ClassTarget:
         return ClassTarget.infer(
             y,

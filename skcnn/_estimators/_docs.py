@@ -185,6 +185,8 @@ groups : array-like of shape (n,), default=None
 """
 
 _REFERENCES = """
+lempitsky2010
+   Lempitsky, Zisserman: Learning to count objects in images. NIPS 2010.
 ioffe2015
    Ioffe, Szegedy: Batch normalization. ICML 2015.
 he2016

@@ -9,7 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from skorch.callbacks import Callback, LRScheduler
 
 from skcnn._compute._device import PRECISIONS
@@ -22,9 +22,11 @@ from skcnn._engine._optimizers import (
     supports_weight_decay,
 )
 from skcnn._engine._schedule import SCHEDULES
+from skcnn._targets._losses import LOSSES
 from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
 from skcnn.augmentation import AUGMENTATIONS
 from skcnn.networks import ConvBlocks, NetworkSpec
+from skcnn.networks._conv_blocks import GLOBAL_POOLS
 from skcnn.networks._spec import OwnModule
 
 #: Flat parameters of the estimators that are shorthand for those of `ConvBlocks`.
@@ -47,8 +49,10 @@ _FRACTION = Interval(Real, 0, 1, closed="left")
 _AUGMENT = [StrOptions(set(AUGMENTATIONS)), callable]
 _SEQUENCES = [tuple, list, np.ndarray]
 
+#: Those of the classifier; most of them hold for all estimators.
 CONSTRAINTS: dict[str, list[Any]] = {
     **{name: ConvBlocks._parameter_constraints[name] for name in NETWORK_PARAMETERS},
+    "global_pool": [StrOptions(set(GLOBAL_POOLS)), None],
     "module": [NetworkSpec, callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
@@ -81,6 +85,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
+_OF_CLASSES = ("label_smoothing", "class_weight")
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
+    **{name: each for name, each in CONSTRAINTS.items() if name not in _OF_CLASSES},
+    "global_pool": [StrOptions({*GLOBAL_POOLS, "sum", "auto"}), None],
+    "augment": [*_AUGMENT, *_SEQUENCES, None],
+    "loss": [StrOptions(set(LOSSES))],
+    "quantile": [Interval(Real, 0, 1, closed="both"), None],
+}
 
 
 # Parameters that hold several values: the constraints of each of them.
@@ -101,8 +113,7 @@ def parameters_of(estimator: BaseEstimator) -> dict[str, Any]:
             f"{type(estimator).__name__} has no {', '.join(missing)}. A constructor with fewer "
             "parameters has to set all of them: call super().__init__() in it first."
         )
-    names = [name for name in CONSTRAINTS if hasattr(estimator, name)]
-    return {name: whole(getattr(estimator, name)) for name in names}
+    return {name: whole(getattr(estimator, name)) for name in estimator._parameter_constraints}
 
 
 def validate_each(estimator: BaseEstimator) -> None:
@@ -119,7 +130,10 @@ def validate_each(estimator: BaseEstimator) -> None:
 
 def flat_spec(parameters: dict[str, Any]) -> ConvBlocks:
     """Return the specification that the flat parameters of an estimator are shorthand for."""
-    return ConvBlocks(**{name: parameters[name] for name in NETWORK_PARAMETERS})
+    flat = {name: parameters[name] for name in NETWORK_PARAMETERS}
+    if flat["global_pool"] == "auto":
+        flat["global_pool"] = "sum" if parameters["loss"] == "poisson" else "average"
+    return ConvBlocks(**flat)
 
 
 def check_parameters(estimator: BaseEstimator) -> None:
@@ -149,6 +163,17 @@ def check_parameters(estimator: BaseEstimator) -> None:
             "global_pool=None, which takes images of one size only. Use a global pooling, such as "
             'global_pool="average", or progressive_resizing=None.'
         )
+    if shrinks and spec.adds_up:
+        raise ValueError(
+            f"{caller} has progressive_resizing={parameters['progressive_resizing']} and "
+            'global_pool="sum", but a sum over a smaller image is smaller. Set '
+            "progressive_resizing=None."
+        )
+    if spec.adds_up and not is_regressor(estimator):
+        raise ValueError(
+            f'{caller} has a network with global_pool="sum", which adds up positive numbers, as '
+            'ConvNetRegressor does. Use global_pool="average".'
+        )
     normalizes = isinstance(spec, ConvBlocks) and spec.uses_batch_normalization()
     if parameters["batch_size"] == 1 and normalizes:
         raise ValueError(
@@ -176,7 +201,7 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     changed = [
         name
         for name in NETWORK_PARAMETERS
-        if not _is_same(parameters[name], defaults[name].default)
+        if not any(_is_same(parameters[name], unset) for unset in (defaults[name].default, "auto"))
     ]
     if changed:
         instead = (

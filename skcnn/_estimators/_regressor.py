@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
-from skcnn._estimators._base import ConvNetEstimator
+from skcnn._estimators._base import ConvNetEstimator, without_missing
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import REGRESSOR_CONSTRAINTS
 from skcnn._targets import NumberTarget
@@ -25,9 +26,10 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
 
     Counts, lengths, areas, biomass, age, cover: one number per image, or several. Blocks of
     convolutions and pooling, and a head with one output per number, trained by stochastic
-    gradient descent on one of five losses. Images come as arrays in any of the forms described
-    under `fit`, are standardized by the network itself, and may have any size. The network learns
-    numbers relative to those of the training images, so that their unit does not matter.
+    gradient descent on one of five losses. Images come as paths of files or as arrays, in any of
+    the forms described under `fit`. They are standardized by the network itself, and may have any
+    size. The network learns numbers relative to those of the training images, so that their unit
+    does not matter.
 
     To count, set ``loss="poisson"``. The network then computes a small positive number at each
     place of the image, and its prediction is their sum [lempitsky2010]_. So a count grows with
@@ -38,8 +40,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
 
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
       `normalization`, `residual`, `dense_units`, `dropout`, `global_pool`, `module`;
-    - images and augmentation: `image_shape`, `data_format`, `augment`, `progressive_resizing`,
-      `test_time_flip`;
+    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `augment`,
+      `progressive_resizing`, `test_time_flip`;
     - optimization: `loss`, `quantile`, `optimizer`, `lr`, `bias_lr_factor`, `lr_schedule`,
       `weight_decay`, `weight_averaging`, `max_epochs`, `batch_size`;
     - stopping and resuming: `early_stopping`, `validation_fraction`, `n_iter_no_change`, `tol`,
@@ -82,7 +84,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         width, channels), `n_channels` and `n_outputs` that its signature names, takes
         standardized float images (n, channels, height, width) and returns numbers of any sign,
         (n, n_outputs), also with the losses of positive numbers.
-    {data_format, progressive_resizing, test_time_flip}
+    {data_format, resize, on_error, progressive_resizing, test_time_flip}
     quantile : float, default=None
         The quantile in [0, 1] that ``loss="quantile"`` predicts, which needs it; other losses
         ignore it.
@@ -95,7 +97,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
 
     Attributes
     ----------
-    {n_features_in_, feature_names_in_, image_shape_, net_}
+    {n_features_in_, feature_names_in_, image_shape_, skipped_, net_}
     module_ : skcnn.networks.ImageNetwork
         The fitted torch network, from images (n, height, width, channels) to outputs, from which
         `predict` computes numbers in the unit of y.
@@ -153,6 +155,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         module: NetworkSpec | Callable[..., torch.nn.Module] | None = None,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
+        resize: str = "stretch",
+        on_error: str = "raise",
         augment: Any = None,
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
@@ -194,6 +198,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         self.module = module
         self.image_shape = image_shape
         self.data_format = data_format
+        self.resize = resize
+        self.on_error = on_error
         self.augment = augment
         self.progressive_resizing = progressive_resizing
         self.test_time_flip = test_time_flip
@@ -255,8 +261,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         Raises
         ------
         ValueError
-            If a parameter, X, y or the weights are not as described, or the training loss
-            stops being finite.
+            If a parameter, X, y or the weights are not as described, an image file cannot be
+            read, or the training loss stops being finite.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, groups)
 
@@ -303,9 +309,37 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         Returns
         -------
         y : ndarray of shape (n,) or (n, n_outputs)
-            Numbers in the unit of the y of `fit`.
+            Numbers in the unit of the y of `fit`. NaN for image files that were skipped.
         """
         return self._target.decode(self._target.predict(self._outputs(X)))
+
+    def score(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Return R² of the predicted numbers.
+
+        For counts, ``sklearn.metrics.d2_tweedie_score(y, reg.predict(X), power=1)`` is R² with
+        the Poisson deviance in place of the squared error.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any of the forms of `predict`. Files that cannot be read do not count, with
+            ``on_error="skip"``.
+        y : array-like of shape (n,) or (n, n_outputs)
+            Their numbers.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images.
+
+        Returns
+        -------
+        r2 : float
+            Of several outputs, the mean.
+        """
+        predicted = self.predict(X)
+        missing = np.isnan(predicted.reshape(len(predicted), -1)[:, 0])
+        y, predicted, sample_weight = without_missing(missing, y, predicted, sample_weight)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
     def _make_target(
         self,

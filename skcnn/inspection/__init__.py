@@ -3,6 +3,7 @@
 from skcnn.inspection._architecture import ArchitectureDisplay
 from skcnn.inspection._attention import AttentionDisplay, attention_maps
 from skcnn.inspection._confusion import ConfusionDisplay
+from skcnn.inspection._density import DensityDisplay, density_map
 from skcnn.inspection._embedding import EmbeddingDisplay
 from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
 from skcnn.inspection._history import HistoryDisplay
@@ -17,6 +18,7 @@ __all__ = [
     "AttentionDisplay",
     "ChannelsDisplay",
     "ConfusionDisplay",
+    "DensityDisplay",
     "EmbeddingDisplay",
     "FeatureMapsDisplay",
     "FiltersDisplay",
@@ -28,6 +30,7 @@ __all__ = [
     "ProbabilitiesDisplay",
     "TopLossesDisplay",
     "attention_maps",
+    "density_map",
     "feature_maps",
     "filters",
     "grad_cam",

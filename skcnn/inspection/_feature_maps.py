@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from torch import Tensor, nn
 
 from skcnn._data._files import FileImages
@@ -169,11 +169,12 @@ def grad_cam(
     *,
     layer: str | int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Compute Grad-CAM maps: which regions of an image support a class.
+    """Compute Grad-CAM maps: which regions of an image support a class, or raise a number.
 
     A map is the sum of the feature maps of a layer. Their weights are the gradients of the logit
-    of the class with respect to each feature map, averaged over its pixels. Negative values are
-    set to zero. Several threads may call the function with the same estimator.
+    of the class, or of the output of a regressor, with respect to each feature map, averaged over
+    its pixels. Negative values are set to zero. Several threads may call the function with the
+    same estimator.
 
     Parameters
     ----------
@@ -183,7 +184,8 @@ def grad_cam(
         Images, in any form that ``estimator.predict`` takes.
     target : label or array-like of shape (n,), default=None
         Class to explain: one for all images, or one per image, out of ``estimator.classes_``.
-        None takes the predicted class of each image.
+        None takes the predicted class of each image. Of a regressor with several outputs, the
+        number of the output, from 0; None takes the first.
     layer : str or int, default=None
         Layer whose feature maps are summed, as in `feature_maps`. None takes the last layer
         that is as large as the last convolution.
@@ -226,7 +228,9 @@ def grad_cam(
     estimator, X = unwrap(estimator, X)
     name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
     images = read_images(estimator, X)
-    codes = None if target is None else _class_codes(estimator, target, len(images))
+    if target is None and is_regressor(estimator):
+        target = 0
+    codes = None if target is None else _output_numbers(estimator, target, len(images))
 
     run = _LayerRecorder(estimator, [name])
     maps = []
@@ -301,7 +305,13 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
         Slices and arrays of row numbers give uint8 or float32 arrays of shape (n, height, width,
         n_channels).
     """
-    images, _ = check_input(estimator, X, reset=False, data_format=estimator.data_format)
+    images, _ = check_input(
+        estimator,
+        X,
+        reset=False,
+        data_format=estimator.data_format,
+        any_size=estimator.module_.takes_any_size,
+    )
     # There is nothing to show of a file that cannot be read.
     return replace(images, skips=False) if isinstance(images, FileImages) else images
 
@@ -402,13 +412,16 @@ def _last_before_pooling(estimator: BaseEstimator) -> str:
     return name
 
 
-def _class_codes(estimator: BaseEstimator, target: npt.ArrayLike, n_images: int) -> Tensor:
-    """Class numbers, one per image."""
+def _output_numbers(estimator: BaseEstimator, target: npt.ArrayLike, n_images: int) -> Tensor:
+    """Return the number of the output to explain for each image."""
     labels = np.asarray(target)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_images):
         raise ValueError(
             f"target has shape {labels.shape}, expected one label for all images, or {n_images} "
             "labels, one per image."
         )
-    codes = class_indices(np.atleast_1d(labels), estimator.classes_, "target")
+    names = getattr(estimator, "classes_", None)
+    if names is None:
+        names = np.arange(estimator.net_.target.n_outputs)
+    codes = class_indices(np.atleast_1d(labels), names, "target")
     return torch.from_numpy(np.broadcast_to(codes, n_images).copy())

@@ -18,14 +18,14 @@ _MAX_EPOCHS_WITH_MARKERS = 30
 
 
 class HistoryDisplay(Display):
-    """Loss, validation accuracy and learning rate per epoch.
+    """Loss, validation score and learning rate per epoch.
 
     Make one with `from_estimator`, or from the history of a training run.
 
     Parameters
     ----------
     history : pandas.DataFrame
-        As `ConvNetClassifier.history_`, one row per epoch.
+        As the `history_` of an estimator, one row per epoch.
     best_epoch : int, default=None
         Epoch to mark, counted from 1. None marks the epoch of the lowest validation loss, or
         none if there was no validation.
@@ -33,7 +33,7 @@ class HistoryDisplay(Display):
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes
-        One for each of loss, accuracy and learning rate that the history has.
+        One for each of loss, score (accuracy, or D²) and learning rate that the history has.
     figure_ : matplotlib.figure.Figure
 
     Examples
@@ -85,6 +85,7 @@ class HistoryDisplay(Display):
         panels = [
             ("loss", [("train_loss", "training"), ("valid_loss", "validation")]),
             ("accuracy", [("valid_accuracy", "validation")]),
+            ("R² or D²", [("valid_d2", "validation")]),
             ("learning rate", [("lr", "")]),
         ]
         panels = [

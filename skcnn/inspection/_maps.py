@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._paths import as_rows
@@ -266,7 +266,7 @@ class FeatureMapsDisplay(Display):
 
 
 class GradCAMDisplay(OverlayDisplay):
-    """Images, and below each its Grad-CAM map: the regions that support a class.
+    """Images, and below each its Grad-CAM map: the regions that support a class or raise a number.
 
     Make one with `from_estimator`.
 
@@ -276,7 +276,7 @@ class GradCAMDisplay(OverlayDisplay):
     maps : ndarray of shape (n, height, width)
         As returned by `grad_cam`.
     labels : ndarray of shape (n,)
-        Class that each map explains.
+        Class that each map explains, or the prediction of a regressor.
 
     Attributes
     ----------
@@ -299,7 +299,7 @@ class GradCAMDisplay(OverlayDisplay):
     (2, 4)
     """
 
-    _title = "Grad-CAM: bright regions support the class named above"
+    _title = "Grad-CAM: bright regions support the class, or raise the number, above"
 
     @classmethod
     def from_estimator(
@@ -343,9 +343,18 @@ class GradCAMDisplay(OverlayDisplay):
             target = np.asarray(target)[:max_images]
         estimator, X = unwrap(estimator, X[:max_images])
         maps = grad_cam(estimator, X, target, layer=layer)
-        labels = estimator.predict(X) if target is None else np.broadcast_to(target, len(maps))
+        if is_regressor(estimator):
+            labels = np.array([_as_text(numbers) for numbers in estimator.predict(X)])
+        elif target is None:
+            labels = estimator.predict(X)
+        else:
+            labels = np.broadcast_to(target, len(maps))
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, labels=labels).plot(ax, **kwargs)
+
+
+def _as_text(numbers: npt.ArrayLike) -> str:
+    return ", ".join(f"{number:.3g}" for number in np.atleast_1d(np.asarray(numbers)))
 
 
 def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:

@@ -53,7 +53,8 @@ class OverlayDisplay(Display):
         """
         axes = _drawing.make_axes(ax, 2, len(self.images), cell=(1.5, 1.65))
         limits = _drawing.limits_of(self.images)
-        for above, below, image, values, label in zip(*axes, self.images, self.maps, self.labels):
+        labels, maps = self._shown()
+        for above, below, image, values, label in zip(*axes, self.images, maps, labels):
             _drawing.show_image(above, image, limits)
             above.set_title(_drawing.wrap_label(label, 16), fontsize=8)
             # In gray, so that all color comes from the map.
@@ -62,3 +63,7 @@ class OverlayDisplay(Display):
         if ax is None:
             _drawing.set_title(axes, self._title)
         return self._set_axes(axes)
+
+    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """Return what stands above the images, and the maps from 0 to 1."""
+        return self.labels, self.maps

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._paths import as_rows
@@ -24,10 +24,10 @@ _MAX_CHARACTERS = 23
 
 
 class PredictionsDisplay(Display):
-    """Grid of images with their predicted and actual labels.
+    """Grid of images with their predicted and actual labels, or numbers.
 
-    Correct predictions have the sign ✓ and a solid blue frame. Wrong ones have the sign ✗, a
-    dashed orange frame, and the actual label below.
+    Correct labels have the sign ✓ and a solid blue frame. Wrong ones have the sign ✗, a dashed
+    orange frame, and the actual label below. Numbers, of a regressor, have no frame.
 
     Make one with `from_estimator` or `from_predictions`.
 
@@ -35,11 +35,11 @@ class PredictionsDisplay(Display):
     ----------
     images : ndarray of shape (n, height, width, n_channels)
     predicted : ndarray of shape (n,)
-        Predicted labels.
-    probability : ndarray of shape (n,)
-        Probabilities of the predicted labels.
+        Predicted labels or numbers.
+    probability : ndarray of shape (n,), default=None
+        Probabilities of the predicted labels; None for numbers.
     actual : ndarray of shape (n,), default=None
-        Actual labels, if they are known.
+        Actual labels or numbers, if they are known.
     actual_probability : ndarray of shape (n,), default=None
         Predicted probabilities of the actual labels.
 
@@ -68,7 +68,7 @@ class PredictionsDisplay(Display):
         *,
         images: npt.NDArray[Any],
         predicted: npt.NDArray[Any],
-        probability: npt.NDArray[np.float64],
+        probability: npt.NDArray[np.float64] | None = None,
         actual: npt.NDArray[Any] | None = None,
         actual_probability: npt.NDArray[np.float64] | None = None,
     ) -> None:
@@ -98,7 +98,7 @@ class PredictionsDisplay(Display):
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
-            Actual labels, if they are known.
+            Actual labels or numbers, if they are known.
         max_images : int, default=25
             Number of images to predict and draw, from the first.
         ax, **kwargs
@@ -122,9 +122,9 @@ class PredictionsDisplay(Display):
         estimator, X = unwrap(estimator, X[:max_images])
         return cls.from_predictions(
             read_images(estimator, X)[:],
-            estimator.predict_proba(X),
+            _predict(estimator, X),
             None if y is None else np.asarray(y)[:max_images],
-            classes=estimator.classes_,
+            classes=getattr(estimator, "classes_", None),
             max_images=max_images,
             ax=ax,
             **kwargs,
@@ -146,10 +146,10 @@ class PredictionsDisplay(Display):
         Parameters
         ----------
         images : ndarray of shape (n, height, width, n_channels)
-        probability : array-like of shape (n, n_classes)
-            As returned by `predict_proba`.
+        probability : array-like of shape (n, n_classes) or (n,)
+            As returned by `predict_proba`; or numbers, as `predict` of a regressor returns them.
         y : array-like of shape (n,), default=None
-            Actual labels, if they are known.
+            Actual labels or numbers, if they are known.
         classes : array-like of shape (n_classes,), default=None
             Labels of the columns of `probability`. None numbers them from 0.
         ax, **kwargs
@@ -190,7 +190,7 @@ class PredictionsDisplay(Display):
         for number, place in enumerate(axes.flat[:n_images]):
             _drawing.show_image(place, self.images[number], limits)
             self._write_labels(place, number)
-        if ax is None and self.actual is not None:
+        if ax is None and self.actual_probability is not None:
             looks: dict[str, Any] = {
                 "✓ correct": (_drawing.CORRECT, _CORRECT_LINE),
                 "✗ wrong, with the actual label below": (_drawing.WRONG, _WRONG_LINE),
@@ -203,6 +203,11 @@ class PredictionsDisplay(Display):
         return self._set_axes(axes)
 
     def _write_labels(self, place: "Axes", number: int) -> None:
+        if self.probability is None:
+            place.set_title(f"predicted {self.predicted[number]:.4g}", fontsize=8)
+            if self.actual is not None:
+                place.set_xlabel(f"actual {self.actual[number]:.4g}", fontsize=8)
+            return
         guess = f"{_drawing.wrap_label(self.predicted[number])} {self.probability[number]:.0%}"
         if self.actual is None or self.actual_probability is None:
             place.set_title(guess, fontsize=8)
@@ -222,6 +227,7 @@ class TopLossesDisplay(PredictionsDisplay):
     """Images with the highest losses, the worst first.
 
     The loss of an image is minus the logarithm of the predicted probability of its actual class.
+    With a regressor, it is the distance between the predicted and the actual number.
 
     Make one with `from_estimator` or `from_predictions`, which need the actual labels and sort
     the images.
@@ -268,7 +274,7 @@ class TopLossesDisplay(PredictionsDisplay):
         X : array-like
             Images, in any form that ``estimator.predict`` takes. All are predicted.
         y : array-like of shape (n,)
-            Actual labels.
+            Actual labels or numbers.
         max_images : int, default=25
             Number of images to draw.
 
@@ -289,15 +295,15 @@ class TopLossesDisplay(PredictionsDisplay):
         X = as_rows(X)
         check_consistent_length(X, labels)
         estimator, X = unwrap(estimator, X)
-        probability = estimator.predict_proba(X)
-        shares = _actual_probability(labels, probability, estimator.classes_)
-        # Files that cannot be read have no probabilities, and come last.
-        worst = _worst_first(shares)[: min(max_images, np.isfinite(shares).sum())]
+        predicted, classes = _predict(estimator, X), getattr(estimator, "classes_", None)
+        losses = _losses(_compare(labels, predicted, labels, classes))
+        # Files that cannot be read have no predictions, and come last.
+        worst = _worst_first(losses)[: min(max_images, np.isfinite(losses).sum())]
         return cls.from_predictions(
             read_images(estimator, X)[worst],
-            probability[worst],
+            predicted[worst],
             labels[worst],
-            classes=estimator.classes_,
+            classes=classes,
             max_images=max_images,
             ax=ax,
             **kwargs,
@@ -321,7 +327,7 @@ class TopLossesDisplay(PredictionsDisplay):
         images, probability, classes, ax, **kwargs
             As in `PredictionsDisplay.from_predictions`.
         y : array-like of shape (n,)
-            Actual labels.
+            Actual labels or numbers.
 
         Returns
         -------
@@ -333,7 +339,7 @@ class TopLossesDisplay(PredictionsDisplay):
             If y is missing, and as in `PredictionsDisplay.from_predictions`.
         """
         compared = _compare(images, probability, _check_has_labels(y), classes)
-        worst = _worst_first(compared["actual_probability"])
+        worst = _worst_first(_losses(compared))
         return cls(**{name: values[worst] for name, values in compared.items()}).plot(ax, **kwargs)
 
 
@@ -346,8 +352,31 @@ def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
     return np.asarray(y)
 
 
-def _worst_first(actual_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    return np.argsort(actual_probability, kind="stable")
+def _predict(estimator: BaseEstimator, X: Any) -> npt.NDArray[np.float64]:
+    """Return probabilities of classes (n, n_classes), or the numbers of a regressor (n,)."""
+    if not is_regressor(estimator):
+        probability: npt.NDArray[np.float64] = estimator.predict_proba(X)
+        return probability
+    numbers: npt.NDArray[np.float64] = estimator.predict(X)
+    if numbers.ndim > 1:
+        raise ValueError(
+            f"This {type(estimator).__name__} predicts {numbers.shape[1]} numbers per image, and "
+            "the display shows one. Choose it: from_predictions(X, predicted[:, 0], y[:, 0])."
+        )
+    return numbers
+
+
+def _losses(compared: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+    """Return a number per image that rises with its loss."""
+    if "actual_probability" in compared:
+        losses: npt.NDArray[np.float64] = -compared["actual_probability"]
+    else:
+        losses = np.abs(compared["predicted"] - compared["actual"])
+    return losses
+
+
+def _worst_first(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    return np.argsort(-losses, kind="stable")
 
 
 def _actual_probability(
@@ -367,6 +396,10 @@ def _compare(
 ) -> dict[str, npt.NDArray[Any]]:
     """Arguments of a display for given predictions."""
     probability = np.asarray(probability)
+    if probability.ndim == 1:
+        check_consistent_length(images, probability, y)
+        found = {"images": np.asarray(images), "predicted": probability}
+        return found if y is None else {**found, "actual": np.asarray(y, dtype=float)}
     names = np.arange(probability.shape[1]) if classes is None else np.asarray(classes)
     check_consistent_length(images, probability, y)
     check_consistent_length(names, probability.T)

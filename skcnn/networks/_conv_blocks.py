@@ -19,6 +19,7 @@ from skcnn.networks._blocks import (
     SYMMETRIES,
     build_block,
 )
+from skcnn.networks._density import DensityNetwork, SumHead
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._layers import AdaptiveMaxPool2d, AverageMaxPool2d, Dropout
 from skcnn.networks._mirror import MirroredConv2d, MirrorMean
@@ -53,7 +54,7 @@ _WHOLE: dict[str, list[Any]] = {
     "pool_after": [StrOptions(set(POOL_AFTER))],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "symmetry": [StrOptions(set(SYMMETRIES)), None],
-    "global_pool": [StrOptions(set(GLOBAL_POOLS)), None],
+    "global_pool": [StrOptions({*GLOBAL_POOLS, "sum"}), None],
     "init": [StrOptions(set(INITS))],
 }
 
@@ -107,10 +108,12 @@ class ConvBlocks(NetworkSpec):
         Fraction in [0, 1) of values set to zero at random in training [6]_. A single rate acts
         on the features after global pooling. With one rate per block, each of the others acts on
         the output of its block, and the last one on the features.
-    global_pool : {"average", "max", "average_max"} or None, default="average"
+    global_pool : {"average", "max", "average_max", "sum"} or None, default="average"
         Pooling of the last block's feature maps into features: the average or the maximum of
         each channel, or a quarter of the sum of both (global pooling [7]_). None flattens the
-        maps: each pixel of each channel is a feature.
+        maps: each pixel of each channel is a feature. "sum" is for `ConvNetRegressor`: dense
+        layers and head see each place of the maps by itself, and the outputs are sums of a
+        positive number per place, which grow with the area of the image.
     init : {"uniform", "dirac"}, default="uniform"
         Initialization of convolutions: torch's default, or Dirac (identity) for the first
         `in_channels` filters [8]_.
@@ -215,6 +218,11 @@ class ConvBlocks(NetworkSpec):
         """Whether the network takes images of any size: flattened maps have one size only."""
         return self.global_pool is not None and bool(as_tuple(self.filters))
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether outputs are sums of positive numbers over the places of the image."""
+        return self.global_pool == "sum" and bool(as_tuple(self.filters))
+
     def measure(self, images: TrainingImages) -> dict[str, Any]:
         """Compute the statistics of the channels, and the filters of a whitening stem."""
         measured = super().measure(images)
@@ -246,9 +254,13 @@ class ConvBlocks(NetworkSpec):
             If a parameter has the wrong number of values, nothing is left to pool, or mirrored
             filters are odd in number.
         """
-        layers, n_features = self._build_body(image_shape, clip_pool_size=clip_pool_size)
-        head = nn.Linear(n_features, n_outputs)
-        network = ImageNetwork(nn.Sequential(layers), head, **statistics(image_shape, measured))
+        layers, n_features, n_places = self._build_body(image_shape, clip_pool_size=clip_pool_size)
+        body, pixels = nn.Sequential(layers), statistics(image_shape, measured)
+        network: ImageNetwork
+        if self.adds_up:
+            network = DensityNetwork(body, SumHead(n_features, n_outputs, n_places), **pixels)
+        else:
+            network = ImageNetwork(body, nn.Linear(n_features, n_outputs), **pixels)
         if self.init == "dirac":
             _dirac_init(network)
         if measured is not None and "stem_filters" in measured:
@@ -257,8 +269,8 @@ class ConvBlocks(NetworkSpec):
 
     def _build_body(
         self, image_shape: ImageShape, *, clip_pool_size: bool
-    ) -> tuple[OrderedDict[str, nn.Module], int]:
-        """Return the layers before the head, and the number of features."""
+    ) -> tuple[OrderedDict[str, nn.Module], int, int]:
+        """Return the layers before the head, and the numbers of features and of places."""
         *sides, channels = image_shape
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         activate = ACTIVATIONS[self.activation]
@@ -303,21 +315,26 @@ class ConvBlocks(NetworkSpec):
             channels = width
             if number < len(filters) and block_dropout[number - 1]:
                 built.append(Dropout(block_dropout[number - 1]))
+        n_places = math.prod(sides)
         if self.global_pool is not None and filters:
-            layers["pool"] = GLOBAL_POOLS[self.global_pool]()
             sides = [1, 1]
+            if not self.adds_up:
+                layers["pool"] = GLOBAL_POOLS[self.global_pool]()
         if self.symmetry == "mirror":
             layers["mirror_mean"] = MirrorMean()
             channels //= 2
-        layers["flatten"] = nn.Flatten()
+        if not self.adds_up:
+            layers["flatten"] = nn.Flatten()
         if dropout:
             layers["dropout"] = Dropout(dropout)
         n_features = channels * math.prod(sides)
         for number, width in enumerate(filter(None, as_tuple(whole(self.dense_units))), start=1):
-            layers[f"dense{number}"] = nn.Linear(n_features, width)
+            layers[f"dense{number}"] = (
+                nn.Conv2d(n_features, width, 1) if self.adds_up else nn.Linear(n_features, width)
+            )
             layers[f"activation{number}"] = activate()
             n_features = width
-        return layers, n_features
+        return layers, n_features, n_places
 
     def _blocks(self, filters: Sequence[int]) -> Any:
         """Iterate over the parameters of each block."""

@@ -31,6 +31,8 @@ class ImageNetwork(nn.Module):
     (torch.Size([5, 12]), torch.Size([5, 2]))
     """
 
+    #: Whether predictions for images of another size than those of training mean the same.
+    takes_any_size = False
     #: Names of the first parts of the body, if they are never trained.
     frozen_stages: tuple[str, ...] = ()
     #: Number of values per image that they return.

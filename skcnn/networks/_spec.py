@@ -43,6 +43,11 @@ class NetworkSpec(BaseEstimator, ABC):
         """Whether each training step does the same operations, so that a GPU can replay them."""
         return True
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether outputs are sums of positive numbers over the places of the image."""
+        return False
+
     def check(self) -> None:
         """Raise a ValueError if a parameter is not as described."""
 

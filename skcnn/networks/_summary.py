@@ -306,8 +306,8 @@ def _describe(name: str, part: Part, output: Tensor) -> Layer:
         # It has no weights and multiplies all the same.
         multiply_adds = layer.multiply_adds(output)
     elif isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and weight is not None:
-        # Each weight is used once at each place of the output.
-        places = output[0].numel() // weight.shape[0]
+        # Each weight is used once at each place of the output, or at each that is added up.
+        places = output[0].numel() // weight.shape[0] * getattr(layer, "n_places", 1)
         multiply_adds = weight.numel() * places
     if len(shape) == 3:
         shape = (shape[1], shape[2], shape[0])

@@ -1,0 +1,123 @@
+"""Numbers from images: how well networks count and measure, and how often intervals hold.
+
+    python benchmarks/questions.py [counts] [sizes] [quantiles] [--seeds N] [--no-store]
+
+Generated images of 64x64 pixels, 1,500 to train on and 500 to test on, new ones for each seed.
+Beside the network stands ridge regression on the flattened pixels, whose penalty is chosen by
+cross-validation. Results go to results/questions_<job>.json. Takes about half an hour on one core.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from reporting import conditions, spread, store
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import mean_absolute_error, r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skcnn import ConvNetRegressor
+from skcnn.datasets import make_scenes
+
+N_TRAINING, N_TEST = 1_500, 500
+
+
+def ridge(X, y, X_test):
+    """Predict from flattened pixels, standardized."""
+    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(1, 6, 11)))
+    return model.fit(X.reshape(len(X), -1), y).predict(X_test.reshape(len(X_test), -1))
+
+
+def split(values):
+    """Rows to train on, and rows to test on."""
+    return values[:N_TRAINING], values[N_TRAINING:]
+
+
+def count(seed):
+    """Organisms per image; and in images of four times the area, without more training."""
+    scenes = make_scenes(N_TRAINING + N_TEST, count=(0, 30), random_state=2 * seed)
+    (X, X_test), (y, y_test) = split(scenes.data), split(scenes.count)
+    reg = ConvNetRegressor(loss="poisson", augment="flip", max_epochs=30, random_state=seed)
+    start = time.perf_counter()
+    reg.fit(X, y)
+    seconds = time.perf_counter() - start
+    large = make_scenes(200, image_size=128, count=(0, 120), random_state=2 * seed + 1)
+    counted = reg.predict(large.data)
+    error = mean_absolute_error(y_test, reg.predict(X_test))
+    pixels = mean_absolute_error(y_test, ridge(X, y, X_test))
+    return reg, {
+        "mean absolute error": error,
+        "mean absolute error, ridge": pixels,
+        "ratio of both": error / pixels,
+        "128x128: mean predicted / mean actual": counted.mean() / large.count.mean(),
+        "128x128: mean absolute error": mean_absolute_error(large.count, counted),
+        "seconds to train": seconds,
+    }
+
+
+def size(seed):
+    """Length of the only organism in an image, in pixels."""
+    scenes = make_scenes(
+        N_TRAINING + N_TEST, count=(1, 1), length=(8, 40), random_state=100 + seed
+    )
+    (X, X_test), (y, y_test) = split(scenes.data), split(scenes.organisms["length"].to_numpy())
+    reg = ConvNetRegressor(augment="flip", max_epochs=30, random_state=seed).fit(X, y)
+    predicted = reg.predict(X_test)
+    return reg, {
+        "R2": r2_score(y_test, predicted),
+        "R2, ridge": r2_score(y_test, ridge(X, y, X_test)),
+        "mean absolute error": mean_absolute_error(y_test, predicted),
+    }
+
+
+def interval(seed):
+    """Biomass, which an image tells only within limits: 80% should be between two quantiles."""
+    rng = np.random.RandomState(200 + seed)
+    scenes = make_scenes(N_TRAINING + 2 * N_TEST, count=(1, 8), random_state=rng)
+    # Each organism has a weight that its image does not show.
+    weight = scenes.organisms["length"] ** 2 * rng.gamma(4, 1 / 4, size=len(scenes.organisms))
+    biomass = weight.groupby(scenes.organisms["image"]).sum().to_numpy()
+    (X, X_test), (y, y_test) = split(scenes.data), split(biomass)
+    bounds = []
+    for quantile in (0.1, 0.9):
+        reg = ConvNetRegressor(
+            loss="quantile", quantile=quantile, augment="flip", random_state=seed
+        )
+        bounds.append(reg.fit(X, y).predict(X_test))
+    low, high = bounds
+    return reg, {
+        "share between": np.mean((low <= y_test) & (y_test <= high)),
+        "share below": np.mean(y_test < low),
+        "share above": np.mean(y_test > high),
+        "width / width without images": np.mean(high - low)
+        / np.subtract(*np.quantile(y, [0.9, 0.1])),
+    }
+
+
+JOBS = {"counts": count, "sizes": size, "quantiles": interval}
+
+
+def main():
+    """Run the jobs, each over several seeds."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("jobs", nargs="*", default=[], help=", ".join(JOBS))
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--no-store", action="store_true", help="only print")
+    options = arguments.parse_args()
+    for name in options.jobs or JOBS:
+        runs = []
+        for seed in range(options.seeds):
+            reg, figures = JOBS[name](seed)
+            runs.append(figures)
+            print(name, seed, {key: round(float(value), 3) for key, value in figures.items()})
+        result = {
+            "figures": {key: spread([run[key] for run in runs]) for key in runs[0]},
+            **conditions(reg),
+        }
+        if not options.no_store:
+            store(f"questions_{name}", result)
+
+
+if __name__ == "__main__":
+    main()
