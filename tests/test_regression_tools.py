@@ -48,7 +48,7 @@ def test_cross_validation(data):
     predicted = cross_val_predict(regressor(), X, y, cv=2)
     assert np.corrcoef(predicted, y)[0, 1] > 0.8
     scores = cross_val_score(
-        regressor(loss="gamma"), X, y, cv=2, scoring="neg_mean_gamma_deviance"
+        regressor(loss="gamma", max_epochs=12), X, y, cv=2, scoring="neg_mean_gamma_deviance"
     )
     assert scores.min() > -0.5
 
@@ -112,16 +112,6 @@ def test_the_same_seed_gives_the_same_network(loss, data):
     figures = ["train_loss", "valid_loss", "valid_d2"]
     assert_array_equal(first.history_[figures], again.history_[figures])
     assert np.abs(first.predict(X_test) - other.predict(X_test)).max() > 1e-4
-
-
-def test_a_search_comes_out_the_same_in_two_processes(data):
-    X, _, y, _ = data
-    searches = [
-        GridSearchCV(regressor(max_epochs=2), {"lr": [0.05, 0.1]}, cv=2, n_jobs=n).fit(X, y)
-        for n in (1, 2)
-    ]
-    scores = [search.cv_results_["mean_test_score"] for search in searches]
-    assert_array_equal(*scores)
 
 
 def test_an_image_is_predicted_the_same_in_any_company(data):

@@ -62,9 +62,10 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
     loss : {"squared_error", "absolute_error", "poisson", "gamma", "quantile"}, \
             default="squared_error"
         What training minimizes. "squared_error" leads to means, "absolute_error" to medians:
-        a few wrong numbers matter less. "poisson" (half of the Poisson deviance) is for counts
-        from 0, "gamma" for positive numbers that differ by factors, such as biomass; predictions
-        are then positive. "quantile" leads to the quantile named below.
+        a few wrong numbers matter less. "poisson" is for counts from 0, "gamma" for positive
+        numbers that differ by factors, such as biomass; predictions are then positive.
+        "quantile" leads to the quantile named below. Squared error and the deviances of
+        "poisson" and "gamma" are halved, as in scikit-learn.
     {lr, max_epochs, early_stopping, random_state}
 
     Other Parameters
@@ -311,7 +312,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         y : ndarray of shape (n,) or (n, n_outputs)
             Numbers in the unit of the y of `fit`. NaN for image files that were skipped.
         """
-        return self._target.decode(self._target.predict(self._outputs(X)))
+        outputs = self._outputs(X)
+        return self._target.decode(self._target.predict(outputs))
 
     def score(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None

@@ -86,10 +86,10 @@ class _MeanLoss(NumberLoss):
 
 
 class SquaredError(_MeanLoss):
-    """Squared distance."""
+    """Half of the squared distance."""
 
     def __call__(self, prediction: Tensor, y: Tensor) -> Tensor:
-        return (prediction - y) ** 2
+        return (prediction - y) ** 2 / 2
 
 
 @dataclass(frozen=True)

@@ -321,7 +321,7 @@ class ConvBlocks(NetworkSpec):
             if not self.adds_up:
                 layers["pool"] = GLOBAL_POOLS[self.global_pool]()
         if self.symmetry == "mirror":
-            layers["mirror_mean"] = MirrorMean()
+            layers["mirror_mean"] = MirrorMean(keeps_places=self.adds_up)
             channels //= 2
         if not self.adds_up:
             layers["flatten"] = nn.Flatten()

@@ -112,7 +112,11 @@ class MirroredBatchNorm2d(nn.BatchNorm2d):
 class MirrorMean(nn.Module):
     """Mean of each channel and its mirror channel.
 
-    After global pooling it is the same for an image and its mirror image.
+    Parameters
+    ----------
+    keeps_places : bool, default=False
+        By default, the result is the same for an image and its mirror image. True keeps each
+        value at its place: the result for a mirror image is the mirrored result.
 
     Examples
     --------
@@ -121,7 +125,11 @@ class MirrorMean(nn.Module):
     torch.Size([5, 4, 6, 6])
     """
 
+    def __init__(self, *, keeps_places: bool = False) -> None:
+        super().__init__()
+        self.keeps_places = keeps_places
+
     def forward(self, input: Tensor) -> Tensor:
         first, second = input.chunk(2, dim=1)
-        mean: Tensor = (first + second.flip(3)) / 2
+        mean: Tensor = (first + (second if self.keeps_places else second.flip(3))) / 2
         return mean

@@ -104,7 +104,7 @@ BAD_LABELS = {
 }
 POISSON, GAMMA = {"loss": "poisson"}, {"loss": "gamma"}
 BAD_NUMBERS = {
-    "y words": (X, WORDS[Y], ValueError, ["y", "not numbers", "down", "ConvNetClassifier"]),
+    "y words": (X, WORDS[Y], ValueError, ["y", "not numbers", "ConvNetClassifier"]),
     "y infinite": (X, np.where(Y == 0, np.inf, Y), ValueError, ["y", "infinity"]),
     "y complex": (X, Y * 1j, ValueError, ["Complex data not supported"]),
     "y 3-D": (X, np.zeros((60, 2, 2)), ValueError, ["dim 3"]),

@@ -67,7 +67,10 @@ def test_each_loss_learns_what_it_stands_for(loss, data):
     predicted = reg.fit(X, y + shift).predict(X_test)
     assert (predicted.shape, predicted.dtype) == ((60,), np.float64)
     if loss == "quantile":
-        assert 0.75 <= np.mean(y_test <= predicted) <= 0.99
+        low = small_regressor(loss=loss, quantile=0.1, max_epochs=12).fit(X, y).predict(X_test)
+        assert np.mean(y_test <= predicted) > 0.75
+        assert np.mean(y_test >= low) > 0.75
+        assert np.mean(predicted - low) > 0.3
         assert np.corrcoef(predicted, y_test)[0, 1] > 0.9
     else:
         assert reg.score(X_test, y_test + shift) > 0.8
@@ -172,7 +175,8 @@ def test_batches_of_data_one_by_one_keep_the_first_scale(loss, data):
     assert reg.score(X_test, y_test) > 0.7
     before = reg.predict(X_test)
     reg.set_params(lr=1e-9).partial_fit(X, 100 * y)
-    assert_allclose(reg.predict(X_test), before, rtol=1e-3)
+    # Batch normalization has seen other batches.
+    assert_allclose(reg.predict(X_test), before, atol=0.3)
 
 
 def test_a_batch_without_anything_to_count_is_taken(data):
@@ -189,8 +193,9 @@ def test_warm_start_continues_and_refuses_another_question(data):
     for changes in ({"quantile": 0.9}, {"loss": "absolute_error"}):
         with pytest.raises(ValueError, match="Training continues with"):
             clone(reg).fit(X, y).set_params(**changes).fit(X, y)
-    with pytest.raises(ValueError, match="global_pool has changed"):
-        counter(max_epochs=1, warm_start=True).fit(X, y).set_params(loss="gamma").fit(X, y + 1)
+    counting = counter(max_epochs=1, warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="fitted network, but global_pool has changed"):
+        counting.set_params(global_pool="average").fit(X, y)
 
 
 # ---------------------------------------------------------------- counts
@@ -323,7 +328,9 @@ def test_the_estimators_differ_in_what_they_have_to():
 
 
 def test_attributes_are_there_after_fit_and_only_then(counting, data):
-    names = {name for name, _ in documented("Attributes")} - {"feature_names_in_", "best_epoch_"}
+    names = {name for name, _ in documented("Attributes")} - {
+        *("feature_names_in_", "best_epoch_", "skipped_")
+    }
     assert [name for name in names if hasattr(counter(), name)] == []
     assert [name for name in names if not hasattr(counting, name)] == []
     assert is_regressor(counting)

@@ -22,7 +22,7 @@ from skcnn._targets._losses import (
 )
 
 METRICS = {
-    "squared_error": mean_squared_error,
+    "squared_error": lambda y, p, **more: mean_squared_error(y, p, **more) / 2,
     "absolute_error": mean_absolute_error,
     "poisson": lambda y, p, **more: mean_poisson_deviance(y, p, **more) / 2,
     "gamma": lambda y, p, **more: mean_gamma_deviance(y, p, **more) / 2,
