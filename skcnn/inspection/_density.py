@@ -186,7 +186,7 @@ class DensityDisplay(OverlayDisplay):
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, actual=actual).plot(ax, **kwargs)
 
-    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:
         # One scale for all images, so that an empty image has an empty map.
         shown = (self.maps / max(float(self.maps.max()), 1e-12)).astype(np.float32)
         return self.labels, shown

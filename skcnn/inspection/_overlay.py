@@ -29,7 +29,7 @@ class OverlayDisplay(Display):
         self,
         *,
         images: npt.NDArray[Any],
-        maps: npt.NDArray[np.float32],
+        maps: npt.NDArray[np.floating],
         labels: npt.NDArray[Any],
     ) -> None:
         self.images = images
@@ -64,6 +64,6 @@ class OverlayDisplay(Display):
             _drawing.set_title(axes, self._title)
         return self._set_axes(axes)
 
-    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:
         """Return what stands above the images, and the maps from 0 to 1."""
         return self.labels, self.maps
