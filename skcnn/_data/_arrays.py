@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from torch.utils.data import DataLoader, Dataset
 
 from skcnn._data._statistics import channel_statistics
-from skcnn._utils import RowChoice, warn
-
+from skcnn._targets._columns import count_columns
+from skcnn._utils import RowChoice
 ImageShape = tuple[int, int, int]
 
 # Numbers of channels of color and grayscale images. Any other number in the last place, with one
@@ -117,7 +117,7 @@ def check_images(
     Returns
     -------
     images : Images
-    y : ndarray of shape (n,) or (n, n_columns), or None
+    y : ndarray of shape (n,) or (n, n_columns), sparse matrix, or None
 
     Raises
     ------
@@ -427,7 +427,7 @@ def has_target(y: object) -> bool:
 
 def has_columns(y: Any) -> bool:
     """Whether y has several columns. scikit-learn flattens a single one, and warns."""
-    return np.ndim(y) == 2 and np.shape(y)[1] > 1
+    return count_columns(y) > 1
 
 
 def _check_range(X: npt.NDArray[Any], name: str) -> None:

@@ -50,7 +50,7 @@ def check_input(
     -------
     images : Images or FileImages
         Files are not decoded yet.
-    y : ndarray of shape (n,) or (n, n_columns), or None
+    y : ndarray of shape (n,) or (n, n_columns), sparse matrix, or None
 
     Raises
     ------

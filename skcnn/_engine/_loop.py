@@ -155,7 +155,7 @@ class TrainingLoop:
 
     @property
     def step(self) -> Step:
-        """Function from one of the `inputs` of the batches to the loss of a step.
+        """Function from one of the `inputs` of the batches to the `loss_figures` of a step.
 
         There is one for each size of images, since a CUDA graph has one size, and for each choice
         of parameters that callbacks freeze.
@@ -194,10 +194,12 @@ class TrainingLoop:
     def train_on_batch(
         self, images: Tensor, target: Tensor, weight: Tensor | None = None
     ) -> Tensor:
-        """Take one step of the optimizer, and return the loss before it."""
-        loss, _ = self.compute_gradients(Batch(images, target, weight))
+        """Take one step of the optimizer, and return the figures of the loss before it."""
+        batch = Batch(images, target, weight)
+        loss, outputs = self.compute_gradients(batch)
+        figures = loss_figures(self.target, loss, outputs, batch, training=True)
         self.update_weights()
-        return loss.detach()
+        return figures
 
     def compute_gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, whose gradients are in the parameters, and the outputs."""
@@ -251,7 +253,7 @@ class TrainingLoop:
         Parameters
         ----------
         rows : list of dict
-            Loss and size of each batch; changed in place.
+            Figures of the losses of each batch, and its size; changed in place.
         """
         if self._average is not None and self.is_complete:
             with autocast(self.options.device, self.options.precision):
@@ -259,7 +261,7 @@ class TrainingLoop:
         if self.group is None:
             return
         self.group.average_buffers(self.module)
-        names = ("train_loss", "train_batch_size")
+        names = list(rows[0])
         figures = torch.tensor([[row[name] for name in names] for row in rows]).double()
         for row, means in zip(rows, self.group.mean(figures).tolist()):
             row.update(zip(names, means))
@@ -295,6 +297,23 @@ def _progress_bar() -> Any:
 def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
     """Return the mean of the losses of images, each times its weight."""
     return losses.mean() if weight is None else (losses * weight).mean()
+
+
+def loss_figures(
+    target: Target, loss: Tensor, outputs: Tensor, batch: Batch, *, training: bool
+) -> Tensor:
+    """Return the loss of a batch, or, where it has parts, a vector of more figures.
+
+    The loss is followed by the weighted sum of the losses of each part, and by the sum of the
+    weights of the images that say something about each part.
+    """
+    loss = loss.detach()
+    if not target.part_names:
+        return loss
+    parts = target.part_losses(outputs.detach(), batch.target, training=training)
+    weight = torch.ones_like(parts) if batch.weight is None else batch.weight[:, None]
+    weight = torch.where(parts.isnan(), 0, weight)
+    return torch.cat([loss[None], (parts * weight).nansum(0), weight.sum(0)])
 
 
 def scale_of(epoch: float, n_epochs: int, scales: Sequence[float]) -> float:

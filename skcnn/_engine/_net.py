@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, Tags
 from skorch.callbacks import Callback, EpochTimer
-from skorch.utils import TeeGenerator, to_tensor
+from skorch.utils import TeeGenerator, to_numpy, to_tensor
 from torch import Generator, Tensor, nn
 
 from skcnn._compute._process_group import current_group
@@ -22,6 +22,7 @@ from skcnn._engine._loop import (
     LoopOptions,
     TrainingLoop,
     autocast,
+    loss_figures,
     weighted_mean,
 )
 from skcnn._engine._optimizers import parameter_groups, set_lr
@@ -29,6 +30,8 @@ from skcnn._engine._predict import PredictionBatching
 from skcnn._engine._storing import without_state
 from skcnn._targets import Target
 
+# Figures of the parts of a loss, in the order of `loss_figures`.
+_PARTS = ("loss_sum", "loss_weight")
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
@@ -180,7 +183,7 @@ class TrainedNet(skorch.NeuralNet):
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return encoded predictions."""
-        return self.target.predict(self.predict_proba(X))
+        return self.target.predict(to_numpy(self.forward(X)))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the accuracy of a classifier, and R² for other targets."""
@@ -311,6 +314,9 @@ class TrainedNet(skorch.NeuralNet):
         weights = [row[f"{prefix}_batch_size"] for row in rows]
         loss = float(np.average([row[f"{prefix}_loss"] for row in rows], weights=weights))
         self._record(f"{prefix}_loss", loss, lower_is_better=True)
+        for name in self.target.part_names:
+            total, weight = (sum(r[f"{prefix}_{what}_{name}"] for r in rows) for what in _PARTS)
+            self.history.record(f"{prefix}_loss_{name}", total / weight if weight else math.nan)
         if training:
             self.history.record("lr", self._loop.lr_schedule.last_lr)
             if not math.isfinite(loss):
@@ -335,7 +341,8 @@ class TrainedNet(skorch.NeuralNet):
         for batch in batches:
             self.notify("on_batch_begin", batch=batch.pair, training=training)
             step = step_fn(batch)
-            self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            for name, value in self._batch_row(prefix, step["figures"].tolist()).items():
+                self.history.record_batch(name, value)
             self.history.record_batch(f"{prefix}_batch_size", len(batch.images))
             self.notify("on_batch_end", batch=batch.pair, training=training, **step)
             n_batches += 1
@@ -352,14 +359,21 @@ class TrainedNet(skorch.NeuralNet):
                 self._loop.on_step_end()
         else:
             for batch in batches:
-                losses.append(self.validation_step(batch)["loss"])
+                losses.append(self.validation_step(batch)["figures"])
                 sizes.append(len(batch.images))
         # The only time in an epoch that the CPU waits for the device.
         self.history[-1]["batches"] += [
-            {f"{prefix}_loss": loss, f"{prefix}_batch_size": size}
-            for loss, size in zip(torch.stack(losses).tolist(), sizes)
+            {**self._batch_row(prefix, figures), f"{prefix}_batch_size": size}
+            for figures, size in zip(torch.stack(losses).tolist(), sizes)
         ]
         self.history.record(f"{prefix}_batch_count", len(losses))
+
+    def _batch_row(self, prefix: str, figures: float | list[float]) -> dict[str, float]:
+        """Name the `loss_figures` of a batch."""
+        if isinstance(figures, float):
+            return {f"{prefix}_loss": figures}
+        parts = [f"{what}_{name}" for what in _PARTS for name in self.target.part_names]
+        return {f"{prefix}_{name}": value for name, value in zip(["loss", *parts], figures)}
 
     def train_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Take one step of the optimizer, where callbacks ask for every batch."""
@@ -371,7 +385,8 @@ class TrainedNet(skorch.NeuralNet):
         self.notify("on_grad_computed", named_parameters=named, batch=batch.pair, training=True)
         self._loop.update_weights()
         self._loop.on_step_end()
-        return {"loss": loss, "y_pred": outputs}
+        figures = loss_figures(self.target, loss, outputs, batch, training=True)
+        return {"loss": loss, "figures": figures, "y_pred": outputs}
 
     def validation_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Return the loss and the outputs of a batch, and keep its scores."""
@@ -382,8 +397,10 @@ class TrainedNet(skorch.NeuralNet):
             losses = self.target.loss(outputs, batch.target, training=False)
             if self.target.score_name is not None:
                 self._scores.append(self.target.score(outputs, batch.target))
+            loss = weighted_mean(losses, batch.weight)
+            figures = loss_figures(self.target, loss, outputs, batch, training=False)
         self._losses.append(losses if batch.weight is None else losses * batch.weight)
-        return {"loss": weighted_mean(losses, batch.weight), "y_pred": outputs}
+        return {"loss": loss, "figures": figures, "y_pred": outputs}
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> Tensor:
         """Return the outputs for a batch; see `skorch.NeuralNet.evaluation_step`."""

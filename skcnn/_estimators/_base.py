@@ -37,6 +37,7 @@ from skcnn._estimators._parameters import (
     validate_each,
 )
 from skcnn._targets import Target
+from skcnn._targets._columns import as_table
 from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
 from skcnn._utils import as_tuple, safe_indexing, warn, whole
@@ -298,7 +299,7 @@ class ConvNetEstimator(
             # The same images are held out when training continues.
             self._split_seed = draw_seed(self._random_state)
         assert checked is not None
-        return images, checked
+        return images, as_table(checked, y)
 
     def _load(self, images: AnyImages) -> tuple[AnyImages, npt.NDArray[np.intp] | None]:
         """Decode image files before training, and say which rows could be read; None for all."""
@@ -319,6 +320,12 @@ class ConvNetEstimator(
 
     def _take_target(self, target: Target, *, continues: bool) -> Target:
         """Store the target of this fit, which may continue that of an earlier one."""
+        if continues and type(target) is not type(self._target):
+            raise ValueError(
+                f"Training continues with {self._target.description}, but this y asks for "
+                f"{target.description}. Give a y of the same kind, or fit from the start: with "
+                "warm_start=False, or a clone of this estimator."
+            )
         self._target = self._target.continued(target) if continues else target
         return self._target
 

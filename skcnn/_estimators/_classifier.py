@@ -6,18 +6,22 @@ from typing import Any, Literal, Self
 import joblib
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
-from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags
 
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._estimators._base import ConvNetEstimator, without_missing
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS
-from skcnn._targets import ClassTarget
+from skcnn._targets import (
+    ClassifierTarget,
+    ClassTarget,
+    MultilabelTarget,
+    MultioutputTarget,
+)
+from skcnn._targets._multilabel import is_indicator_matrix
 from skcnn.networks import NetworkSpec
 
 
@@ -120,6 +124,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     """
 
     _parameter_constraints = CONSTRAINTS
+    _target: ClassifierTarget
 
     def __init__(
         self,
@@ -288,13 +293,12 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         return self._partial_fit(X, y, sample_weight, classes)
 
     @property
-    def classes_(self) -> npt.NDArray[Any]:
-        """The labels, sorted."""
+    def classes_(self) -> npt.NDArray[Any] | list[npt.NDArray[Any]]:
+        """The labels, sorted; where y has columns of labels, a list with those of each."""
         if not hasattr(self, "_target"):
             raise AttributeError(f"This {type(self).__name__} is not fitted and has no classes_.")
-        target = self._target
-        assert isinstance(target, ClassTarget)
-        return target.classes
+        classes: npt.NDArray[Any] | list[npt.NDArray[Any]] = self._target.classes
+        return classes
 
     def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the logits of images.
@@ -309,8 +313,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         logits : ndarray of shape (n, n_classes), or (n,) for two classes
             With two classes, the logit of ``classes_[1]`` minus that of ``classes_[0]``.
         """
-        logits = self._outputs(X).astype(np.float64)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        logits = self._logits(X)
+        decision: npt.NDArray[np.float64] = self._target.decision_function(logits)
+        return decision
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each class for each image.
@@ -325,7 +330,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         probability : ndarray of shape (n, n_classes)
             Columns in the order of `classes_`; each row sums to 1.
         """
-        probability: npt.NDArray[np.float64] = softmax(self._outputs(X).astype(np.float64), axis=1)
+        logits = self._logits(X)
+        probability: npt.NDArray[np.float64] = self._target.predict_proba(logits)
         return probability
 
     def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -341,8 +347,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         log_probability : ndarray of shape (n, n_classes)
             Columns in the order of `classes_`.
         """
-        logits = self._outputs(X).astype(np.float64)
-        logarithm: npt.NDArray[np.float64] = log_softmax(logits, axis=1)
+        logits = self._logits(X)
+        logarithm: npt.NDArray[np.float64] = self._target.predict_log_proba(logits)
         return logarithm
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -359,12 +365,10 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
             Labels from `classes_`. If image files were skipped, an array of objects with None in
             their rows.
         """
-        outputs = self._outputs(X)
-        labels = self._target.decode(self._target.predict(outputs))
-        missing = np.isnan(outputs).all(axis=1)
-        if missing.any():
+        labels, known = self._labels(X)
+        if not known.all():
             labels = labels.astype(object)
-            labels[missing] = None
+            labels[~known] = None
         return labels
 
     def score(
@@ -377,8 +381,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         X : array-like
             Images, in any of the forms of `fit`. Files that cannot be read do not count, with
             ``on_error="skip"``.
-        y : array-like of shape (n,)
-            Their labels.
+        y : array-like of shape (n,) or (n, n_columns)
+            Their labels. Where an image has several, it counts as correct only if all of them
+            are: the subset accuracy.
         sample_weight : array-like of shape (n,), default=None
             Weights of the images.
 
@@ -386,21 +391,40 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         -------
         accuracy : float
         """
-        predicted = self.predict(X)
-        missing = pd.isna(predicted)
-        y, predicted, sample_weight = without_missing(missing, y, predicted, sample_weight)
-        predicted = predicted.astype(self.classes_.dtype)
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        labels, known = self._labels(X)
+        y, labels, sample_weight = without_missing(~known, y, labels, sample_weight)
+        return self._target.accuracy(y, labels, sample_weight)
+
+    def _labels(self, X: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """Return predicted labels, and which of them are of images that could be read."""
+        outputs = self._outputs(X)
+        labels = self._target.decode(self._target.predict(outputs))
+        known = np.asarray(~np.isnan(outputs).all(axis=1))
+        return labels, known
+
+    def _logits(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        return self._outputs(X).astype(np.float64)
 
     def _make_target(
         self,
         y: npt.NDArray[Any],
-        classes: npt.ArrayLike | None = None,
+        classes: Any = None,
         sample_weight: npt.ArrayLike | None = None,
-    ) -> ClassTarget:
-        return ClassTarget.infer(
+    ) -> ClassifierTarget:
+        kind: type[ClassTarget | MultilabelTarget | MultioutputTarget] = ClassTarget
+        if y.ndim == 2:
+            named = None if classes is None else list(classes)
+            indicates = is_indicator_matrix(y) if named is None else np.ndim(named[0]) == 0
+            kind = MultilabelTarget if indicates else MultioutputTarget
+        return kind.infer(
             y,
             classes,
             class_weight=self.class_weight,
             label_smoothing=self.label_smoothing,
         )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -70,7 +70,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "label_smoothing": [_FRACTION],
     "max_epochs": [_POSITIVE],
     "batch_size": [_POSITIVE, StrOptions({"auto"})],
-    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "class_weight": [dict, list, StrOptions({"balanced"}), None],
     "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [_POSITIVE],

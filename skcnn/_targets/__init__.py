@@ -1,7 +1,16 @@
 """Targets: what y is, and everything about it that training and prediction need."""
 
-from skcnn._targets._base import Target
+from skcnn._targets._base import ClassifierTarget, Target
 from skcnn._targets._classes import ClassTarget
+from skcnn._targets._multilabel import MultilabelTarget
+from skcnn._targets._multioutput import MultioutputTarget
 from skcnn._targets._numbers import NumberTarget
 
-__all__ = ["ClassTarget", "NumberTarget", "Target"]
+__all__ = [
+    "ClassTarget",
+    "ClassifierTarget",
+    "MultilabelTarget",
+    "MultioutputTarget",
+    "NumberTarget",
+    "Target",
+]

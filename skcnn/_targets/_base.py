@@ -5,10 +5,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import accuracy_score
 from torch import Tensor
 
-from skcnn._targets._split import Rows, random_split
+from skcnn._targets._split import Rows, Seed, random_split
 from skcnn._targets._weights import combine_weights
+
+Outputs = npt.NDArray[np.float64]
 
 
 class Target(ABC):
@@ -27,11 +30,14 @@ class Target(ABC):
     lower_score_is_better : bool
         Whether that figure is an error, which training lowers. The history of the net says which
         epoch was the best so far, for callbacks such as skorch's `Checkpoint`.
+    part_names : tuple of str
+        Names of the parts of the loss that `part_losses` computes, if it has parts.
     """
 
     kind: ClassVar[str | None] = None
     score_name: ClassVar[str | None] = None
     lower_score_is_better: ClassVar[bool] = False
+    part_names: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -63,9 +69,22 @@ class Target(ABC):
     def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
         """Return the loss of each image, of shape (n,)."""
 
+    def part_losses(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Return the loss of each part, (n, n_parts); NaN where an image says nothing about it."""
+        raise NotImplementedError
+
     def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         """Return the score of each image, of shape (n,), whose mean validation reports."""
         raise NotImplementedError
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of `as_columns`."""
+        return 1
+
+    def as_columns(self, encoded: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return encoded values as columns, which `loss` and `score` take as well."""
+        return np.reshape(encoded, (len(encoded), self.n_columns)).astype(np.float32)
 
     @abstractmethod
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> npt.NDArray[Any]:
@@ -124,7 +143,37 @@ class Target(ABC):
         encoded: npt.NDArray[Any],
         fraction: float,
         groups: npt.ArrayLike | None,
-        random_state: Any,
+        random_state: Seed,
     ) -> tuple[Rows, Rows]:
         """Split rows for training and validation, both in ascending order."""
         return random_split(len(encoded), fraction, groups, random_state)
+
+
+class ClassifierTarget(Target):
+    """A kind of y that a classifier predicts, with probabilities.
+
+    The methods take the outputs of the network as float64.
+    """
+
+    kind = "classifier"
+    score_name = "accuracy"
+
+    classes: Any
+
+    @abstractmethod
+    def predict_proba(self, outputs: Outputs) -> Any:
+        """Return the probabilities, in the form that scikit-learn has for this kind of y."""
+
+    @abstractmethod
+    def predict_log_proba(self, outputs: Outputs) -> Any:
+        """Return the logarithms of the probabilities."""
+
+    @abstractmethod
+    def decision_function(self, outputs: Outputs) -> Any:
+        """Return the logits, in the form that scikit-learn has for this kind of y."""
+
+    def accuracy(
+        self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+    ) -> float:
+        """Return the weighted fraction of images whose predicted labels are those of y."""
+        return float(accuracy_score(y, labels, sample_weight=sample_weight))

@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.special import log_softmax, softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 from torch.nn import functional as F
 
-from skcnn._targets._base import Target
+from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._mixing import blend
-from skcnn._targets._split import Rows, train_validation_split
-from skcnn._targets._weights import class_weights, combine_weights
+from skcnn._targets._split import Rows, Seed, train_validation_split
+from skcnn._targets._weights import ClassWeight, class_weights, combine_weights
 
 Labels = npt.NDArray[Any]
 
@@ -61,7 +62,7 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
     return np.searchsorted(classes, y).astype(np.int64)
 
 
-def _check_no_missing(labels: Any, name: str) -> None:
+def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
     missing = np.flatnonzero(pd.isna(np.asarray(labels)))
     if len(missing):
         raise ValueError(
@@ -108,7 +109,7 @@ def check_labels(y: npt.ArrayLike, n_images: int, name: str) -> Labels:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassTarget(Target):
+class ClassTarget(ClassifierTarget):
     """One label per image: cross-entropy of logits, one output per class.
 
     Parameters
@@ -132,9 +133,6 @@ class ClassTarget(Target):
     (array([1, 0]), array(['oak', 'fir'], dtype='<U3'))
     """
 
-    kind = "classifier"
-    score_name = "accuracy"
-
     classes: Labels
     class_weight: npt.NDArray[np.float64] | None = None
     label_smoothing: float = 0.0
@@ -145,7 +143,7 @@ class ClassTarget(Target):
         y: npt.ArrayLike,
         classes: npt.ArrayLike | None = None,
         *,
-        class_weight: Any = None,
+        class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
     ) -> Self:
         """Make the target of the labels in y, or of the classes that the caller names."""
@@ -167,9 +165,33 @@ class ClassTarget(Target):
         """Number labels by their position in `classes`."""
         return encode(np.asarray(y), self.classes, name)
 
+    @property
+    def n_columns(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def as_columns(self, encoded: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return the probability of each class: 1 for the one there is."""
+        columns: npt.NDArray[np.float32] = np.eye(len(self.classes), dtype=np.float32)[encoded]
+        return columns
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the probability of each class."""
         return outputs.softmax(-1)
+
+    def predict_proba(self, outputs: Outputs) -> Outputs:
+        """Return the probability of each class, of shape (n, n_classes)."""
+        probability: Outputs = softmax(outputs, axis=1)
+        return probability
+
+    def predict_log_proba(self, outputs: Outputs) -> Outputs:
+        """Return the logarithm of the probability of each class, of shape (n, n_classes)."""
+        logarithm: Outputs = log_softmax(outputs, axis=1)
+        return logarithm
+
+    def decision_function(self, outputs: Outputs) -> Outputs:
+        """Return the logits (n, n_classes), or the difference of two, of shape (n,)."""
+        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
     def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         """Return the index of the most probable class of each row."""
@@ -177,8 +199,8 @@ class ClassTarget(Target):
         return indices
 
     def decode(self, encoded: npt.NDArray[Any]) -> Labels:
-        """Return the labels of indices."""
-        labels: Labels = self.classes[encoded]
+        """Return the labels of indices, which may be whole floats."""
+        labels: Labels = self.classes[np.asarray(encoded, dtype=np.intp)]
         return labels
 
     def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
@@ -188,7 +210,7 @@ class ClassTarget(Target):
 
     def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         """Whether each image is classified correctly."""
-        return outputs.argmax(1) == encoded
+        return outputs.argmax(1) == (encoded if encoded.ndim == 1 else encoded.argmax(1))
 
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Labels:
         """Check labels that come beside those of the training images."""
@@ -228,7 +250,7 @@ class ClassTarget(Target):
         encoded: npt.NDArray[Any],
         fraction: float,
         groups: npt.ArrayLike | None,
-        random_state: Any,
+        random_state: Seed,
     ) -> tuple[Rows, Rows]:
         """Split each class in proportion."""
         return train_validation_split(encoded, fraction, groups, random_state)

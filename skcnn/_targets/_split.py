@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 from skcnn._utils import warn
 
 Rows = npt.NDArray[np.intp]
+Seed = int | np.random.RandomState
 
 # Random draws of groups, of which the one nearest to the fraction is taken.
 _N_DRAWS = 20
@@ -79,7 +80,7 @@ def _kind(value: object) -> str:
 
 
 def random_split(
-    n: int, fraction: float, groups: npt.ArrayLike | None, random_state: Any
+    n: int, fraction: float, groups: npt.ArrayLike | None, random_state: Seed
 ) -> tuple[Rows, Rows]:
     """Split rows for training and validation at random.
 
@@ -157,7 +158,7 @@ def _warn_if_far(n_validation: int, n: int, fraction: float) -> None:
 
 
 def train_validation_split(
-    y: npt.NDArray[np.int64], fraction: float, groups: npt.ArrayLike | None, random_state: Any
+    y: npt.NDArray[np.int64], fraction: float, groups: npt.ArrayLike | None, random_state: Seed
 ) -> tuple[Rows, Rows]:
     """Split rows for training and validation, each class in proportion.
 
@@ -216,3 +217,56 @@ def train_validation_split(
     )
     validation = np.sort(validation)
     return np.setdiff1d(np.arange(len(y)), validation), validation
+
+
+def split_with_each_label(
+    indicators: npt.NDArray[Any],
+    fraction: float,
+    groups: npt.ArrayLike | None,
+    random_state: Seed,
+) -> tuple[Rows, Rows]:
+    """Split rows at random, but train on images with, and without, each label.
+
+    Parameters
+    ----------
+    indicators : ndarray of shape (n, n_labels)
+        1 where a label is in an image.
+    fraction, groups, random_state
+        As in `random_split`.
+
+    Returns
+    -------
+    training, validation : ndarray of int
+        In ascending order.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows or groups, or each row for validation has something that is in
+        no other.
+
+    Examples
+    --------
+    >>> rare = np.zeros((10, 1))
+    >>> rare[2] = 1
+    >>> sides = [split_with_each_label(rare, 0.5, None, seed) for seed in range(20)]
+    >>> all(2 in training for training, _ in sides)
+    True
+    """
+    training, validation = random_split(len(indicators), fraction, groups, random_state)
+    units = np.arange(len(indicators)) if groups is None else np.asarray(groups)
+    values = np.hstack([indicators, 1 - indicators])
+    for value in values.T:
+        if value[validation].any() and not value[training].any():
+            # All rows of a group move together.
+            unit = units[validation[value[validation].argmax()]]
+            moved = validation[units[validation] == unit]
+            training = np.union1d(training, moved)
+            validation = np.setdiff1d(validation, moved)
+    if not len(validation):
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(indicators)} images leaves none to validate "
+            "with: each has a label that no other has. Give more images, X_val and y_val, or "
+            "early_stopping=False."
+        )
+    return training, validation

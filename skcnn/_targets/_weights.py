@@ -1,5 +1,6 @@
 """Weights of images and of classes in the loss."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,14 @@ from sklearn.utils.class_weight import compute_class_weight
 from skcnn._utils import check_sample_weight
 
 Labels = npt.NDArray[Any]
+#: Of one column of y, and of several.
+ClassWeight = Mapping[Any, float] | str | None
+ClassWeights = ClassWeight | Sequence[ClassWeight]
 
 
-def class_weights(class_weight: Any, classes: Labels, y: Labels) -> npt.NDArray[np.float64] | None:
+def class_weights(
+    class_weight: ClassWeight, classes: Labels, y: Labels
+) -> npt.NDArray[np.float64] | None:
     """Return the weight of each class, of shape (n_classes,); None where all weigh the same."""
     if class_weight is None:
         return None

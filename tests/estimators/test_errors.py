@@ -100,7 +100,11 @@ BAD_LABELS = {
     "one class": (X, np.zeros(60, int), ValueError, ["1 class", "0", "at least 2"]),
     "one word": (X, np.repeat("elm", 60), ValueError, ["1 class", "elm", "at least 2"]),
     "y continuous": (X, Y + 0.5, ValueError, ["continuous"]),
-    "y one-hot": (X, np.eye(3)[Y], ValueError, ["y should be a 1d array", "(60, 3)"]),
+    "y 3-D": (X, np.eye(3)[Y][..., None], ValueError, ["dim 3"]),
+    "columns continuous": (X, np.c_[Y + 0.5, Y], ValueError, ["continuous"]),
+    "sets of labels": (X, [{"a", "b"}] * 60, ValueError, ["set of labels", "MultiLabelBinarizer"]),
+    "lists of labels": (X, [["a"], ["a", "b"]] * 30, ValueError, ["MultiLabelBinarizer"]),
+    "column of one class": (X, np.c_[Y, Y * 0], ValueError, ["1 class", "0", "at least 2"]),
 }
 POISSON, GAMMA = {"loss": "poisson"}, {"loss": "gamma"}
 BAD_NUMBERS = {

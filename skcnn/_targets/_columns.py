@@ -1,0 +1,75 @@
+"""A y with several columns: how many there are, their names, and each by itself."""
+
+from collections.abc import Sequence, Set
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import issparse
+
+
+def count_columns(y: Any) -> int:
+    """Return the number of columns of y; 1 where it is a list, or cannot be read.
+
+    Raises
+    ------
+    ValueError
+        If y holds a set of labels for each image.
+
+    Examples
+    --------
+    >>> count_columns([0, 1, 1]), count_columns([[0, 1], [1, 1], [0, 0]])
+    (1, 2)
+    """
+    if issparse(y):
+        return int(y.shape[1])
+    if isinstance(y, Sequence) or getattr(y, "dtype", None) == np.dtype(object):
+        _check_no_sets(y)
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    return int(shape[1]) if len(shape) == 2 else 1
+
+
+def _check_no_sets(y: Any) -> None:
+    """Refuse one set of labels per image, as scikit-learn does, and say what to do."""
+    several = [value for value in y if isinstance(value, list | tuple | Set)]
+    if any(isinstance(value, Set) for value in several) or len({len(v) for v in several}) > 1:
+        raise ValueError(
+            f"y holds a set of labels for each image, such as {several[0]!r}. Expected a column "
+            "of 0 and 1 for each label, as sklearn.preprocessing.MultiLabelBinarizer makes it."
+        )
+
+
+def column_names(y: npt.ArrayLike, n_columns: int) -> npt.NDArray[Any]:
+    """Return the names of the columns of a DataFrame; of other tables, numbers from 0."""
+    names = getattr(y, "columns", None)
+    return np.arange(n_columns) if names is None else np.asarray(names)
+
+
+def as_table(checked: Any, y: Any) -> Any:
+    """Return a checked y as a dense array, or as a DataFrame where y has names of columns."""
+    dense = checked.toarray() if issparse(checked) else checked
+    if dense.ndim != 2 or not hasattr(y, "columns"):
+        return dense
+    return pd.DataFrame(dense, columns=column_names(y, dense.shape[1]))
+
+
+def check_names(y: npt.ArrayLike, expected: Sequence[Any] | npt.NDArray[Any], name: str) -> None:
+    """Raise a ValueError if y is a DataFrame with other columns than those of fit."""
+    found = list(getattr(y, "columns", expected))
+    if found != list(expected):
+        raise ValueError(f"{name} has the columns {found}. Expected those of y: {list(expected)}.")
+
+
+def each_column(y: npt.ArrayLike) -> list[npt.NDArray[Any]]:
+    """Return each column of a table by itself, with a type of its own.
+
+    Examples
+    --------
+    >>> each_column(np.array([["oak", 3], ["fir", 5]], dtype=object))
+    [array(['oak', 'fir'], dtype=object), array([3, 5])]
+    """
+    if isinstance(y, np.ndarray) and y.dtype != object:
+        return list(y.T)
+    table = y if isinstance(y, pd.DataFrame) else pd.DataFrame(y)
+    return [np.asarray(table.iloc[:, number].infer_objects()) for number in range(table.shape[1])]

@@ -1,0 +1,141 @@
+"""Several columns of classes, as scikit-learn's forests take them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_array
+from torch import Tensor
+
+from skcnn._targets._base import ClassifierTarget, Outputs
+from skcnn._targets._classes import ClassTarget, Labels
+from skcnn._targets._columns import check_names, column_names, each_column
+from skcnn._targets._several import SeveralTarget
+from skcnn._targets._weights import ClassWeight, ClassWeights, class_weights
+
+
+@dataclass(frozen=True, eq=False)
+class MultioutputTarget(SeveralTarget, ClassifierTarget):
+    """Several labels per image, one in each column: the sum of their cross-entropies.
+
+    Examples
+    --------
+    >>> target = MultioutputTarget.infer(np.array([["oak", "old"], ["fir", "young"]]))
+    >>> [classes.tolist() for classes in target.classes]
+    [['fir', 'oak'], ['old', 'young']]
+    """
+
+    targets: tuple[ClassTarget, ...]
+
+    @classmethod
+    def infer(
+        cls,
+        y: npt.ArrayLike,
+        classes: Sequence[npt.ArrayLike] | None = None,
+        *,
+        class_weight: ClassWeights = None,
+        label_smoothing: float = 0.0,
+    ) -> Self:
+        """Make the target of the columns of y; `classes` has the labels of each.
+
+        Raises
+        ------
+        ValueError
+            If a column does not hold classes, or there are not as many classes, or class
+            weights, as columns.
+        """
+        columns = each_column(y)
+        names = tuple(str(name) for name in column_names(y, len(columns)))
+        each = [None] * len(columns) if classes is None else list(classes)
+        if len(each) != len(columns):
+            raise ValueError(
+                f"classes has {len(each)} lists of labels, but y has {len(columns)} columns. "
+                "Expected one list per column."
+            )
+        targets = tuple(
+            ClassTarget.infer(column, labels, label_smoothing=label_smoothing)
+            for column, labels in zip(columns, each)
+        )
+        weights = _class_weights(class_weight, targets, columns)
+        return cls(names, targets, (1.0,) * len(targets), weights)
+
+    @property
+    def classes(self) -> list[Labels]:
+        """The labels of each column, sorted."""
+        return [target.classes for target in self.targets]
+
+    def predict_proba(self, outputs: Outputs) -> list[Outputs]:
+        """Return the probabilities of the classes of each column."""
+        each = zip(self.targets, self.split_outputs(outputs))
+        return [target.predict_proba(part) for target, part in each]
+
+    def predict_log_proba(self, outputs: Outputs) -> list[Outputs]:
+        """Return the logarithms of the probabilities of the classes of each column."""
+        each = zip(self.targets, self.split_outputs(outputs))
+        return [target.predict_log_proba(part) for target, part in each]
+
+    def decision_function(self, outputs: Outputs) -> list[Outputs]:
+        """Return the logits of each column."""
+        each = zip(self.targets, self.split_outputs(outputs))
+        return [target.decision_function(part) for target, part in each]
+
+    def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
+        """Whether all columns of each image are right."""
+        each = zip(self.targets, self.split_outputs(outputs), self.split_encoded(encoded))
+        right = [target.score(part, columns) for target, part, columns in each]
+        return torch.stack(right).all(0)
+
+    def accuracy(
+        self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+    ) -> float:
+        """Return the weighted fraction of images for which all columns are right."""
+        right = (labels == self.check(y, len(np.asarray(labels)), "y")).all(axis=1)
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(right, weights=weights))
+
+    def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Any:
+        """Check labels that come beside those of the training images."""
+        check_names(y, self.names, name)
+        checked = check_array(y, dtype=None, input_name=name)
+        if len(checked) != n_images:
+            raise ValueError(f"{name} has {len(checked)} rows for {n_images} images.")
+        return checked
+
+
+def _class_weights(
+    class_weight: ClassWeights, targets: tuple[ClassTarget, ...], columns: list[npt.NDArray[Any]]
+) -> tuple[npt.NDArray[np.float64] | None, ...]:
+    """Return the weights of the classes of each column, with a mean of 1 over its images."""
+    if class_weight is None:
+        return (None,) * len(targets)
+    each: Sequence[ClassWeight]
+    if isinstance(class_weight, str):
+        each = [class_weight] * len(targets)
+    elif isinstance(class_weight, Mapping) or len(class_weight) != len(targets):
+        raise ValueError(
+            f"class_weight={class_weight!r}, but y has {len(targets)} columns of classes. "
+            'Expected a list of one dict per column, or "balanced".'
+        )
+    else:
+        each = class_weight
+    return tuple(mean_one(w, t, c) for w, t, c in zip(each, targets, columns))
+
+
+def mean_one(
+    class_weight: ClassWeight, target: ClassTarget, labels: npt.NDArray[Any]
+) -> npt.NDArray[np.float64] | None:
+    """Return the weights of classes, scaled to a mean of 1 over images with these labels."""
+    weights = class_weights(class_weight, target.classes, labels)
+    if weights is None:
+        return None
+    mean = weights[target.encode(labels)].mean()
+    if not mean:
+        raise ValueError(
+            f"class_weight={class_weight!r} is zero for all labels of a column of y. Expected at "
+            "least one positive weight."
+        )
+    scaled: npt.NDArray[np.float64] = weights / mean
+    return scaled

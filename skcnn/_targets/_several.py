@@ -1,0 +1,160 @@
+"""Several targets at once: the columns of y, and the outputs of one network, shared among them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from skcnn._targets._base import Target
+from skcnn._targets._columns import each_column
+from skcnn._targets._constants import DeviceConstants
+from skcnn._targets._split import Rows, Seed, split_with_each_label
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralTarget(Target):
+    """Several targets, each with a column of y and outputs of its own.
+
+    Encoded, they stand side by side in one array of floats: probabilities of classes, and
+    numbers. NaN stands for a missing answer: its target learns nothing from that image.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Name of each target.
+    targets : tuple of Target
+    factors : tuple of float
+        Factor on the loss of each target in the sum of all.
+    class_weights : tuple of (ndarray of shape (n_classes,) or None)
+        Weight of each class of each target in its loss.
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[Target, ...]
+    factors: tuple[float, ...]
+    class_weights: tuple[npt.NDArray[np.float64] | None, ...]
+    _constants: DeviceConstants = field(default_factory=DeviceConstants, init=False, repr=False)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of all targets."""
+        return sum(target.n_outputs for target in self.targets)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of all targets."""
+        return sum(target.n_columns for target in self.targets)
+
+    @property
+    def description(self) -> str:
+        """The outputs in words."""
+        each = (f"{t.description} for {n!r}" for n, t in zip(self.names, self.targets))
+        return " and ".join(each)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Name of each target, the loss of which is a part of the loss."""
+        return self.names
+
+    def encode(self, y: npt.ArrayLike, name: str = "y") -> Floats:
+        """Encode the column of each target, and put the results side by side."""
+        each = zip(self.targets, self.names, each_column(y))
+        return np.hstack([t.as_columns(t.encode(c, f"{name}[{n!r}]")) for t, n, c in each])
+
+    def split_outputs(self, outputs: Any) -> list[Any]:
+        """Return the outputs of each target."""
+        return _divide(outputs, [target.n_outputs for target in self.targets])
+
+    def split_encoded(self, encoded: Any) -> list[Any]:
+        """Return the encoded columns of each target."""
+        return _divide(encoded, [target.n_columns for target in self.targets])
+
+    def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the encoded prediction of each target, one column each."""
+        each = zip(self.targets, self.split_outputs(outputs))
+        return np.column_stack([target.predict(part) for target, part in each])
+
+    def decode_each(self, encoded: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Return encoded predictions of each target as the user gave them."""
+        return [target.decode(column) for target, column in zip(self.targets, encoded.T)]
+
+    def decode(self, encoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return encoded predictions as a table with a column for each target."""
+        return np.column_stack(self.decode_each(encoded))
+
+    def part_losses(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Return the loss of each target, (n, n_targets); NaN where its answer is missing."""
+        losses = []
+        each = zip(self.targets, self.split_outputs(outputs), self.split_encoded(encoded))
+        for number, (target, part, columns) in enumerate(each):
+            # The loss must be finite, or its gradient would not be.
+            known = columns.nan_to_num(nan=0.0)
+            loss = target.loss(part, known, training=training)
+            class_weight = self.class_weights[number]
+            if class_weight is not None:
+                key = f"class_weight {number}"
+                loss = loss * (known @ self._constants.get(key, class_weight, like=known))
+            losses.append(torch.where(columns[:, 0].isnan(), torch.nan, loss))
+        return torch.stack(losses, dim=1)
+
+    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Return the sum of the losses of all targets whose answer is known."""
+        parts = self.part_losses(outputs, encoded, training=training).nan_to_num(nan=0.0)
+        return parts @ self._constants.get("factors", self.factors, like=parts)
+
+    def check_same(self, other: Self) -> None:
+        """Training continues with the same targets only."""
+        if self.names != other.names:
+            raise ValueError(
+                f"Training continues with the columns {list(self.names)} of y, but now got "
+                f"{list(other.names)}. Give the same columns, or fit from the start: with "
+                "warm_start=False, or a clone of this estimator."
+            )
+        for mine, new in zip(self.targets, other.targets):
+            mine.check_same(new)
+
+    def continued(self, new: Self) -> Self:
+        """Continue with each target; how losses compare stays as the first y had it."""
+        self.check_same(new)
+        each = tuple(mine.continued(other) for mine, other in zip(self.targets, new.targets))
+        return replace(new, targets=each, factors=self.factors)
+
+    def mix(
+        self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mix all targets; an answer that is missing in either image is missing in the mixture."""
+        each = zip(self.targets, self.split_encoded(encoded))
+        mixed = [
+            target.mix(partner, own, part.nan_to_num(nan=0.0), weight) for target, part in each
+        ]
+        missing = encoded.isnan()
+        missing = missing | (missing[partner] & (own < 1)[:, None])
+        whole = torch.cat([part for part, _ in mixed], dim=1)
+        return torch.where(missing, torch.nan, whole), mixed[0][1]
+
+    def split(
+        self,
+        encoded: npt.NDArray[Any],
+        fraction: float,
+        groups: npt.ArrayLike | None,
+        random_state: Seed,
+    ) -> tuple[Rows, Rows]:
+        """Split at random, but train on every class, and on answers to everything."""
+        # Classes are columns of 0 and 1; numbers only have to be there.
+        seen = [
+            np.nan_to_num(part) if target.kind == "classifier" else ~np.isnan(part[:, :1])
+            for target, part in zip(self.targets, self.split_encoded(encoded))
+        ]
+        return split_with_each_label(np.hstack(seen), fraction, groups, random_state)
+
+
+def _divide(columns: Any, widths: Sequence[int]) -> list[Any]:
+    """Divide the columns of an array or tensor into parts of these widths."""
+    return [columns[:, end - n : end] for n, end in zip(widths, accumulate(widths))]
