@@ -6,12 +6,14 @@ from types import ModuleType
 
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
 __all__ = [
     "ConvNetClassifier",
+    "ConvNetMultiTask",
     "ConvNetRegressor",
     "FeatureExtractor",
     "SearchReport",

@@ -1,7 +1,7 @@
 """Base of the estimators: fit and predict as a template, whatever the target."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -55,6 +55,8 @@ _SLOTS = {
 # Private attributes that a fit sets.
 _FITTED_PRIVATE = {"_pixel_range", "_random_state", "_split_seed", "_target"}
 
+Classes = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
+
 
 class ConvNetEstimator(
     ThreadLimitMixin,
@@ -81,7 +83,7 @@ class ConvNetEstimator(
     def _make_target(
         self,
         y: npt.NDArray[Any],
-        classes: npt.ArrayLike | None = None,
+        classes: Classes = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""
@@ -168,7 +170,7 @@ class ConvNetEstimator(
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
-        classes: npt.ArrayLike | None = None,
+        classes: Classes = None,
     ) -> Self:
         """Process a batch of data once: the body of `partial_fit`."""
         with self._unchanged_on_error():
@@ -179,7 +181,7 @@ class ConvNetEstimator(
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
-        classes: npt.ArrayLike | None,
+        classes: Classes,
     ) -> Self:
         self._check_parameters()
         y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
@@ -253,7 +255,7 @@ class ConvNetEstimator(
     def _settings(self) -> FitSettings:
         device, spec = find_device(self.device), self._spec()
         is_auto = isinstance(self.augment, str) and self.augment == "auto"
-        augment = spec.default_augment if is_auto else as_tuple(self.augment)
+        augment = self._default_augment(spec) if is_auto else as_tuple(self.augment)
         return FitSettings(
             spec=spec,
             device=device,
@@ -271,6 +273,10 @@ class ConvNetEstimator(
             verbose=int(self.verbose),
         )
 
+    def _default_augment(self, spec: NetworkSpec) -> tuple[Any, ...]:
+        """Return what ``augment="auto"`` stands for."""
+        return spec.default_augment
+
     def _spec(self) -> NetworkSpec:
         """Specification of the network: that of `module`, or of the flat parameters."""
         if self.module is None:
@@ -282,9 +288,21 @@ class ConvNetEstimator(
 
     def _read(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
-    ) -> tuple[AnyImages, npt.NDArray[Any]]:
+    ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
         if hasattr(self, "skipped_"):
             del self.skipped_
+        images, checked = self._check_input(X, y, reset=reset)
+        if reset:
+            self.image_shape_ = images.shape
+            self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
+            # The same images are held out when training continues.
+            self._split_seed = draw_seed(self._random_state)
+        return images, checked
+
+    def _check_input(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
+    ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
+        """Read images and what is known about them, and check that they fit each other."""
         images, checked = check_input(
             self,
             X,
@@ -293,11 +311,6 @@ class ConvNetEstimator(
             image_shape=self.image_shape,
             data_format=self.data_format,
         )
-        if reset:
-            self.image_shape_ = images.shape
-            self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
-            # The same images are held out when training continues.
-            self._split_seed = draw_seed(self._random_state)
         assert checked is not None
         return images, as_table(checked, y)
 

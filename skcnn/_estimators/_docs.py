@@ -185,6 +185,8 @@ groups : array-like of shape (n,), default=None
 """
 
 _REFERENCES = """
+caruana1997
+   Caruana: Multitask learning. Machine Learning 28, 1997.
 lempitsky2010
    Lempitsky, Zisserman: Learning to count objects in images. NIPS 2010.
 ioffe2015

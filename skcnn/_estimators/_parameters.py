@@ -1,6 +1,7 @@
 """What each constructor parameter may be, and what errors say where it is not."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -22,6 +23,7 @@ from skcnn._engine._optimizers import (
     supports_weight_decay,
 )
 from skcnn._engine._schedule import SCHEDULES
+from skcnn._targets._answers import TASKS
 from skcnn._targets._losses import LOSSES
 from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
 from skcnn.augmentation import AUGMENTATIONS
@@ -92,6 +94,13 @@ REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
     "augment": [*_AUGMENT, *_SEQUENCES, None],
     "loss": [StrOptions(set(LOSSES))],
     "quantile": [Interval(Real, 0, 1, closed="both"), None],
+}
+
+MULTI_TASK_CONSTRAINTS: dict[str, list[Any]] = {
+    **CONSTRAINTS,
+    "tasks": [dict],
+    "task_weights": [dict, None],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
 }
 
 
@@ -276,3 +285,53 @@ def _check_callbacks(caller: str, callbacks: Sequence[Any], schedule: str | None
                 f"{caller} has lr_schedule={schedule!r} and the callback {kind.__name__}, which "
                 "would both set the learning rate. Set lr_schedule=None, or drop the callback."
             )
+
+
+def check_tasks(
+    caller: str,
+    tasks: dict[str, str],
+    task_weights: dict[str, float] | None,
+    class_weight: dict[str, object] | str | None,
+) -> None:
+    """Check the questions of `ConvNetMultiTask`, and what is set for each of them.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, what it is and what was expected.
+    """
+    if not tasks or not all(isinstance(name, str) for name in tasks):
+        raise ValueError(
+            f"The 'tasks' parameter of {caller} is {tasks!r}. Expected the name of a column of y "
+            'for each question, and what its answer is, such as {"species": "classification"}.'
+        )
+    for name, task in tasks.items():
+        if task not in TASKS:
+            raise ValueError(
+                f"The 'tasks' parameter of {caller} has {task!r} for {name!r}. Expected one of "
+                f"{', '.join(map(repr, TASKS))}."
+            )
+    for name, weight in (task_weights or {}).items():
+        if name not in tasks:
+            raise ValueError(_no_such_task(caller, "task_weights", name, list(tasks)))
+        if not isinstance(weight, Real) or not 0 <= weight < math.inf:
+            raise ValueError(
+                f"The 'task_weights' parameter of {caller} has {weight!r} for {name!r}. Expected "
+                "a number from 0."
+            )
+    if task_weights and not any(task_weights.get(name, 1) for name in tasks):
+        raise ValueError(
+            f"The 'task_weights' parameter of {caller} is zero for all tasks. Expected at least "
+            "one positive weight."
+        )
+    classifications = [name for name, task in tasks.items() if task == "classification"]
+    for name in class_weight if isinstance(class_weight, dict) else ():
+        if name not in classifications:
+            raise ValueError(_no_such_task(caller, "class_weight", name, classifications))
+
+
+def _no_such_task(caller: str, parameter: str, name: object, expected: list[str]) -> str:
+    return (
+        f"The {parameter!r} parameter of {caller} names {name!r}. Expected some of {expected}, "
+        "which are in tasks."
+    )

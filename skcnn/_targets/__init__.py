@@ -1,5 +1,6 @@
 """Targets: what y is, and everything about it that training and prediction need."""
 
+from skcnn._targets._answers import AnswersTarget
 from skcnn._targets._base import ClassifierTarget, Target
 from skcnn._targets._classes import ClassTarget
 from skcnn._targets._multilabel import MultilabelTarget
@@ -7,6 +8,7 @@ from skcnn._targets._multioutput import MultioutputTarget
 from skcnn._targets._numbers import NumberTarget
 
 __all__ = [
+    "AnswersTarget",
     "ClassTarget",
     "ClassifierTarget",
     "MultilabelTarget",
