@@ -65,7 +65,11 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
             raise ValueError(
                 f"{name} has no column {absent[0]!r}, which tasks names. Its columns are {names}."
             )
-        columns = [np.asarray(y[question]) for question in questions]
+        # numpy would turn words with gaps between them into words alone.
+        columns = [
+            np.asarray(pd.Series(c) if isinstance(c, list | tuple) else c)
+            for c in (y[question] for question in questions)
+        ]
     else:
         table = pd.DataFrame(y if isinstance(y, list | tuple) else np.asarray(y))
         if table.shape[1] != len(questions):

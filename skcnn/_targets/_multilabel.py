@@ -238,8 +238,10 @@ def _label_weights(
     weights = np.ones((n_labels, 2))
     for number, (weight, column) in enumerate(zip(each, present.T)):
         # A label that is in every image, or in none, has no other side to balance.
-        if len(np.unique(column)) == 2 or weight != "balanced":
-            weights[number] = class_weights(weight, _ABSENT_OR_PRESENT, column)
+        balanced = weight == "balanced" and len(np.unique(column)) < 2
+        of_label = None if balanced else class_weights(weight, _ABSENT_OR_PRESENT, column)
+        if of_label is not None:
+            weights[number] = of_label
     mean = weights[np.arange(n_labels), present].mean()
     if not mean:
         raise ValueError(

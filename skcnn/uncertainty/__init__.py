@@ -16,6 +16,7 @@ from skcnn.uncertainty._intervals import ConfidenceInterval, bootstrap_interval
 from skcnn.uncertainty._novelty import NoveltyDetector, novelty_scores
 from skcnn.uncertainty._review import ReviewDisplay, review_table, review_threshold
 from skcnn.uncertainty._taxonomy import Taxonomy, restrict_classes
+from skcnn.uncertainty._thresholds import TunedThresholdsCV, label_thresholds
 
 __all__ = [
     "ConfidenceInterval",
@@ -25,11 +26,13 @@ __all__ = [
     "ReliabilityDisplay",
     "ReviewDisplay",
     "Taxonomy",
+    "TunedThresholdsCV",
     "bootstrap_interval",
     "calibration_table",
     "conformal_sets",
     "conformal_threshold",
     "expected_calibration_error",
+    "label_thresholds",
     "novelty_scores",
     "restrict_classes",
     "review_table",
