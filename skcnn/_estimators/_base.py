@@ -83,7 +83,7 @@ class ConvNetEstimator(
     def _make_target(
         self,
         y: npt.NDArray[Any],
-        classes: Classes = None,
+        classes: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Target:
         """Return the target of a y; `classes` are those that `partial_fit` names."""

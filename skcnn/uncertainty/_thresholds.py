@@ -274,7 +274,7 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             objects with None in their rows.
         """
         probability = self.predict_proba(X)
-        labels = (probability >= self.best_thresholds_).astype(np.int64)
+        labels: npt.NDArray[Any] = (probability >= self.best_thresholds_).astype(np.int64)
         unread = np.isnan(probability).all(axis=1)
         if unread.any():
             labels = labels.astype(object)
