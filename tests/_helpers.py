@@ -7,7 +7,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 
-from skcnn import ConvNetClassifier, ConvNetRegressor
+from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._fit import _build
 from skcnn._engine._net import TrainedNet
@@ -53,7 +53,7 @@ def small_net(estimator=ConvNetClassifier, **parameters):
         **(NETWORK if parameters.get("module") is None else {}),
         "optimizer": "sgd",
         "lr_schedule": "onecycle",
-        **({"label_smoothing": 0.1} if estimator is ConvNetClassifier else {}),
+        **({} if estimator is ConvNetRegressor else {"label_smoothing": 0.1}),
         "max_epochs": 6,
         "batch_size": 16,
         "lr": 0.1,
@@ -75,8 +75,14 @@ def small_regressor(**parameters):
     return small_net(ConvNetRegressor, **parameters)
 
 
+def small_multi_task(tasks=None, **parameters):
+    """As `small_net`, for several questions: by default for one, which any y answers."""
+    tasks = {"stripes": "classification"} if tasks is None else tasks
+    return small_net(ConvNetMultiTask, tasks=tasks, **parameters)
+
+
 # Estimators that the tests of bad input, and others, run on.
-NETS = {"classifier": small_net, "regressor": small_regressor}
+NETS = {"classifier": small_net, "regressor": small_regressor, "tasks": small_multi_task}
 
 
 class Spy(Callback):
