@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from skcnn._data._statistics import channel_statistics
 from skcnn._targets._columns import count_columns
-from skcnn._utils import RowChoice
+from skcnn._utils import RowChoice, warn
+
 ImageShape = tuple[int, int, int]
 
 # Numbers of channels of color and grayscale images. Any other number in the last place, with one
