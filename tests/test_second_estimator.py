@@ -267,7 +267,7 @@ def test_the_best_epoch_so_far_is_that_of_the_best_score_as_the_target_sees_it(
     kind, data, tmp_path
 ):
     class Regressor(BrightnessRegressor):
-        def _make_target(self, y, classes=None):
+        def _make_target(self, y, classes=None, sample_weight=None):
             return kind(float(np.mean(y)), float(np.std(y)))
 
     Regressor.__init__.__signature__ = SIGNATURE

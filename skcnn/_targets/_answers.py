@@ -79,10 +79,14 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
             )
         columns = [np.asarray(table[number]) for number in table]
     for question, column in zip(questions, columns):
-        if column.shape != (n_images,):
+        if column.ndim != 1:
             raise ValueError(
-                f"Found input variables with inconsistent numbers of samples: the answers "
-                f"{name}[{question!r}] have shape {column.shape}, and there are {n_images} images."
+                f"{name}[{question!r}] has shape {column.shape}. Expected one answer per image."
+            )
+        if len(column) != n_images:
+            raise ValueError(
+                f"Found input variables with inconsistent numbers of samples: "
+                f"[{n_images}, {len(column)}]. Expected an answer {name}[{question!r}] per image."
             )
     return pd.DataFrame(dict(zip(questions, columns)))
 

@@ -91,7 +91,21 @@ class SeveralTarget(Target):
 
     def part_losses(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
         """Return the loss of each target, (n, n_targets); NaN where its answer is missing."""
-        losses = []
+        losses, missing = self._each_loss(outputs, encoded, training)
+        return torch.where(missing, torch.nan, losses)
+
+    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Return the sum of the losses of all targets whose answer is known."""
+        losses, missing = self._each_loss(outputs, encoded, training)
+        # A loss that is not finite must stay so, to be noticed: only missing answers count as 0.
+        known = torch.where(missing, 0.0, losses)
+        return known @ self._constants.get("factors", self.factors, like=known)
+
+    def _each_loss(
+        self, outputs: Tensor, encoded: Tensor, training: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of each target, and which of them have no answer; (n, n_targets)."""
+        losses, missing = [], []
         each = zip(self.targets, self.split_outputs(outputs), self.split_encoded(encoded))
         for number, (target, part, columns) in enumerate(each):
             # The loss must be finite, or its gradient would not be.
@@ -101,13 +115,9 @@ class SeveralTarget(Target):
             if class_weight is not None:
                 key = f"class_weight {number}"
                 loss = loss * (known @ self._constants.get(key, class_weight, like=known))
-            losses.append(torch.where(columns[:, 0].isnan(), torch.nan, loss))
-        return torch.stack(losses, dim=1)
-
-    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
-        """Return the sum of the losses of all targets whose answer is known."""
-        parts = self.part_losses(outputs, encoded, training=training).nan_to_num(nan=0.0)
-        return parts @ self._constants.get("factors", self.factors, like=parts)
+            losses.append(loss)
+            missing.append(columns[:, 0].isnan())
+        return torch.stack(losses, dim=1), torch.stack(missing, dim=1)
 
     def check_same(self, other: Self) -> None:
         """Training continues with the same targets only."""

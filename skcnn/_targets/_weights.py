@@ -21,6 +21,12 @@ def class_weights(
     """Return the weight of each class, of shape (n_classes,); None where all weigh the same."""
     if class_weight is None:
         return None
+    if not isinstance(class_weight, Mapping | str):
+        raise ValueError(
+            f"class_weight={class_weight!r} stands for one column of labels. Expected a dict "
+            '{label: weight}, or "balanced". A list is for several columns, with one of these '
+            "for each."
+        )
     weights: npt.NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
     if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
         raise ValueError(

@@ -90,12 +90,14 @@ BAD_DATA = {
     "no height": (X[:, :0], Y, ValueError, ["0 feature(s)"]),
     "y too short": (X, Y[:50], ValueError, ["inconsistent numbers of samples", "[60, 50]"]),
     "y None": (X, None, ValueError, ["requires y to be passed", "None"]),
+}
+# One of several answers may be missing; the only one may not.
+MISSING = {
     "y NaN": (X, np.where(Y == 0, np.nan, Y), ValueError, ["y", "NaN"]),
     "y None inside": (X, np.where(Y == 0, None, Y), (ValueError, TypeError), []),
 }
-
-
 BAD_LABELS = {
+    **MISSING,
     "one sample": (X[:1], Y[:1], ValueError, ["1 class", "at least 2"]),
     "one class": (X, np.zeros(60, int), ValueError, ["1 class", "0", "at least 2"]),
     "one word": (X, np.repeat("elm", 60), ValueError, ["1 class", "elm", "at least 2"]),
@@ -108,6 +110,7 @@ BAD_LABELS = {
 }
 POISSON, GAMMA = {"loss": "poisson"}, {"loss": "gamma"}
 BAD_NUMBERS = {
+    **MISSING,
     "y words": (X, WORDS[Y], ValueError, ["y", "not numbers", "ConvNetClassifier"]),
     "y infinite": (X, np.where(Y == 0, np.inf, Y), ValueError, ["y", "infinity"]),
     "y complex": (X, Y * 1j, ValueError, ["Complex data not supported"]),
@@ -405,9 +408,13 @@ def _labels(estimator):
     return WORDS[Y] if is_classifier(estimator) else Y
 
 
-def _check_is_as_it_was(estimator, outputs):
-    assert_array_equal(estimator._outputs(X), outputs)
-    assert_array_equal(getattr(estimator, "classes_", WORDS), WORDS)
+def _state(estimator):
+    """What tells a fit from another."""
+    return estimator._outputs(X).tolist(), repr(getattr(estimator, "classes_", None))
+
+
+def _check_is_as_it_was(estimator, state):
+    assert _state(estimator) == state
     assert (estimator.n_features_in_, estimator.image_shape_) == (192, (8, 8, 3))
 
 
@@ -415,7 +422,7 @@ def _check_is_as_it_was(estimator, outputs):
 def test_data_that_are_refused_leave_the_former_network_as_it_was(make, case):
     parameters, refused = case
     clf = make(max_epochs=2)
-    before = clf.fit(X, _labels(clf))._outputs(X)
+    before = _state(clf.fit(X, _labels(clf)))
     with pytest.raises(ValueError, match=r"NaN|inconsistent|'lr'"):
         refused(clf.set_params(**parameters))
     _check_is_as_it_was(clf, before)
@@ -426,7 +433,7 @@ def test_a_fit_that_fails_leaves_the_former_network_or_none(make, case):
     """Never one with half of its attributes from one fit and half from another."""
     parameters, fail = case
     clf = make(max_epochs=2)
-    before = clf.fit(X, _labels(clf))._outputs(X)
+    before = _state(clf.fit(X, _labels(clf)))
     clf.set_params(**parameters)
     words = r"class|abacus|pool|zero|loss became|not numbers|continues with loss"
     with pytest.raises(ValueError, match=words):

@@ -49,7 +49,7 @@ def test_answers_are_read_in_every_form(y):
         (None, "requires y to be passed"),
         (Y.drop(columns="count"), "no column 'count', which tasks names"),
         (Y.to_numpy()[:, :2], r"2 column\(s\), but there are the 3 tasks"),
-        (Y[:3], r"inconsistent numbers of samples: the answers y\['species'\] have shape \(3,\)"),
+        (Y[:3], r"inconsistent numbers of samples: \[4, 3\]"),
         ({**Y.to_dict("list"), "count": np.ones((4, 1))}, r"shape \(4, 1\)"),
     ],
     ids=["none", "column", "columns", "short", "nested"],
