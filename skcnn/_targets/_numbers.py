@@ -24,6 +24,11 @@ from skcnn._targets._weights import combine_weights
 # A deviation below this fraction of the values themselves is rounding.
 _ROUNDING = 1e-12
 
+# Of what the head says, relative to the standardized number. The gradients of losses of numbers
+# have no bound, as those of classes have: without this, the steps of the head at the usual
+# learning rate are so long that training diverges on few images.
+_OUTPUT_SCALE = 0.3
+
 
 @dataclass(frozen=True, eq=False)
 class NumberTarget(Target):
@@ -147,7 +152,7 @@ class NumberTarget(Target):
 
     def predict(self, outputs: npt.NDArray[Any]) -> Floats:
         """Return encoded predictions: (n,), or (n, n_outputs) where y has columns."""
-        predicted = torch.from_numpy(np.asarray(outputs, dtype=np.float64))
+        predicted = self._scaled(torch.from_numpy(np.asarray(outputs, dtype=np.float64)))
         if self._loss.is_positive and not self.sums:
             predicted = softplus_link(predicted)
         values: Floats = predicted.numpy()
@@ -175,9 +180,14 @@ class NumberTarget(Target):
 
     def _each_loss(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         how_far = self._loss
+        outputs = self._scaled(outputs)
         if how_far.is_positive:
             outputs = log_of_sums(outputs) if self.sums else log_of_softplus_link(outputs)
         return how_far(outputs, encoded.view(outputs.shape))
+
+    def _scaled(self, outputs: Tensor) -> Tensor:
+        # The sums of a map are numbers of things, and start small.
+        return outputs if self.sums else outputs * _OUTPUT_SCALE
 
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Floats:
         """Check numbers that come beside those of the training images."""
