@@ -118,7 +118,7 @@ def random_split(
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if n < 2:
         raise ValueError(
-            f"validation_fraction={fraction} of {n} images leaves none to train on. Give more "
+            f"validation_fraction={fraction} of n_samples={n} leaves none to train on. Give more "
             "images, X_val and y_val, or early_stopping=False."
         )
     n_validation = min(n - 1, max(1, int(np.ceil(fraction * n))))

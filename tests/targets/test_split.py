@@ -233,7 +233,7 @@ def test_random_split_takes_any_labels_of_groups(groups):
 @pytest.mark.parametrize(
     ("n", "fraction", "groups", "message"),
     [
-        (1, 0.1, None, "validation_fraction=0.1 of 1 images leaves none to train on"),
+        (1, 0.1, None, "validation_fraction=0.1 of n_samples=1 leaves none to train on"),
         (8, 0.1, [0] * 8, "8 entries and 1 different groups for 8 images"),
         (8, 0.1, [0, 1], "2 entries and 2 different groups for 8 images"),
         (8, 0.1, [[0, 1]] * 8, "1d array"),
