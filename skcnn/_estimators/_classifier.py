@@ -34,6 +34,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     arrays, in any of the forms described under `fit`. They are standardized by the network itself,
     and may have any size.
 
+    An image has one label, or any number of labels, or one label of each of several kinds: the
+    shape of y decides.
+
     The parameters are in five groups:
 
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
@@ -57,9 +60,10 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         "auto" is "shift", and None for a `skcnn.networks.Backbone`, which then runs only once
         per image.
     {lr, max_epochs}
-    class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, "balanced", list of these, or None, default=None
         Weight of each class in the loss. "balanced" weights classes inversely to their
-        frequencies.
+        frequencies. Where y has several columns, a list has an entry for each; in those of a
+        matrix of labels, 0 stands for absent and 1 for present.
     {early_stopping, random_state}
 
     Other Parameters
@@ -88,8 +92,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+    classes_ : ndarray of shape (n_classes,), or list of these
+        The labels, sorted. For a matrix of labels, the numbers of its columns; for several columns
+        of labels, a list with those of each.
     {n_features_in_, feature_names_in_, image_shape_, skipped_, net_}
     module_ : skcnn.networks.ImageNetwork
         The fitted torch network, from images (n, height, width, channels) to logits.
@@ -231,13 +236,16 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Parameters
         ----------
         {X}
-        y : array-like of shape (n,)
-            Labels: strings, integers or booleans.
+        y : array-like of shape (n,) or (n, n_columns)
+            Labels: strings, integers or booleans. A matrix of 0 and 1, dense or sparse, says
+            which of `n_columns` labels each image has, as that of
+            `sklearn.preprocessing.MultiLabelBinarizer`. A matrix of other values has a label of
+            another kind in each column, such as species and habitat.
         {sample_weight}
         X_val : array-like, default=None
             Images for validation, in any of the forms of X, in place of images held out. Without
             `early_stopping` they are only measured: their loss and accuracy go to `history_`.
-        y_val : array-like of shape (n_val,), default=None
+        y_val : array-like of shape (n_val,) or (n_val, n_columns), default=None
             Labels of `X_val`.
         {groups}
 
@@ -266,10 +274,11 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         ----------
         X : array-like
             Images, as in `fit`.
-        y : array-like of shape (n,)
-            Their labels.
-        classes : array-like of shape (n_classes,), default=None
-            All labels there will ever be; needed in the first call unless `y` has them all.
+        y : array-like of shape (n,) or (n, n_columns)
+            Their labels, as in `fit`.
+        classes : array-like of shape (n_classes,) or list of these, default=None
+            All labels there will ever be; needed in the first call unless `y` has them all. For
+            several columns of labels, a list with those of each.
         sample_weight : array-like of shape (n,), default=None
             Weights of the images in the loss, from 0.
 
@@ -311,7 +320,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Returns
         -------
         logits : ndarray of shape (n, n_classes), or (n,) for two classes
-            With two classes, the logit of ``classes_[1]`` minus that of ``classes_[0]``.
+            With two classes, the logit of ``classes_[1]`` minus that of ``classes_[0]``. A list
+            of these for several columns of labels.
         """
         logits = self._logits(X)
         decision: npt.NDArray[np.float64] = self._target.decision_function(logits)
@@ -328,7 +338,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Returns
         -------
         probability : ndarray of shape (n, n_classes)
-            Columns in the order of `classes_`; each row sums to 1.
+            Columns in the order of `classes_`; each row sums to 1. For a matrix of labels, the
+            probability that each label is there, so that rows have any sum. A list of these for
+            several columns of labels.
         """
         logits = self._logits(X)
         probability: npt.NDArray[np.float64] = self._target.predict_proba(logits)
@@ -345,7 +357,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Returns
         -------
         log_probability : ndarray of shape (n, n_classes)
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`. A list of these for several columns of labels.
         """
         logits = self._logits(X)
         logarithm: npt.NDArray[np.float64] = self._target.predict_log_proba(logits)
@@ -361,9 +373,10 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n,)
-            Labels from `classes_`. If image files were skipped, an array of objects with None in
-            their rows.
+        y : ndarray of shape (n,) or (n, n_columns)
+            Labels from `classes_`, in the form of the y of `fit`. Of a matrix of labels, those
+            with a probability above 0.5 are there. If image files were skipped, an array of
+            objects with None in their rows.
         """
         labels, known = self._labels(X)
         if not known.all():

@@ -136,9 +136,7 @@ class TestMultioutput:
         assert target.n_outputs == 5
         with pytest.raises(ValueError, match="classes has 1 lists of labels, but y has 2 columns"):
             MultioutputTarget.infer(Y, [WORDS])
-        with pytest.raises(
-            ValueError, match=r"Expected a list of one dict per column"
-        ):
+        with pytest.raises(ValueError, match=r"Expected a list of one dict per column"):
             MultioutputTarget.infer(Y, class_weight={"ant": 2})
 
     def test_training_continues_with_the_same_columns_and_classes(self):
