@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+from skcnn import clear_image_cache
 from skcnn._data import _files
 from skcnn._data._arrays import Images
 
@@ -193,6 +194,43 @@ def test_networks_for_other_channels_do_not_read_files(data, paths):
     clf = small_net().fit(X[..., [0, 1, 2, 0, 1]], y)
     with pytest.raises(ValueError, match=r"was fitted on images with 5 channels\. Read them into"):
         clf.predict(paths)
+
+
+# ---------------------------------------------------------------- the cache
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_folds_and_candidates_share_decoded_files(
+    as_path, data, paths, tmp_path, memory, monkeypatch
+):
+    X, y = data
+    decoded = []
+    decode = _files.decode
+    monkeypatch.setattr(
+        _files, "decode", lambda path, *more: [decoded.append(path), decode(path, *more)][1]
+    )
+    grid = {"filters": [(4,), (8,)]}
+    clf = small_net(max_epochs=1, cache_dir=as_path(tmp_path / "cache"))
+    search = GridSearchCV(clf, grid, cv=3).fit(paths, y)
+    expected = GridSearchCV(small_net(max_epochs=1), grid, cv=3).fit(X, y)
+    assert_array_equal(
+        search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+    )
+    assert_array_equal(search.predict_proba(paths), expected.predict_proba(X))
+    assert sorted(decoded) == paths
+    assert clear_image_cache(tmp_path / "cache") > 0
+    assert_array_equal(search.predict_proba(paths), expected.predict_proba(X))
+    assert len(decoded) == 2 * len(paths)
+
+
+def test_a_cache_that_cannot_be_written_does_not_lose_predictions(paths, fitted, data, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    clf = pickle.loads(pickle.dumps(fitted)).set_params(cache_dir=str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="Images are decoded without it"):
+        assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(data[0]))
+    with pytest.raises(OSError, match=r"cache_dir=.* cannot be written"):
+        clf.fit(paths, data[1])
+    assert_array_equal(clf.predict_proba(data[0]), fitted.predict_proba(data[0]))
 
 
 # ---------------------------------------------------------------- sizes

@@ -1,5 +1,7 @@
 """Image files as X: images that are decoded when they are needed."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NoReturn
 
@@ -9,6 +11,7 @@ import pandas as pd
 
 from skcnn._data._arrays import Images, ImageShape
 from skcnn._data._decode import UnreadableImageError, check_file, decode
+from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import file_keys
 from skcnn._data._paths import Paths
 from skcnn._data._statistics import channel_statistics
@@ -45,8 +48,12 @@ class FileImages:
     skips : bool
         Whether files that cannot be read are noted in `failures`, their images black. Otherwise
         they are an error.
+    cache : DecodedCache or None
+        Where decoded images are stored.
     rows : ndarray of int, or None
         Rows of `paths` to use; None uses all.
+    keys : ndarray of shape (n_paths,), or None
+        Result of `file_keys` for all paths, computed once; None computes keys when needed.
     failures : dict of int to str
         The reason for each row of `paths` that could not be read.
     """
@@ -56,7 +63,9 @@ class FileImages:
     resize: str = DEFAULT_RESIZE
     name: str = "X"
     skips: bool = False
+    cache: DecodedCache | None = None
     rows: Rows | None = None
+    keys: Keys | None = None
     failures: dict[int, str] = field(default_factory=dict)
 
     #: That a batch takes time, so that it is prepared ahead.
@@ -100,20 +109,41 @@ class FileImages:
             If a file cannot be read and must not be skipped, or no file can be read.
         """
         n_images = len(self)
-        fits = n_images * int(np.prod(self.shape)) <= _MAX_BYTES_IN_MEMORY
-        n_kept = n_images if fits else min(n_images, _CHUNK_ROWS)
-        pixels = np.empty((n_kept, *self.shape), dtype=np.uint8)
-        for start in range(0, n_images, _CHUNK_ROWS):
-            numbers = self._numbers(slice(start, start + _CHUNK_ROWS))
-            place = start if fits else 0
-            self.failures.update(self._read(numbers, pixels[place : place + len(numbers)]))
+        source = self
+        if self.cache is not None:
+            source = replace(self, keys=self._keys(slice(None)))
+        with source._filling_cache():
+            if n_images * int(np.prod(self.shape)) <= _MAX_BYTES_IN_MEMORY:
+                images: Images | FileImages = Images(source.to_array())
+            else:
+                source._visit()
+                images = replace(source, skips=False, failures={})
         if self.failures and (not self.skips or len(self.failures) == n_images):
             self._raise(self.failures)
-        images: Images | FileImages = Images(pixels) if fits else replace(self, skips=False)
         if not self.failures:
             return images, None
         readable = np.setdiff1d(np.arange(n_images), list(self.failures))
         return images.take(readable), readable
+
+    def to_array(self) -> npt.NDArray[np.uint8]:
+        """Decode all files; those that cannot be read are noted in `failures`."""
+        pixels = np.empty((len(self), *self.shape), dtype=np.uint8)
+        for start in range(0, len(self), _CHUNK_ROWS):
+            numbers = self._numbers(slice(start, start + _CHUNK_ROWS))
+            self.failures.update(self._read(numbers, pixels[start : start + _CHUNK_ROWS]))
+        return pixels
+
+    def _visit(self) -> None:
+        """Decode all files that are not in the cache, to store them or to see what is wrong."""
+        pixels = np.empty((min(len(self), _CHUNK_ROWS), *self.shape), dtype=np.uint8)
+        for start in range(0, len(self), _CHUNK_ROWS):
+            numbers = self._numbers(slice(start, start + _CHUNK_ROWS))
+            if self.cache is not None:
+                numbers = numbers[~self.cache.has(self._keys(numbers))]
+            self.failures.update(self._read(numbers, pixels[: len(numbers)]))
+
+    def _filling_cache(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.cache is None else self.cache.filling(self._keys(slice(None)))
 
     def check(self) -> None:
         """Look for files that are missing or empty, before the first of many is decoded."""
@@ -152,7 +182,7 @@ class FileImages:
 
     def contents(self) -> list[object]:
         """Return what tells these images from others, for hashing."""
-        return [file_keys(self.paths, self._numbers(slice(None))), self.shape, self.resize]
+        return [self._keys(self._numbers(slice(None))), self.shape, self.resize]
 
     def describe_failures(self, failures: dict[int, str] | None = None) -> str:
         """Name the first files that cannot be read, and how many more there are."""
@@ -175,7 +205,28 @@ class FileImages:
             numbers = np.where(numbers < 0, numbers + len(self), numbers)
         return numbers if self.rows is None else self.rows[numbers]
 
+    def _keys(self, numbers: Rows | slice) -> Keys:
+        """Keys of rows of `paths`."""
+        if self.keys is not None:
+            return self.keys[numbers]
+        return file_keys(self.paths, np.arange(len(self.paths))[numbers])
+
     def _read(self, numbers: Rows, pixels: npt.NDArray[np.uint8]) -> dict[int, str]:
+        """Read rows of `paths` into an array; return the reasons for those that failed."""
+        if self.cache is None:
+            return self._decode(numbers, pixels)
+        keys = self._keys(numbers)
+        missing = np.flatnonzero(~self.cache.read(keys, pixels))
+        if not len(missing):
+            return {}
+        decoded = np.empty((len(missing), *self.shape), dtype=np.uint8)
+        failures = self._decode(numbers[missing], decoded)
+        pixels[missing] = decoded
+        good = np.array([number not in failures for number in numbers[missing]])
+        self.cache.write(keys[missing[good]], decoded[good])
+        return failures
+
+    def _decode(self, numbers: Rows, pixels: npt.NDArray[np.uint8]) -> dict[int, str]:
         """Decode rows of `paths` into an array; return the reasons for those that failed."""
         failures: dict[int, str] = {}
 
@@ -208,3 +259,17 @@ class FileImages:
             f"{self.describe_failures(failures)}{unchecked}\n"
             'Repair them or leave them out, or set on_error="skip".'
         )
+
+
+def read_files(
+    paths: Paths,
+    shape: ImageShape,
+    *,
+    resize: str = DEFAULT_RESIZE,
+    on_error: str = "raise",
+    cache_dir: str | os.PathLike[str] | None = None,
+    name: str = "X",
+) -> FileImages:
+    """Return images of files, with the parameters that estimators have for them."""
+    cache = None if cache_dir is None else DecodedCache(cache_dir, shape, resize)
+    return FileImages(paths, shape, resize, name, skips=on_error == "skip", cache=cache)

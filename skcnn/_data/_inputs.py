@@ -17,10 +17,13 @@ from skcnn._data._arrays import (
     has_target,
 )
 from skcnn._data._file_shapes import find_shape
-from skcnn._data._files import DEFAULT_RESIZE, FileImages
-from skcnn._data._paths import Paths, read_paths
+from skcnn._data._files import FileImages, read_files
+from skcnn._data._paths import read_paths
 
 AnyImages = Images | FileImages
+
+# Parameters of estimators that say how files are read.
+_SETTINGS = ("resize", "on_error", "cache_dir")
 
 
 def check_input(
@@ -40,7 +43,8 @@ def check_input(
     ----------
     estimator : estimator
         Estimator whose `n_features_in_`, `feature_names_in_` and, unless `reset`, `image_shape_`
-        are set or compared. Files are read as its `resize` and `on_error` say.
+        are set or compared. Files are read as its `resize`, `on_error` and `cache_dir`
+        say.
     X : array-like, tensor, DataFrame, or paths of image files
     y, reset, image_shape, data_format, any_size, name
         As in `check_images`. Where X are files, `find_shape` completes `image_shape`, and they
@@ -81,17 +85,8 @@ def check_input(
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
     check_range_as_fitted(estimator, 0.0, 255.0, reset=reset, name=name)
-    return _files(estimator, paths, shape, name), labels
-
-
-def _files(estimator: BaseEstimator, paths: Paths, shape: ImageShape, name: str) -> FileImages:
-    return FileImages(
-        paths,
-        shape,
-        resize=getattr(estimator, "resize", DEFAULT_RESIZE),
-        name=name,
-        skips=getattr(estimator, "on_error", "raise") == "skip",
-    )
+    given = {key: getattr(estimator, key) for key in _SETTINGS if hasattr(estimator, key)}
+    return read_files(paths, shape, name=name, **given), labels
 
 
 def _fitted_shape(estimator: BaseEstimator, name: str) -> ImageShape:

@@ -1,5 +1,6 @@
 """The classifier: its parameters, their documentation, and its kinds of predictions."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
@@ -41,8 +42,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
 
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
       `normalization`, `residual`, `dense_units`, `dropout`, `global_pool`, `module`;
-    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `augment`,
-      `progressive_resizing`, `test_time_flip`;
+    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `cache_dir`,
+      `augment`, `progressive_resizing`, `test_time_flip`;
     - optimization: `optimizer`, `lr`, `bias_lr_factor`, `lr_schedule`, `weight_decay`,
       `weight_averaging`, `label_smoothing`, `max_epochs`, `batch_size`, `class_weight`;
     - stopping and resuming: `early_stopping`, `validation_fraction`, `n_iter_no_change`, `tol`,
@@ -79,7 +80,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         returns a module. It is called with those of the keyword arguments `image_shape` (height,
         width, channels), `n_channels` and `n_classes` that its signature names, takes
         standardized float images (n, channels, height, width) and returns logits (n, n_classes).
-    {data_format, resize, on_error, progressive_resizing, test_time_flip, optimizer}
+    {data_format, resize, on_error, cache_dir, progressive_resizing, test_time_flip, optimizer}
     {bias_lr_factor, lr_schedule, weight_decay, weight_averaging}
     label_smoothing : float, default=0.1
         Fraction in [0, 1) of the target that is spread evenly over all classes [szegedy2016]_.
@@ -150,6 +151,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         data_format: str = "auto",
         resize: str = "stretch",
         on_error: str = "raise",
+        cache_dir: str | os.PathLike[str] | None = None,
         augment: Any = "auto",
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
@@ -193,6 +195,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         self.data_format = data_format
         self.resize = resize
         self.on_error = on_error
+        self.cache_dir = cache_dir
         self.augment = augment
         self.progressive_resizing = progressive_resizing
         self.test_time_flip = test_time_flip

@@ -79,6 +79,12 @@ on_error : {"raise", "skip"}, default="raise"
     ten, or training without them, with a warning and the attribute `skipped_`. Skipped files
     get no prediction: their probabilities, logits and features are NaN, and their label is
     None, in an array of objects.
+cache_dir : str or PathLike, default=None
+    Folder where decoded image files are kept, for later fits and predictions, in this process or
+    others. Changed files are decoded anew. It grows to about 50 GB, or the number in the
+    environment variable SKCNN_CACHE_GB, and then loses what was not used for longest;
+    `skcnn.clear_image_cache` clears it. A folder that cannot be written to is an error in `fit`,
+    and a warning in `predict`.
 progressive_resizing : sequence of float, default=None
     Fractions in (0, 1] of their sides that training images are reduced to, the epochs spread
     evenly over them [touvron2019]_: ``(0.625, 0.75, 1)`` trains on images of 32x32 pixels at

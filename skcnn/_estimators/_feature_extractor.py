@@ -1,5 +1,6 @@
 """The transformer from images to the features of a pretrained network."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -53,6 +54,8 @@ class FeatureExtractor(
         How image files of other proportions get the shape of all, as for `ConvNetClassifier`.
     on_error : {"raise", "skip"}, default="raise"
         Whether image files that cannot be read are an error, or get features of NaN.
+    cache_dir : str or PathLike, default=None
+        Folder where decoded image files are kept, as for `ConvNetClassifier`.
     device : str or torch.device, default="auto"
         "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
 
@@ -96,6 +99,7 @@ class FeatureExtractor(
         "data_format": CONSTRAINTS["data_format"],
         "resize": CONSTRAINTS["resize"],
         "on_error": CONSTRAINTS["on_error"],
+        "cache_dir": CONSTRAINTS["cache_dir"],
         "device": CONSTRAINTS["device"],
     }
     image_shape_: ImageShape
@@ -108,6 +112,7 @@ class FeatureExtractor(
         data_format: str = "auto",
         resize: str = "stretch",
         on_error: str = "raise",
+        cache_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
     ) -> None:
         self.backbone = backbone
@@ -115,6 +120,7 @@ class FeatureExtractor(
         self.data_format = data_format
         self.resize = resize
         self.on_error = on_error
+        self.cache_dir = cache_dir
         self.device = device
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:

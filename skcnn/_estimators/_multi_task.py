@@ -1,5 +1,6 @@
 """Several questions about each image: one network with several heads."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -48,8 +49,8 @@ class ConvNetMultiTask(ConvNetEstimator):
     - questions: `tasks`, `task_weights`, `class_weight`, `label_smoothing`;
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
       `normalization`, `residual`, `dense_units`, `dropout`, `global_pool`, `module`;
-    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `augment`,
-      `progressive_resizing`, `test_time_flip`;
+    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `cache_dir`,
+      `augment`, `progressive_resizing`, `test_time_flip`;
     - training: `optimizer`, `lr`, `bias_lr_factor`, `lr_schedule`, `weight_decay`,
       `weight_averaging`, `max_epochs`, `batch_size`, `early_stopping`, `validation_fraction`,
       `n_iter_no_change`, `tol`, `warm_start`, `checkpoint_dir`, `callbacks`;
@@ -90,7 +91,7 @@ class ConvNetMultiTask(ConvNetEstimator):
         width, channels), `n_channels` and `n_outputs` that its signature names, takes
         standardized float images (n, channels, height, width) and returns (n, n_outputs): in the
         order of `tasks`, a logit per class, and one output per number.
-    {data_format, resize, on_error, progressive_resizing, test_time_flip, optimizer}
+    {data_format, resize, on_error, cache_dir, progressive_resizing, test_time_flip, optimizer}
     {bias_lr_factor, lr_schedule, weight_decay, weight_averaging}
     class_weight : dict of str to (dict or "balanced"), "balanced", or None, default=None
         Weights of the classes in the losses of some questions, such as ``{"species": {"fox":
@@ -173,6 +174,7 @@ class ConvNetMultiTask(ConvNetEstimator):
         data_format: str = "auto",
         resize: str = "stretch",
         on_error: str = "raise",
+        cache_dir: str | os.PathLike[str] | None = None,
         augment: Any = "auto",
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
@@ -218,6 +220,7 @@ class ConvNetMultiTask(ConvNetEstimator):
         self.data_format = data_format
         self.resize = resize
         self.on_error = on_error
+        self.cache_dir = cache_dir
         self.augment = augment
         self.progressive_resizing = progressive_resizing
         self.test_time_flip = test_time_flip

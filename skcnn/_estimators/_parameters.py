@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -60,6 +61,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
     "resize": [StrOptions(set(RESIZE))],
     "on_error": [StrOptions(set(ON_ERROR))],
+    "cache_dir": [str, os.PathLike, None],
     "augment": [StrOptions({"auto", *AUGMENTATIONS}), callable, *_SEQUENCES, None],
     "progressive_resizing": [*_SEQUENCES, None],
     "test_time_flip": ["boolean"],

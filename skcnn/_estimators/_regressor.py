@@ -1,5 +1,6 @@
 """The regressor: its parameters, their documentation, and its predictions."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
@@ -40,8 +41,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
 
     - network: `filters`, `convs_per_block`, `kernel_size`, `pool`, `pool_size`, `activation`,
       `normalization`, `residual`, `dense_units`, `dropout`, `global_pool`, `module`;
-    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `augment`,
-      `progressive_resizing`, `test_time_flip`;
+    - images and augmentation: `image_shape`, `data_format`, `resize`, `on_error`, `cache_dir`,
+      `augment`, `progressive_resizing`, `test_time_flip`;
     - optimization: `loss`, `quantile`, `optimizer`, `lr`, `bias_lr_factor`, `lr_schedule`,
       `weight_decay`, `weight_averaging`, `max_epochs`, `batch_size`;
     - stopping and resuming: `early_stopping`, `validation_fraction`, `n_iter_no_change`, `tol`,
@@ -85,7 +86,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         width, channels), `n_channels` and `n_outputs` that its signature names, takes
         standardized float images (n, channels, height, width) and returns numbers of any sign,
         (n, n_outputs), also with the losses of positive numbers.
-    {data_format, resize, on_error, progressive_resizing, test_time_flip}
+    {data_format, resize, on_error, cache_dir, progressive_resizing, test_time_flip}
     quantile : float, default=None
         The quantile in [0, 1] that ``loss="quantile"`` predicts, which needs it; other losses
         ignore it.
@@ -158,6 +159,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         data_format: str = "auto",
         resize: str = "stretch",
         on_error: str = "raise",
+        cache_dir: str | os.PathLike[str] | None = None,
         augment: Any = None,
         progressive_resizing: Sequence[float] | None = None,
         test_time_flip: bool = False,
@@ -201,6 +203,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         self.data_format = data_format
         self.resize = resize
         self.on_error = on_error
+        self.cache_dir = cache_dir
         self.augment = augment
         self.progressive_resizing = progressive_resizing
         self.test_time_flip = test_time_flip

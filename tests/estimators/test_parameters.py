@@ -178,6 +178,7 @@ BAD_PARAMETERS = {
         bad("squeeze", "'crop'", "'pad'", "'stretch'", "'squeeze'"),
     ],
     "on_error": [*map(bad, [None, True]), bad("ignore", "'raise'", "'skip'", "'ignore'")],
+    "cache_dir": [*map(bad, [3, True, ["folder"]])],
     "augment": [
         *map(bad, ["rotate", 3, True]),
         bad("mirror", "'flip'", "'shift'", "'mirror'"),
