@@ -7,6 +7,7 @@ from types import ModuleType
 from skcnn._data._decoded_cache import clear_image_cache
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._estimators._image_loader import ImageLoader
 from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn.inspection._search import SearchReport, search_report
@@ -17,6 +18,7 @@ __all__ = [
     "ConvNetMultiTask",
     "ConvNetRegressor",
     "FeatureExtractor",
+    "ImageLoader",
     "SearchReport",
     "clear_image_cache",
     "search_report",

@@ -345,7 +345,9 @@ def test_broken_files_have_no_prediction_and_others_their_own(
     missing = np.setdiff1d(np.arange(len(mixed)), rows)
     for method in ("predict_proba", "predict_log_proba", "decision_function", "transform"):
         expected = getattr(clf, method)(data[0])
-        with pytest.warns(UserWarning, match=r"5 of 95 .* of X cannot be read, and have no pred"):
+        with pytest.warns(
+            UserWarning, match=r"5 of 95 .* of X cannot be read, and have no result"
+        ):
             found = getattr(clf, method)(mixed)
         assert_array_equal(found[rows], expected)
         assert np.isnan(found[missing]).all()
@@ -371,9 +373,9 @@ def test_broken_files_do_not_count_in_the_score(data, paths, broken, fitted):
     y[rows] = data[1]
     weight = np.random.RandomState(0).rand(len(mixed))
     clf = pickle.loads(pickle.dumps(fitted)).set_params(on_error="skip")
-    with pytest.warns(UserWarning, match="have no prediction"):
+    with pytest.warns(UserWarning, match="have no result"):
         assert clf.score(mixed, y) == fitted.score(*data)
-    with pytest.warns(UserWarning, match="have no prediction"):
+    with pytest.warns(UserWarning, match="have no result"):
         found = clf.score(mixed, y, weight)
     assert found == fitted.score(*data, sample_weight=weight[rows])
 

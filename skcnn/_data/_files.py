@@ -3,7 +3,7 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,7 @@ class FileImages:
         pixels = np.empty((len(numbers), *self.shape), dtype=np.uint8)
         found = self._read(numbers, pixels)
         if found and not self.skips:
-            self._raise(found, int(max(numbers)))
+            self.raise_failures(found, int(max(numbers)))
         self.failures.update(found)
         return pixels
 
@@ -119,7 +119,7 @@ class FileImages:
                 source._visit()
                 images = replace(source, skips=False, failures={})
         if self.failures and (not self.skips or len(self.failures) == n_images):
-            self._raise(self.failures)
+            self.raise_failures(self.failures)
         if not self.failures:
             return images, None
         readable = np.setdiff1d(np.arange(n_images), list(self.failures))
@@ -156,16 +156,16 @@ class FileImages:
             except UnreadableImageError as error:
                 found[row] = str(error)
         if found:
-            self._raise(found)
+            self.raise_failures(found)
 
-    def clear_missing(self, outputs: npt.NDArray[np.float32]) -> None:
+    def clear_missing(self, outputs: npt.NDArray[Any]) -> None:
         """Set the outputs of images that could not be read to NaN, with a warning."""
         if not self.failures:
             return
         outputs[list(self.failures)] = np.nan
         warn(
             f"{len(self.failures)} of {len(self)} image file(s) of {self.name} cannot be read, "
-            f"and have no prediction:{self.describe_failures()}"
+            f"and have no result:{self.describe_failures()}"
         )
 
     def report(self) -> pd.DataFrame:
@@ -243,8 +243,11 @@ class FileImages:
         call_in_threads(read, len(numbers))
         return failures
 
-    def _raise(self, failures: dict[int, str], last: int | None = None) -> NoReturn:
+    def raise_failures(
+        self, failures: dict[int, str] | None = None, last: int | None = None
+    ) -> NoReturn:
         """Raise an error that names the failures, and some that would follow after `last`."""
+        failures = self.failures if failures is None else failures
         n_images, unchecked = len(self.paths), ""
         if last is not None:
             stop = min(n_images, last + 1 + _MAX_ROWS_CHECKED)

@@ -62,7 +62,7 @@ def test_files_have_the_features_of_their_pixels(images, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"1 of 60 .*\n  row 30: .*missing.png does not exist"):
         fitted.transform(paths)
     fitted.set_params(on_error="skip")
-    with pytest.warns(UserWarning, match="1 of 60 .* have no prediction"):
+    with pytest.warns(UserWarning, match="1 of 60 .* have no result"):
         found = fitted.transform(paths)
     assert np.isnan(found[30]).all()
     np.testing.assert_array_equal(np.delete(found, 30, axis=0), np.delete(expected, 30, axis=0))
