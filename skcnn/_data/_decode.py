@@ -25,6 +25,8 @@ _GRAY_MODES = {"1", "L", "LA", "La", "I", "F"}
 # Formats whose pixels of mode "I" are those of 16 bits.
 _SCALED_TO_16_BITS = {"PNG", "PPM"}
 _ORIENTATION, _WIDTH, _HEIGHT, _BITS = 274, 256, 257, 258
+# What Pillow finds the orientation in.
+_DESCRIPTIONS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # At twice the final size, what JPEG's decoder has shrunk differs little from the whole image.
 _SHRUNK_FACTOR = 2
 _SHRINKING = (8, 4, 2)
@@ -208,6 +210,8 @@ def _check_size(image: "ImageFile") -> None:
 
 def _orientation(image: "ImageFile") -> int:
     """Return the EXIF orientation, from 1 to 8; 1 where there is none."""
+    if image.format != "TIFF" and not _DESCRIPTIONS & image.info.keys():
+        return 1
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:
@@ -222,9 +226,6 @@ def _displayed_size(image: "ImageFile") -> Size:
     if image.format == "TIFF":
         # Some versions of Pillow exchange the sides already here, others later.
         width, height = _tiff_tag(image, _WIDTH), _tiff_tag(image, _HEIGHT)
-    elif image.format == "PNG" and "exif" not in image.info:
-        # Pillow would decode the image to see whether EXIF data come last.
-        return width, height
     return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
@@ -295,19 +296,25 @@ def _plan(
 
     Both are in pixels; the size is (width, height), which padding may add to.
     """
-    wanted = np.array(shape[1::-1], dtype=float)
-    full = np.array(image_size, dtype=float)
-    low = np.clip(np.array(part[:2]) * full, 0, full - 1)
-    high = np.clip((np.array(part[:2]) + part[2:]) * full, low + 1, full)
-    extent = high - low
+    height, width, _ = shape
+    left, right = _span(part[0], part[2], image_size[0])
+    top, bottom = _span(part[1], part[3], image_size[1])
+    across, down = right - left, bottom - top
     if resize == "crop":
-        kept = np.minimum(extent, extent[::-1] * wanted / wanted[::-1])
-        low, high = low + (extent - kept) / 2, high - (extent - kept) / 2
+        spare = across - min(across, down * width / height)
+        spare_down = down - min(down, across * height / width)
+        left, right = left + spare / 2, right - spare / 2
+        top, bottom = top + spare_down / 2, bottom - spare_down / 2
     elif resize == "pad":
-        fitting = np.minimum(wanted, extent * wanted[::-1] / extent[::-1])
-        wanted = np.maximum(1, np.round(fitting))
-    region = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return region, (int(wanted[0]), int(wanted[1]))
+        fitting = min(width, across * height / down), min(height, down * width / across)
+        width, height = max(1, round(fitting[0])), max(1, round(fitting[1]))
+    return (left, top, right, bottom), (width, height)
+
+
+def _span(start: float, length: float, n_pixels: int) -> tuple[float, float]:
+    """Return where a part of one side begins and ends in pixels, at least one pixel apart."""
+    low = min(max(0.0, start * n_pixels), n_pixels - 1.0)
+    return low, min(max(low + 1, (start + length) * n_pixels), float(n_pixels))
 
 
 def _shrink_in_decoder(file: "ImageFile", plan: tuple[Region, Size]) -> None:

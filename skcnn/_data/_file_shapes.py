@@ -1,11 +1,15 @@
 """The shape that images from files get."""
 
+import os
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
 from skcnn._data._arrays import ImageShape, as_shape
 from skcnn._data._decode import UnreadableImageError, read_header
+from skcnn._data._decoded_cache import DecodedCache, Keys
+from skcnn._data._file_keys import KEY
 from skcnn._data._paths import Paths
 from skcnn._data._threads import call_in_threads
 from skcnn._utils import whole
@@ -17,12 +21,19 @@ MAX_OWN_SIDE = 128
 #: Channels that files are read with; "auto" is gray if all of them are gray, else RGB.
 COLORS = {"auto": None, "gray": 1, "rgb": 3}
 
+# Shapes are stored like images of three numbers.
+_STORED = (1, 1, 12)
 # In most cases the first files tell all there is to know.
 _CHUNK_SIZES = (8, 512)
 
 
 def find_shape(
-    paths: Paths, image_shape: Sequence[int] | None = None, color: str = "auto"
+    paths: Paths,
+    image_shape: Sequence[int] | None = None,
+    color: str = "auto",
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    keys: Keys | None = None,
 ) -> ImageShape:
     """Return the shape (height, width, channels) for images from files.
 
@@ -34,9 +45,15 @@ def find_shape(
         `MAX_OWN_SIDE`, and otherwise `DEFAULT_SIDES`.
     color : {"auto", "gray", "rgb"}, default="auto"
         Used where `image_shape` has no channels.
+    cache_dir : str or PathLike, default=None
+        Folder where the result is kept, for the same files.
+    keys : ndarray of shape (n_paths,), default=None
+        Result of `file_keys`, needed with `cache_dir`.
 
     Raises
     ------
+    OSError
+        If `cache_dir` cannot be used.
     ValueError
         If `image_shape` is not a shape, or does not have 1 or 3 channels.
     """
@@ -46,6 +63,28 @@ def find_shape(
         sides = shape[:2]
         if len(image_shape) == 3:
             channels = _check_channels(shape, color)
+    if sides and channels:
+        return (*sides, channels)
+    if cache_dir is None or keys is None:
+        return _shape_of_files(paths, sides, channels)
+    cache = DecodedCache(cache_dir, _STORED, "shapes")
+    question = blake2b(f"{sides} {channels}".encode(), digest_size=KEY.itemsize)
+    question.update(keys.tobytes())
+    key = np.frombuffer(question.digest(), dtype=KEY)
+    answer = np.zeros((1, *_STORED), dtype=np.uint8)
+    if not cache.read(key, answer).all():
+        with cache.filling(key):
+            shape = _shape_of_files(paths, sides, channels)
+            answer[:] = np.array(shape, dtype="<u4").view(np.uint8)
+            cache.write(key, answer)
+    height, width, n_channels = (int(value) for value in answer.view("<u4").ravel())
+    return height, width, n_channels
+
+
+def _shape_of_files(
+    paths: Paths, sides: tuple[int, int] | None, channels: int | None
+) -> ImageShape:
+    """Complete the shape with what the headers of the files say."""
     sizes: set[tuple[int, int]] = set()
     has_color = False
     for height, width, file_channels in _headers(paths):

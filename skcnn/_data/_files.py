@@ -272,7 +272,8 @@ def read_files(
     on_error: str = "raise",
     cache_dir: str | os.PathLike[str] | None = None,
     name: str = "X",
+    keys: Keys | None = None,
 ) -> FileImages:
     """Return images of files, with the parameters that estimators have for them."""
     cache = None if cache_dir is None else DecodedCache(cache_dir, shape, resize)
-    return FileImages(paths, shape, resize, name, skips=on_error == "skip", cache=cache)
+    return FileImages(paths, shape, resize, name, skips=on_error == "skip", cache=cache, keys=keys)

@@ -16,6 +16,7 @@ from skcnn._data._arrays import (
     has_columns,
     has_target,
 )
+from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
 from skcnn._data._paths import read_paths
@@ -79,14 +80,21 @@ def check_input(
         _, labels = check_X_y(
             np.zeros((len(paths), 1)), y, multi_output=has_columns(y), estimator=estimator
         )
-    shape = find_shape(paths, image_shape) if reset else _fitted_shape(estimator, name)
+    given = {key: getattr(estimator, key) for key in _SETTINGS if hasattr(estimator, key)}
+    keys = None
+    if reset:
+        cache_dir = given.get("cache_dir")
+        if cache_dir is not None:
+            keys = file_keys(paths, np.arange(len(paths)))
+        shape = find_shape(paths, image_shape, cache_dir=cache_dir, keys=keys)
+    else:
+        shape = _fitted_shape(estimator, name)
     if reset:
         estimator.n_features_in_ = int(np.prod(shape))
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
     check_range_as_fitted(estimator, 0.0, 255.0, reset=reset, name=name)
-    given = {key: getattr(estimator, key) for key in _SETTINGS if hasattr(estimator, key)}
-    return read_files(paths, shape, name=name, **given), labels
+    return read_files(paths, shape, name=name, keys=keys, **given), labels
 
 
 def _fitted_shape(estimator: BaseEstimator, name: str) -> ImageShape:
