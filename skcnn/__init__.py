@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 
-from skcnn._data._decoded_cache import clear_image_cache
+from skcnn._data._cache_folder import clear_image_cache
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._image_loader import ImageLoader

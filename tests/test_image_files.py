@@ -108,11 +108,17 @@ def test_scikit_learns_tools_take_paths(data, paths):
     assert pipeline.score(paths, y) == clone(clf).fit(X, y).score(X, y)
 
 
-def test_processes_of_a_search_take_paths(data, paths):
+def test_processes_of_a_search_take_paths_and_share_a_cache(data, paths, tmp_path):
     X, y = data
     clf = small_net(max_epochs=1)
     expected = cross_val_score(clf, X, y, cv=2)
     assert_array_equal(cross_val_score(clf, paths, y, cv=2, n_jobs=2), expected)
+    clf.set_params(cache_dir=tmp_path / "cache")
+    for _ in range(2):
+        assert_array_equal(cross_val_score(clf, paths, y, cv=2, n_jobs=2), expected)
+    # Each image is stored once, beside a few bytes for the shape of the images of each fold.
+    freed = 1e9 * clear_image_cache(tmp_path / "cache")
+    assert X.nbytes <= freed < X.nbytes + 100
 
 
 def test_threads_predict_from_files(paths, fitted):
@@ -168,7 +174,8 @@ def test_checkpoints_belong_to_the_files(data, paths, tmp_path, memory):
     options = {"lr_schedule": None, "checkpoint_dir": str(tmp_path / "checkpoints")}
     small_net(max_epochs=2, **options).fit(names, y)
     expected = small_net(max_epochs=3, lr_schedule=None).fit(names, y)
-    resumed = small_net(max_epochs=3, **options).fit(names, y)
+    # A folder for decoded images makes no other training.
+    resumed = small_net(max_epochs=3, cache_dir=tmp_path / "cache", **options).fit(names, y)
     assert_array_equal(resumed.predict_proba(paths), expected.predict_proba(paths))
     assert resumed.history_["seconds"].notna().all()
     assert len(list((tmp_path / "checkpoints").rglob("output.pkl"))) == 2

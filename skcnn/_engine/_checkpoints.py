@@ -24,6 +24,7 @@ from skcnn.networks import ConvBlocks
 
 # Parameters that do not influence training, or are part of the key by other means.
 _LEFT_OUT = {
+    "cache_dir",
     "callbacks",
     "class_weight",
     "data_format",

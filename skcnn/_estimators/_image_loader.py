@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._data._arrays import ImageShape
+from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import COLORS, find_shape
 from skcnn._data._files import read_files
 from skcnn._data._paths import Paths, read_paths
@@ -123,11 +124,19 @@ class ImageLoader(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        OSError
+            If `cache_dir` cannot be written to.
         ValueError
             If a parameter or X is not as described.
         """
         validate_each(self)
-        self.image_shape_: ImageShape = find_shape(_paths(X), self.image_shape, self.color)
+        paths = _paths(X)
+        keys = None
+        if self.cache_dir is not None:
+            keys = file_keys(paths, np.arange(len(paths)))
+        self.image_shape_: ImageShape = find_shape(
+            paths, self.image_shape, self.color, cache_dir=self.cache_dir, keys=keys
+        )
         return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:

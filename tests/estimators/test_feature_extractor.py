@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skcnn import ConvNetClassifier, FeatureExtractor
+from skcnn import ConvNetClassifier, FeatureExtractor, clear_image_cache
 from skcnn._engine import _predict
 from skcnn.datasets import make_organisms
 from skcnn.networks import Backbone
@@ -66,6 +66,17 @@ def test_files_have_the_features_of_their_pixels(images, tmp_path, monkeypatch):
         found = fitted.transform(paths)
     assert np.isnan(found[30]).all()
     np.testing.assert_array_equal(np.delete(found, 30, axis=0), np.delete(expected, 30, axis=0))
+
+
+def test_files_are_decoded_once_with_a_cache(images, tmp_path):
+    paths = write_images(tmp_path / "images", images)
+    expected = extractor().fit_transform(images)
+    cached = extractor(cache_dir=tmp_path / "cache").fit(paths)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached.transform(paths), expected)
+    # And a few bytes for the shape.
+    freed = 1e9 * clear_image_cache(tmp_path / "cache")
+    assert images.nbytes <= freed < images.nbytes + 50
 
 
 def test_the_same_images_in_other_forms_have_the_same_features(images):
