@@ -22,6 +22,7 @@ def benchmarks(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setattr(sys, "argv", ["benchmark"])
     import accuracy
+    import files
     import halving
     import processes
     import reporting
@@ -31,6 +32,7 @@ def benchmarks(monkeypatch, tmp_path):
     monkeypatch.setattr(reporting, "RESULTS", tmp_path)
     return {
         "accuracy": accuracy,
+        "files": files,
         "halving": halving,
         "processes": processes,
         "search": search,
@@ -215,3 +217,26 @@ def test_fingerprints_differ_between_settings_and_repeat(monkeypatch, capsys):
     assert printed[0] == printed[1]
     hashes = [line.partition(": ")[2] for line in printed[0].splitlines()[1:]]
     assert len(set(hashes)) == len(hashes) == 4
+
+
+def test_files_of_a_quick_run_are_as_good_as_arrays(benchmarks, monkeypatch, capsys, tmp_path):
+    argv = ["files.py", "epochs", "mutated", "cache", "--quick", "--images", "600"]
+    monkeypatch.setattr(sys, "argv", argv)
+    benchmarks["files"].main()
+    output = capsys.readouterr().out
+    found, decoder = {}, json.JSONDecoder()
+    for mode in ("epochs", "mutated", "cache"):
+        place = output.index(f"{mode}: ") + len(f"{mode}: ")
+        found[mode], _ = decoder.raw_decode(output, place)
+    assert found["epochs"]["predictions equal"]
+    mutated = found["mutated"]
+    assert mutated["wrong rows"] == 0
+    assert mutated["decoded"] > 0
+    assert mutated["named"] > 0
+    assert mutated["decoded"] + mutated["named"] == 600
+    assert found["cache"]["results equal after a kill"]
+    assert found["cache"]["results equal of two at once"]
+    disk = found["cache"]["full disk"]
+    assert isinstance(disk, str) or all(disk.values())
+    # What is quick is no result.
+    assert not list(tmp_path.glob("files_*"))

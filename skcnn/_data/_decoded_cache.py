@@ -183,7 +183,8 @@ class DecodedCache:
         """Store nothing any more, and say why."""
         self._writes = False
         self._release_writer()
-        message = f"cache_dir={os.fspath(self.cache_dir)!r} cannot be written: {error.strerror}."
+        reason = error.strerror or error
+        message = f"cache_dir={os.fspath(self.cache_dir)!r} cannot be written: {reason}."
         if self._is_required:
             hint = "Free space, use another folder, or set cache_dir=None."
             raise OSError(error.errno, f"{message} {hint}") from error
