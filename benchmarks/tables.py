@@ -504,7 +504,87 @@ def quantiles_table():
     return questions_table("quantiles", shown)
 
 
+FILE_RATIOS = {
+    "epochs": {
+        "files / array, time": "one epoch of {images:,} PNG files against arrays",
+        "empty cache / array, time": "with an empty cache against arrays",
+        "filled cache / array, time": "with a filled cache against arrays",
+    },
+    "jpegs": {
+        "loop over Pillow / skcnn, time": "a loop over Pillow against skcnn, {files:,} JPEG files "
+        "of 4000x3000 pixels to 96x96",
+        "loop over Pillow / skcnn, processor time": "the same in processor time",
+        "Keras / skcnn, time": "Keras against skcnn, the same files",
+    },
+    "predict": {
+        "time per image, over that of few": "`predict_proba` of {images:,} paths against "
+        "{few images:,}, per image",
+        "MB more than for few": "MB of memory that these take more",
+    },
+    "stream": {
+        "time per image, over that of few": "one epoch of {images:,} cached images, read batch by "
+        "batch, against {few images:,}, per image",
+        "MB more than for few": "MB of memory that these take more",
+    },
+}
+
+
+def files_table():
+    results = {mode: load(f"files_{mode}") for mode in FILE_RATIOS}
+    rows = []
+    for mode, names in FILE_RATIOS.items():
+        if results[mode] is None:
+            continue
+        found = results[mode]["figures"]
+        shown = {name: what.format_map(found) for name, what in names.items()}
+        rows += figures(results[mode], shown)
+    results = {mode: result for mode, result in results.items() if result is not None}
+    return "\n".join(
+        [
+            table(["what", "ratio, or MB", "rounds"], rows),
+            all_measured_on(results, threads=True),
+        ]
+    )
+
+
+def damaged_files_table():
+    results = {"damaged files": load("files_mutated"), "the cache": load("files_cache")}
+    found, killed = (result["figures"] for result in results.values())
+    share = killed["share of the images stored when killed"]
+    disk = killed["full disk"]
+    rows = [
+        [
+            f"{found['files']:,} damaged files among whole ones",
+            f"{found['decoded']:,} decoded, {found['named']:,} named, "
+            f"{found['wrong rows']} wrong rows",
+        ],
+        [
+            f"{killed['kills']} processes killed while they fill a cache, at "
+            f"{share['min']:.0%} to {share['max']:.0%} of the images",
+            _equal(killed["results equal after a kill"]),
+        ],
+        ["two processes that fill it at once", _equal(killed["results equal of two at once"])],
+    ]
+    if isinstance(disk, dict):
+        told = "an error in `fit`, a warning elsewhere, "
+        assert disk["error in fit"], "no error on a full disk"
+        assert disk["warning"], "no warning on a full disk"
+        rows.append(["a full disk", told + _equal(disk["results equal"])])
+    return "\n".join(
+        [
+            table(["what", "outcome"], rows),
+            all_measured_on(results, threads=True),
+        ]
+    )
+
+
+def _equal(is_equal):
+    return "the results of an undisturbed process" if is_equal else "OTHER RESULTS"
+
+
 TABLES = {
+    "files": files_table,
+    "damaged_files": damaged_files_table,
     "halving": halving_table,
     "processes": processes_table,
     "search": search_table,
