@@ -363,7 +363,9 @@ class ConvNetMultiTask(ConvNetEstimator):
             for name in self.classes_:
                 answers[name] = answers[name].astype(object)
                 answers[name][unread] = None
-        return pd.DataFrame(answers, index=getattr(X, "index", None))
+        # Lists have an attribute of this name, too, which is none.
+        index = X.index if isinstance(X, pd.DataFrame | pd.Series) else None
+        return pd.DataFrame(answers, index=index)
 
     @available_if(_has_classes)
     def predict_proba(self, X: npt.ArrayLike) -> dict[str, npt.NDArray[np.float64]]:
