@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import Spy, small_net, stripes
+from _helpers import NETS, Spy, small_net, stripes
 from _image_files import photograph, write_broken_files, write_images
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -228,6 +228,22 @@ def test_folds_and_candidates_share_decoded_files(
     assert clear_image_cache(tmp_path / "cache") > 0
     assert_array_equal(search.predict_proba(paths), expected.predict_proba(X))
     assert len(decoded) == 2 * len(paths)
+
+
+@pytest.mark.parametrize("kind", ["regressor", "tasks"])
+def test_other_estimators_use_the_cache_as_well(kind, data, paths, tmp_path, memory, monkeypatch):
+    X, labels = data
+    y = np.arange(len(X)) / len(X) if kind == "regressor" else labels
+    expected = NETS[kind](max_epochs=1).fit(X, y).predict(X)
+    decoded = []
+    decode = _files.decode
+    monkeypatch.setattr(
+        _files, "decode", lambda path, *more: [decoded.append(path), decode(path, *more)][1]
+    )
+    for _ in range(2):
+        fitted = NETS[kind](max_epochs=1, cache_dir=tmp_path / "cache").fit(paths, y)
+        assert_array_equal(fitted.predict(paths), expected)
+    assert sorted(decoded) == paths
 
 
 def test_a_cache_that_cannot_be_written_does_not_lose_predictions(paths, fitted, data, tmp_path):
