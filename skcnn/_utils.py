@@ -1,8 +1,11 @@
 """Small things that every room uses, and all private names of other libraries."""
 
 import inspect
+import os
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,10 +25,12 @@ __all__ = [
     "BOX_COLUMNS",
     "Interval",
     "RowChoice",
+    "StopTraining",
     "StrOptions",
     "as_tuple",
     "check_sample_weight",
     "check_values",
+    "ignore_warning",
     "safe_indexing",
     "validate_parameter_constraints",
     "warn",
@@ -56,6 +61,34 @@ def warn(message: str) -> None:
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith(_BETWEEN):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)
+
+
+# Python's filters are the same for all threads, and each thread restores them as it found them.
+_filters = threading.RLock()
+
+
+def _replace_lock() -> None:
+    global _filters
+    _filters = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_replace_lock)
+
+
+@contextmanager
+def ignore_warning(message: str) -> Iterator[None]:
+    """Ignore a UserWarning for a short while, in one thread at a time.
+
+    Two threads that did so at the same time would leave the filter of one of them behind.
+    """
+    with _filters, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message, UserWarning)
+        yield
+
+
+class StopTraining(KeyboardInterrupt):
+    """Raised by a callback to end the training; skorch's loop ends on KeyboardInterrupt."""
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

@@ -1,11 +1,15 @@
-"""Forked child processes: which locks and threads they must not inherit."""
+"""Forks: when they may happen, and what child processes must not inherit."""
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+# A fork waits so many seconds for the batches that other threads compute; they may wait for it.
+_LONGEST_WAIT = 10.0
 
 _single_threaded = False
 
@@ -23,6 +27,61 @@ def call_in_forked_children(function: Callable[[], None]) -> None:
 def is_single_threaded() -> bool:
     """Whether this process cannot compute in several threads, because of how it was forked."""
     return _single_threaded
+
+
+class _Computing:
+    """Context of `computing`, the same for all threads."""
+
+    def __init__(self) -> None:
+        self.forget_other_threads()
+
+    def forget_other_threads(self) -> None:
+        """Start again in a forked child, which has only the thread that forked."""
+        here = threading.get_ident()
+        self.changed = threading.Condition()
+        # Identifiers of the threads that compute, once per nested computation.
+        self.threads = [thread for thread in getattr(self, "threads", []) if thread == here]
+        self.n_forks = 0
+
+    def __enter__(self) -> None:
+        here = threading.get_ident()
+        with self.changed:
+            if self.n_forks and here not in self.threads:
+                self.changed.wait_for(lambda: not self.n_forks, _LONGEST_WAIT)
+            self.threads.append(here)
+
+    def __exit__(self, *error: object) -> None:
+        with self.changed:
+            self.threads.remove(threading.get_ident())
+            if self.n_forks:
+                self.changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait until no other thread computes, and let none begin."""
+        here = threading.get_ident()
+        with self.changed:
+            self.n_forks += 1
+            self.changed.wait_for(
+                lambda: all(thread == here for thread in self.threads), _LONGEST_WAIT
+            )
+
+    def after_fork(self) -> None:
+        """Let threads compute again."""
+        with self.changed:
+            self.n_forks = max(0, self.n_forks - 1)
+            self.changed.notify_all()
+
+
+_computing = _Computing()
+
+
+def computing() -> _Computing:
+    """Have forks in other threads wait until a batch is computed.
+
+    Torch and its libraries have locks of their own. In a child that is forked while another
+    thread holds one of them, the next computation waits for it forever.
+    """
+    return _computing
 
 
 def _prepare_openmp() -> None:
@@ -63,3 +122,10 @@ def _use_single_thread() -> None:
 
 
 _prepare_openmp()
+if hasattr(os, "register_at_fork"):
+    # Python calls what is registered last first: before OpenMP's threads end, nobody uses them.
+    os.register_at_fork(
+        before=_computing.before_fork,
+        after_in_parent=_computing.after_fork,
+        after_in_child=_computing.forget_other_threads,
+    )

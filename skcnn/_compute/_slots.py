@@ -8,16 +8,17 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 import filelock
 
-_POLL_SECONDS = 0.01
+from skcnn._compute._fork import call_in_forked_children
+from skcnn._compute._interrupt import check_interrupts
 
-_held_by_this_thread = threading.local()
+_POLL_SECONDS = 0.01
 
 
 def worker_kind() -> str | None:
@@ -57,8 +58,9 @@ def acquire_slots(pool: str, n_slots: int, n_requested: int) -> Iterator[None]:
     """Acquire slots that this user's workers on this machine share; wait until they are free.
 
     A slot is a file lock, released by the operating system when its process ends. Requests are
-    served in order, so that small ones do not starve large ones. Within a block that holds slots
-    of a pool, the same thread needs no more of them.
+    served in order, so that small ones do not starve large ones. While a process holds slots of a
+    pool, its threads take what else is free, and none of them waits: the thread that holds the
+    slots may be waiting for another one.
 
     Parameters
     ----------
@@ -69,26 +71,113 @@ def acquire_slots(pool: str, n_slots: int, n_requested: int) -> Iterator[None]:
     n_requested : int
         Number of slots to acquire; all of them if it is larger than `n_slots`.
     """
-    held_pools: set[str] = _held_by_this_thread.__dict__.setdefault("pools", set())
-    if pool in held_pools:
+    with _of_this_process.acquire(pool, n_slots, n_requested):
         yield
-        return
-    free = [_lock(pool, str(number)) for number in range(n_slots)]
-    n_missing = min(n_requested, n_slots)
-    with ExitStack() as held:
-        with _lock(pool, "next").acquire(poll_interval=_POLL_SECONDS):
-            while True:
-                for lock in [*free]:
-                    if n_missing and _try_acquire(lock):
-                        held.callback(lock.release)
-                        free.remove(lock)
-                        n_missing -= 1
-                if not n_missing:
-                    break
-                time.sleep(_POLL_SECONDS)
-        held_pools.add(pool)
-        held.callback(held_pools.discard, pool)
-        yield
+
+
+class _Share:
+    """What this process holds of a pool, and how many computations use it."""
+
+    def __init__(self, pool: str, n_slots: int) -> None:
+        self.pool = pool
+        self.free = [_lock(pool, str(number)) for number in range(n_slots)]
+        self.locks: list[filelock.BaseFileLock] = []
+        self.n_users = 1
+        # A child goes on with what its parent held: the parent may be waiting for the child.
+        self.inherited = False
+
+    def try_to_hold(self, n_requested: int) -> bool:
+        """Take slots that are free, and say whether they are as many as requested."""
+        for lock in [*self.free]:
+            if len(self.locks) < n_requested and _try_acquire(lock):
+                self.free.remove(lock)
+                self.locks.append(lock)
+        return len(self.locks) >= n_requested
+
+    def release(self) -> None:
+        """Give all of them back."""
+        for lock in self.locks:
+            lock.release()
+
+
+class _ProcessSlots:
+    """What a process holds of each pool."""
+
+    def __init__(self) -> None:
+        # For the counts, and for the one thread that waits for slots.
+        self.changing = threading.Lock()
+        self.waiting = threading.Lock()
+        self.by_pool: dict[str, _Share] = {}
+
+    @contextmanager
+    def acquire(self, pool: str, n_slots: int, n_requested: int) -> Iterator[None]:
+        """Acquire slots; see `acquire_slots`."""
+        share = self._enter(pool, n_slots, n_requested)
+        try:
+            yield
+        finally:
+            self._leave(share)
+
+    def _enter(self, pool: str, n_slots: int, n_requested: int) -> _Share:
+        while True:
+            share = self._join(pool, n_requested)
+            if share is not None:
+                return share
+            if self.waiting.acquire(timeout=_POLL_SECONDS):
+                break
+            check_interrupts()
+        try:
+            share = self._join(pool, n_requested)
+            if share is None:
+                share = _wait_for_slots(_Share(pool, n_slots), min(n_requested, n_slots))
+                with self.changing:
+                    self.by_pool[pool] = share
+        finally:
+            self.waiting.release()
+        return share
+
+    def _join(self, pool: str, n_requested: int) -> _Share | None:
+        with self.changing:
+            share = self.by_pool.get(pool)
+            if share is not None:
+                share.n_users += 1
+                share.try_to_hold(0 if share.inherited else n_requested)
+        return share
+
+    def _leave(self, share: _Share) -> None:
+        with self.changing:
+            share.n_users -= 1
+            if share.n_users or share.inherited:
+                return
+            del self.by_pool[share.pool]
+            share.release()
+
+    def start_anew(self) -> None:
+        """Keep in a forked child what the parent holds, without ever giving it back."""
+        self.changing, self.waiting = threading.Lock(), threading.Lock()
+        for share in self.by_pool.values():
+            share.inherited = True
+
+
+_of_this_process = _ProcessSlots()
+call_in_forked_children(_of_this_process.start_anew)
+
+
+def _wait_for_slots(share: _Share, n_requested: int) -> _Share:
+    queue = _lock(share.pool, "next")
+    while not _try_acquire(queue):
+        time.sleep(_POLL_SECONDS)
+        check_interrupts()
+    try:
+        while not share.try_to_hold(n_requested):
+            time.sleep(_POLL_SECONDS)
+            check_interrupts()
+    except BaseException:
+        share.release()
+        raise
+    finally:
+        queue.release()
+    return share
 
 
 @cache
@@ -104,6 +193,9 @@ def worker_index() -> int:
             return number
     raise AssertionError("there is always another number")
 
+
+# A forked child needs a number of its own.
+call_in_forked_children(worker_index.cache_clear)
 
 # Locks are released when they are garbage collected.
 _index_locks: list[filelock.BaseFileLock] = []
@@ -121,7 +213,8 @@ def _lock(pool: str, name: str) -> filelock.BaseFileLock:
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir(), f"skcnn-{user}")
     folder.mkdir(exist_ok=True)
-    return filelock.FileLock(folder / f"{pool}-{name}.lock")
+    # One thread may release what another one has acquired.
+    return filelock.FileLock(folder / f"{pool}-{name}.lock", thread_local=False)
 
 
 def cpu_affinity_key() -> str:

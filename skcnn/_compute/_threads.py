@@ -2,7 +2,6 @@
 
 import os
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
@@ -13,6 +12,7 @@ import torch
 
 from skcnn._compute._fork import call_in_forked_children, is_single_threaded
 from skcnn._compute._slots import acquire_slots, cpu_affinity_key, worker_kind
+from skcnn._utils import ignore_warning
 
 # Batches of fewer multiply-adds are computed in one thread: a second one costs about as much time
 # as it saves.
@@ -20,9 +20,8 @@ _MIN_PARALLEL_STEP = 64_000_000
 _MIN_PARALLEL_PREDICTION = 8_000_000
 # Batches of usual size do not keep more threads than this busy.
 _MAX_THREADS = 16
-# Predictions of a worker process whose batches have fewer multiply-adds take some ten
-# milliseconds per batch, and do not wait for cores.
-_MIN_WAITING_PREDICTION = 1_000_000_000
+# Predictions of fewer multiply-adds take about a second or less, and do not wait for cores.
+_MIN_WAITING_PREDICTION = 20_000_000_000
 
 _SKCNN_VARIABLE = "SKCNN_NUM_THREADS"
 _OPENMP_VARIABLE = "OMP_NUM_THREADS"
@@ -117,9 +116,8 @@ def n_threads(multiply_adds: int, *, training: bool, inherited: int | None = Non
 
 @cache
 def _n_cores() -> int:
-    with warnings.catch_warnings():
-        # Logical cores count where the machine does not report its physical ones.
-        warnings.simplefilter("ignore", UserWarning)
+    # Logical cores count where the machine does not report its physical ones.
+    with ignore_warning(""):
         cores: int = joblib.cpu_count(only_physical_cores=True)
     return cores
 
@@ -131,6 +129,7 @@ def compute_threads(
     *,
     training: bool = True,
     inherited: int | None = None,
+    in_all: int | None = None,
 ) -> Iterator[None]:
     """Compute with a suitable number of threads, and restore the setting of torch afterwards.
 
@@ -138,12 +137,24 @@ def compute_threads(
     compute. Worker processes therefore acquire as many cores as they have threads, and run side
     by side if there are enough of them, else in turns. Short predictions, and all computations
     outside of workers, never wait here: OpenMP's threads within one process yield to each other.
+
+    Parameters
+    ----------
+    device : torch.device
+    multiply_adds : int
+        Of a batch.
+    training : bool, default=True
+        Whether this is a fit, or a prediction.
+    inherited : int or None
+        As in `thread_limit`.
+    in_all : int or None
+        Multiply-adds of all batches of a prediction; None for a single batch.
     """
     threads = n_threads(multiply_adds, training=training, inherited=inherited)
     waits = (
         device.type == "cpu"
         and worker_kind() is not None
-        and (training or multiply_adds >= _MIN_WAITING_PREDICTION)
+        and (training or (in_all or multiply_adds) >= _MIN_WAITING_PREDICTION)
     )
     with _acquire_cores(threads) if waits else nullcontext(), _torch_threads(threads):
         yield
@@ -173,22 +184,24 @@ class _TorchThreads:
         self.seen = threading.local()
         # Identifiers of the threads that compute, once per nested computation.
         self.computing: list[int] = []
-        # Number in force when nothing is computed, and the last one set for a computation.
+        # Number in force when nothing is computed, and those set for computations since then.
         self.usual = 0
-        self.last = 0
+        self.temporary: set[int] = set()
 
     def enter(self, threads: int) -> int:
         """Set the number for this thread, and return the one to restore."""
         with self.lock:
             before = torch.get_num_threads()
+            is_new = not hasattr(self.seen, "yes")
             if not self.computing:
-                self.usual = before
-            elif before == self.last and not hasattr(self.seen, "yes"):
-                # This thread has started during a computation in another.
+                # A thread that was new during a computation has kept the number of that.
+                inherited = is_new and before in self.temporary
+                self.usual = _number_of_new_threads() if inherited else before
+            if is_new and before in self.temporary:
                 before = self.usual
             self.seen.yes = True
             self.computing.append(threading.get_ident())
-            self.last = threads
+            self.temporary.add(threads)
             torch.set_num_threads(threads)
         return before
 
@@ -203,6 +216,15 @@ class _TorchThreads:
         self.lock = threading.Lock()
         here = threading.get_ident()
         self.computing = [thread for thread in self.computing if thread == here]
+
+
+def _number_of_new_threads() -> int:
+    """Return the number with which threads start that are new now."""
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 _settings = _TorchThreads()

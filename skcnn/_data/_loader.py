@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Subset
 
 from skcnn._compute._device_memory import free_bytes
+from skcnn._compute._fork import computing
 from skcnn._compute._process_group import ProcessGroup
 from skcnn._data._dataset import Batch
 from skcnn._data._resize import resize
@@ -144,6 +145,10 @@ class Batches:
 
         All of it happens on the device, and the CPU does not wait for it.
         """
+        with computing():
+            return self._load(*inputs)
+
+    def _load(self, *inputs: Tensor) -> Batch:
         images, target, *rest = self._source.load(*inputs)
         weight = rest[0] if rest else None
         if self.augment_rng is not None:

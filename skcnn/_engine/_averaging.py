@@ -1,10 +1,12 @@
 """Weights averaged over the last steps of training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from skcnn._compute._fork import computing
 
 
 class WeightAverage:
@@ -69,13 +71,37 @@ class WeightAverage:
         batches : iterable of torch.Tensor
             Training images. Batch normalization takes new statistics from these, since the
             statistics of no single step are right for the mean of the weights.
+
+        Notes
+        -----
+        If anything fails, the network is as it was.
         """
-        with torch.no_grad():
-            for own, total in zip(self._parameters, self._sums):
-                own.copy_(total / self._n_steps)
-        with _fresh_statistics(self.network) as n_layers, torch.no_grad():
+        means = [total / self._n_steps for total in self._sums]
+        with (
+            torch.no_grad(),
+            _other_values(self._parameters, means),
+            _fresh_statistics(self.network) as n_layers,
+        ):
             for images in batches if n_layers else ():
-                self.network(images)
+                with computing():
+                    self.network(images)
+
+
+@contextmanager
+def _other_values(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Give parameters other values, and their own ones back if anything fails."""
+    before = [parameter.detach().clone() for parameter in parameters]
+    try:
+        _copy(values, parameters)
+        yield
+    except BaseException:
+        _copy(before, parameters)
+        raise
+
+
+def _copy(values: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
+    for parameter, value in zip(parameters, values):
+        parameter.copy_(value)
 
 
 @contextmanager

@@ -7,13 +7,11 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from skcnn._utils import StopTraining
+
 # Epochs over which the learning rate falls to zero, in units of the patience. Measured by
 # benchmarks/early_stopping.py: once is less accurate, and more is hardly better.
 _ENDING = 2
-
-
-class StopTraining(KeyboardInterrupt):
-    """Raised by a callback to end the training; skorch's loop ends on KeyboardInterrupt."""
 
 
 class StopEarly(Callback):

@@ -19,7 +19,8 @@ from skcnn._compute._device_memory import (
     is_device_shared,
     reserve_device_memory,
 )
-from skcnn._compute._interrupt import is_in_search, watch_interrupts
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import check_interrupts, hold_interrupts
 from skcnn._compute._process_group import current_group
 from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import compute_threads, single_thread
@@ -146,18 +147,13 @@ def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -
     net : TrainedNet
     """
     first = settings.spec.first_phase() if net is None else None
-    with watch_interrupts() as interrupt:
-        if first is not None:
+    if first is not None:
+        with hold_interrupts() as interrupts:
             job = replace(job, head=_train_head(job, replace(settings, spec=first)))
-            if interrupt.received:
+            if interrupts.were_raised():
+                # A head that is half trained is not worth keeping.
                 raise KeyboardInterrupt
-        trained = _train_with_room(job, settings, net)
-    if interrupt.received and is_in_search():
-        # A network that is half trained must not be scored as a candidate.
-        raise KeyboardInterrupt
-    if interrupt.received or _ends_within_epoch(trained):
-        _warn_of_interrupt(trained)
-    return trained
+    return _train_with_room(job, settings, net)
 
 
 def _train_with_room(job: FitJob, settings: FitSettings, net: TrainedNet | None) -> TrainedNet:
@@ -197,13 +193,13 @@ def _train(
         ExitStack() as stack,
     ):
         if net is None:
-            with explain_out_of_memory(device, "Use a smaller network"):
+            with explain_out_of_memory(device, "Use a smaller network"), computing():
                 net = _new_net(job, settings)
         else:
             _check_same_network(net, settings)
             stack.enter_context(_rollback_on_error(net))
             _set_optimizer(net, settings)
-        with single_thread():
+        with single_thread(), computing():
             summary = check_outputs(net.module_, job.image_shape, job.target)
             scales = possible_scales(
                 settings.resizing,
@@ -235,6 +231,8 @@ def _train(
         if not continues and job.checkpoint is not None:
             _resume(net, job)
         net.initialize_callbacks()
+        # Nothing is trained yet that could be kept.
+        check_interrupts()
         net.partial_fit(dataset, None)
         _check_finite(net)
     return net
@@ -404,15 +402,15 @@ def estimate_training_bytes(
 @contextmanager
 def _rollback_on_error(net: TrainedNet) -> Iterator[None]:
     """Restore a net that was trained before, if further training fails."""
-    n_epochs, target = len(net.history), net.target
-    optimizer = net.optimizer_
-    before = copy.deepcopy((net.module_.state_dict(), optimizer.state_dict()))
+    n_epochs, attributes = len(net.history), dict(vars(net))
+    parts = [net.module_, net.optimizer_, *([net.scaler_] if hasattr(net, "scaler_") else [])]
+    states = [copy.deepcopy(part.state_dict()) for part in parts]
     try:
         yield
     except BaseException:
-        net.target, net.optimizer_ = target, optimizer
-        net.module_.load_state_dict(before[0])
-        optimizer.load_state_dict(before[1])
+        net.__dict__ = attributes
+        for part, state in zip(parts, states):
+            part.load_state_dict(state)
         del net.history[n_epochs:]
         raise
 
@@ -435,15 +433,25 @@ def _check_finite(net: TrainedNet) -> None:
         )
 
 
-def _ends_within_epoch(net: TrainedNet) -> bool:
+def ends_within_epoch(net: TrainedNet) -> bool:
+    """Whether the last epoch was not finished."""
     # Rows further up may be of epochs that an earlier call left unfinished.
     return len(net.history) > 0 and "dur" not in net.history[-1]
 
 
-def _warn_of_interrupt(net: TrainedNet) -> None:
-    state = (
-        f"in epoch {len(net.history)}; the network is as the last batch left it"
-        if _ends_within_epoch(net)
-        else f"after epoch {len(net.history)}"
-    )
-    warn(f"Training was interrupted {state}.")
+def warn_of_interrupt(net: TrainedNet, best_epoch: int = 0) -> None:
+    """Warn that training has ended early, and with which weights.
+
+    Parameters
+    ----------
+    net : TrainedNet
+    best_epoch : int, default=0
+        Epoch to whose weights early stopping has gone back, if it has.
+    """
+    within = ends_within_epoch(net)
+    when = f"{'in' if within else 'after'} epoch {len(net.history)}"
+    if best_epoch:
+        state = f"; the network has its weights after epoch {best_epoch}, the best so far"
+    else:
+        state = "; the network is as the last batch left it" if within else ""
+    warn(f"Training was interrupted {when}{state}.")

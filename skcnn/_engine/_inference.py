@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
+from skcnn._compute._interrupt import hold_interrupts
 from skcnn._compute._threads import compute_threads
 from skcnn._data._arrays import ImageShape
 from skcnn._data._inputs import AnyImages
@@ -47,8 +48,15 @@ def infer(
     multiply_adds, n_values = costs
     work = multiply_adds * min(len(images), plan.batch_size)
     with (
+        hold_interrupts(),
         reserve_device_memory(device, torch.float32.itemsize * n_values * plan.batch_size),
-        compute_threads(device, work, training=False, inherited=thread_limit),
+        compute_threads(
+            device,
+            work,
+            training=False,
+            inherited=thread_limit,
+            in_all=multiply_adds * len(images),
+        ),
         retain_freed_memory(),
         explain_out_of_memory(device, _HINT),
     ):

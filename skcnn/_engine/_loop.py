@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skcnn._compute._interrupt import check_interrupts
 from skcnn._compute._process_group import ProcessGroup
 from skcnn._data._dataset import Batch
 from skcnn._data._loader import Batches
@@ -269,6 +270,7 @@ class TrainingLoop:
     def _images(self) -> Iterator[Tensor]:
         assert self.batches is not None
         for inputs in self.batches.inputs():
+            check_interrupts()
             yield self.batches.load(*inputs).images
 
     def show(self, figures: dict[str, Any]) -> None:

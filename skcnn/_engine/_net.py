@@ -14,7 +14,10 @@ from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator, to_numpy, to_tensor
 from torch import Generator, Tensor, nn
 
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import check_interrupts
 from skcnn._compute._process_group import current_group
+from skcnn._compute._rng import lend_generators
 from skcnn._data._dataset import Batch, ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._loop import (
@@ -29,6 +32,7 @@ from skcnn._engine._optimizers import parameter_groups, set_lr
 from skcnn._engine._predict import PredictionBatching
 from skcnn._engine._storing import without_state
 from skcnn._targets import Target
+from skcnn._utils import StopTraining
 
 # Figures of the parts of a loss, in the order of `loss_figures`.
 _PARTS = ("loss_sum", "loss_weight")
@@ -150,15 +154,12 @@ class TrainedNet(skorch.NeuralNet):
     def __getstate__(self) -> dict[str, Any]:
         # Callbacks store nets during training. The loop is no part of a stored net: graphs,
         # compiled networks and progress bars cannot be stored. Nor are validation images and the
-        # state of callbacks.
-        whole = self.__dict__
-        self.__dict__ = {name: value for name, value in whole.items() if name != "_loop"}
-        self.__dict__ |= {"train_split": None, "_losses": [], "_scores": []}
-        self.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
-        try:
-            state: dict[str, Any] = super().__getstate__()
-        finally:
-            self.__dict__ = whole
+        # state of callbacks. Nor may this net change meanwhile: other threads use it.
+        stored = object.__new__(type(self))
+        stored.__dict__ |= {name: value for name, value in vars(self).items() if name != "_loop"}
+        stored.__dict__ |= {"train_split": None, "_losses": [], "_scores": []}
+        stored.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
+        state: dict[str, Any] = super(TrainedNet, stored).__getstate__()
         return state
 
     def __sklearn_tags__(self) -> Tags:
@@ -273,6 +274,11 @@ class TrainedNet(skorch.NeuralNet):
         )
         try:
             return super().fit_loop(X, y, epochs, **kwargs)
+        except StopTraining:
+            if "dur" not in self.history[-1]:
+                # An epoch that a callback has ended was not interrupted.
+                del self.history[-1]
+            raise
         finally:
             self._loop.close()
             del self._loop
@@ -294,6 +300,11 @@ class TrainedNet(skorch.NeuralNet):
     def validation_losses(self) -> Tensor:
         """Weighted loss of each validation image in the epoch that ends."""
         return torch.cat(self._losses)
+
+    def notify(self, method_name: str, **cb_kwargs: object) -> None:
+        """Call callbacks, which may start a fit in another thread and wait for it."""
+        with lend_generators():
+            super().notify(method_name, **cb_kwargs)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: object
@@ -346,6 +357,7 @@ class TrainedNet(skorch.NeuralNet):
             self.history.record_batch(f"{prefix}_batch_size", len(batch.images))
             self.notify("on_batch_end", batch=batch.pair, training=training, **step)
             n_batches += 1
+            check_interrupts()
         self.history.record(f"{prefix}_batch_count", n_batches)
 
     def _run_without_batch_hooks(self, batches: Batches, training: bool, prefix: str) -> None:
@@ -354,13 +366,16 @@ class TrainedNet(skorch.NeuralNet):
         if training:
             for inputs in batches.inputs():
                 self._loop.lr_schedule.advance()
-                losses.append(self._loop.step(*inputs))
+                with computing():
+                    losses.append(self._loop.step(*inputs))
                 sizes.append(len(inputs[0]))
                 self._loop.on_step_end()
+                check_interrupts()
         else:
             for batch in batches:
                 losses.append(self.validation_step(batch)["figures"])
                 sizes.append(len(batch.images))
+                check_interrupts()
         # The only time in an epoch that the CPU waits for the device.
         self.history[-1]["batches"] += [
             {**self._batch_row(prefix, figures), f"{prefix}_batch_size": size}
@@ -379,11 +394,13 @@ class TrainedNet(skorch.NeuralNet):
         """Take one step of the optimizer, where callbacks ask for every batch."""
         self._set_training(True)
         self._loop.lr_schedule.advance()
-        loss, outputs = self._loop.compute_gradients(batch)
+        with computing():
+            loss, outputs = self._loop.compute_gradients(batch)
         self._loop.unscale_gradients()
         named = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=named, batch=batch.pair, training=True)
-        self._loop.update_weights()
+        with computing():
+            self._loop.update_weights()
         self._loop.on_step_end()
         figures = loss_figures(self.target, loss, outputs, batch, training=True)
         return {"loss": loss, "figures": figures, "y_pred": outputs}
@@ -391,7 +408,7 @@ class TrainedNet(skorch.NeuralNet):
     def validation_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Return the loss and the outputs of a batch, and keep its scores."""
         self._set_training(False)
-        with torch.no_grad():
+        with torch.no_grad(), computing():
             with autocast(torch.device(self.device), self._dtype):
                 outputs = self.infer(batch.images)
             losses = self.target.loss(outputs, batch.target, training=False)

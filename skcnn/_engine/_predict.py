@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from skcnn._compute._ambient import no_autocast
 from skcnn._compute._device_memory import free_bytes
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import check_interrupts
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._utils import RowChoice
@@ -129,7 +131,8 @@ def run_images(
     with torch.inference_mode(), no_autocast(device), exact:
         for batch in _batches(images, plan.batch_size, device):
             padded = _pad_batch(batch, size)
-            result = _mean_with_mirrored(function, padded) if flip else function(padded)
+            with computing():
+                result = _mean_with_mirrored(function, padded) if flip else function(padded)
             if not n_done:
                 shape = len(images), *result.shape[1:]
                 n_bytes = torch.float32.itemsize * math.prod(shape)
@@ -137,6 +140,7 @@ def run_images(
                 whole = torch.empty(shape, dtype=torch.float32, device=place)
             whole[n_done : n_done + len(batch)] = result[: len(batch)]
             n_done += len(batch)
+            check_interrupts()
     array: npt.NDArray[np.float32] = whole.cpu().numpy()
     return array
 

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from skcnn._engine._early_stopping import StopTraining
+from skcnn._utils import StopTraining
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

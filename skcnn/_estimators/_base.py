@@ -15,8 +15,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device, find_precision
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import (
+    InterruptHold,
+    allow_interrupts,
+    hold_interrupts,
+    is_in_search,
+)
 from skcnn._compute._process_group import broadcast_from_rank_zero
-from skcnn._compute._rng import draw_seed, fork_rng, make_random_state
+from skcnn._compute._rng import draw_seed, make_random_state, own_random_numbers
 from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape, as_shape, from_torch
 from skcnn._data._dataset import ImageDataset
@@ -24,7 +31,13 @@ from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
-from skcnn._engine._fit import FitJob, FitSettings, fit_net
+from skcnn._engine._fit import (
+    FitJob,
+    FitSettings,
+    ends_within_epoch,
+    fit_net,
+    warn_of_interrupt,
+)
 from skcnn._engine._history import as_frame, whole_epochs
 from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
@@ -106,8 +119,12 @@ class ConvNetEstimator(
         groups: npt.ArrayLike | None,
     ) -> Self:
         """Fit the network: the body of `fit`."""
-        with self._unchanged_on_error():
-            return self._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+        with hold_interrupts() as interrupts:
+            with self._unchanged_on_error(interrupts):
+                self._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+            if interrupts.were_raised() or ends_within_epoch(self.net_):
+                warn_of_interrupt(self.net_, getattr(self, "best_epoch_", 0))
+        return self
 
     def _fit_or_fail(
         self,
@@ -117,7 +134,7 @@ class ConvNetEstimator(
         X_val: npt.ArrayLike | None,
         y_val: npt.ArrayLike | None,
         groups: npt.ArrayLike | None,
-    ) -> Self:
+    ) -> None:
         self._check_parameters()
         y, sample_weight, y_val, groups = map(from_torch, (y, sample_weight, y_val, groups))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -163,7 +180,6 @@ class ConvNetEstimator(
         elif hasattr(self, "best_epoch_"):
             del self.best_epoch_
         task.end()
-        return self
 
     def _partial_fit(
         self,
@@ -173,8 +189,12 @@ class ConvNetEstimator(
         classes: Classes = None,
     ) -> Self:
         """Process a batch of data once: the body of `partial_fit`."""
-        with self._unchanged_on_error():
-            return self._partial_fit_or_fail(X, y, sample_weight, classes)
+        with hold_interrupts() as interrupts:
+            with self._unchanged_on_error(interrupts):
+                self._partial_fit_or_fail(X, y, sample_weight, classes)
+            if interrupts.were_raised() or ends_within_epoch(self.net_):
+                warn_of_interrupt(self.net_)
+        return self
 
     def _partial_fit_or_fail(
         self,
@@ -182,7 +202,7 @@ class ConvNetEstimator(
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
         classes: Classes,
-    ) -> Self:
+    ) -> None:
         self._check_parameters()
         y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
         continues = hasattr(self, "net_")
@@ -203,20 +223,32 @@ class ConvNetEstimator(
             clip_pool_size=images.shape_inferred,
             callbacks=self.callbacks or (),
         )
-        return self
 
     @contextmanager
-    def _unchanged_on_error(self) -> Iterator[None]:
-        """Leave the estimator as it was, fitted or not, if a fit fails or is refused."""
+    def _unchanged_on_error(self, interrupts: InterruptHold) -> Iterator[None]:
+        """Leave the estimator as it was, fitted or not, if a fit fails or is refused.
+
+        After Ctrl-C, a fit keeps its epochs, but not one of several: whoever called it would take
+        a network that is half trained for a candidate.
+        """
         before = {name: value for name, value in vars(self).items() if _is_fitted_state(name)}
         try:
             yield
-        except BaseException:
+            if self._is_to_end(interrupts):
+                raise KeyboardInterrupt
+        except BaseException as error:
             for name in [name for name in vars(self) if _is_fitted_state(name)]:
                 delattr(self, name)
             for name, value in before.items():
                 setattr(self, name, value)
+            if isinstance(error, Exception) and self._is_to_end(interrupts):
+                # A search would go on after a fit that fails.
+                raise KeyboardInterrupt from error
             raise
+
+    def _is_to_end(self, interrupts: InterruptHold) -> bool:
+        """Whether Ctrl-C is for the caller of a fit as well."""
+        return interrupts.were_raised() and (interrupts.nested or is_in_search())
 
     def _train(
         self, dataset: ImageDataset, target: Target, epochs: int, *, continues: bool, **job: Any
@@ -291,7 +323,8 @@ class ConvNetEstimator(
     ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
         if hasattr(self, "skipped_"):
             del self.skipped_
-        images, checked = self._check_input(X, y, reset=reset)
+        with allow_interrupts():
+            images, checked = self._check_input(X, y, reset=reset)
         if reset:
             self.image_shape_ = images.shape
             self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
@@ -318,7 +351,8 @@ class ConvNetEstimator(
         """Decode image files before training, and say which rows could be read; None for all."""
         if not isinstance(images, FileImages):
             return images, None
-        loaded, readable = images.load()
+        with allow_interrupts():
+            loaded, readable = images.load()
         if images.skips:
             skipped = images.report()
             earlier = [self.skipped_] if hasattr(self, "skipped_") else []
@@ -350,9 +384,10 @@ class ConvNetEstimator(
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
-        images, _ = check_input(
-            self, X_val, reset=False, data_format=self.data_format, name="X_val"
-        )
+        with allow_interrupts():
+            images, _ = check_input(
+                self, X_val, reset=False, data_format=self.data_format, name="X_val"
+            )
         labels = target.check(y_val, len(images), "y_val")
         images, readable = self._load(images)
         encoded = target.encode(_rows_of(labels, readable, len(labels)), "y_val")
@@ -477,7 +512,8 @@ class ConvNetEstimator(
         1,578 parameters, 0.3 million multiply-adds (MACs) per image
         """
         if image_shape is None and n_classes is None:
-            return summarize(self.module_, self.image_shape_)
+            with hold_interrupts(), computing():
+                return summarize(self.module_, self.image_shape_)
         if image_shape is None or n_classes is None:
             raise ValueError(
                 f"summary got image_shape={image_shape} and n_classes={n_classes}. Expected both, "
@@ -485,15 +521,14 @@ class ConvNetEstimator(
             )
         self._check_parameters()
         shape = as_shape(image_shape)
-        cpu = torch.device("cpu")
-        # New weights take random numbers, which a fit in another thread may depend on.
-        with fork_rng(0, cpu), default_torch_settings(cpu):
+        settings = default_torch_settings(torch.device("cpu"))
+        with hold_interrupts(), own_random_numbers(), settings, computing():
             return summarize(self._spec().build(shape, n_classes), shape)
 
     @property
     def _n_features_out(self) -> int:
         device = self.device_
-        with torch.inference_mode():
+        with hold_interrupts(), torch.inference_mode(), computing():
             features = self.module_.features(torch.zeros(1, *self.image_shape_, device=device))
         return features.shape[1]
 

@@ -1,6 +1,5 @@
 """The split of rows into training and validation."""
 
-import warnings
 from numbers import Number
 from typing import Any
 
@@ -11,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._utils import warn
+from skcnn._utils import ignore_warning, warn
 
 Rows = npt.NDArray[np.intp]
 Seed = int | np.random.RandomState
@@ -191,9 +190,8 @@ def train_validation_split(
         # the shuffling of older versions loses the proportions of the classes.
         groups = rng.permutation(len(names))[groups]
         folds = StratifiedGroupKFold(n_folds)
-        with warnings.catch_warnings():
-            # A class with fewer images than folds is missing from some folds.
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        # A class with fewer images than folds is missing from some folds.
+        with ignore_warning("The least populated class"):
             parts = list(folds.split(np.zeros(len(y)), y, groups))
         # Groups are not equally large: the fold whose share is nearest to what was asked.
         sides = [(most, fewest) if fraction <= 0.5 else (fewest, most) for most, fewest in parts]

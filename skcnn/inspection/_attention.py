@@ -9,6 +9,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skcnn._compute._ambient import no_autocast
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import hold_interrupts
 from skcnn._data._paths import as_rows
 from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._overlay import OverlayDisplay
@@ -82,10 +85,11 @@ def attention_maps(
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {method!r}.")
     estimator, X = unwrap(estimator, X)
     images = read_images(estimator, X)
-    run = _AttentionRecorder(estimator)
     maps = []
-    with torch.inference_mode():
-        for _, batch in image_batches(images, estimator.device_):
+    device = estimator.device_
+    with hold_interrupts(), no_autocast(device), torch.inference_mode():
+        run = _AttentionRecorder(estimator)
+        for _, batch in image_batches(images, device):
             tokens = run(batch, follow=method == "rollout")
             size = (batch.shape[1], batch.shape[2])
             large = nn.functional.interpolate(tokens[:, None], size=size, mode="bilinear")[:, 0]
@@ -125,7 +129,8 @@ class _AttentionRecorder:
     def __call__(self, batch: Tensor, *, follow: bool) -> Tensor:
         """Return weights of shape (n, height, width), for the places of the tokens."""
         self._layers = []
-        self._network(batch)
+        with computing():
+            self._network(batch)
         weights = self._pooling
         for attention in reversed(self._layers if follow else []):
             # Half of what a token becomes is the token itself, by the shortcut.

@@ -9,6 +9,9 @@ import torch
 from sklearn.base import BaseEstimator, is_regressor
 from torch import Tensor, nn
 
+from skcnn._compute._ambient import default_torch_settings, no_autocast
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import check_interrupts, hold_interrupts
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._targets._classes import encode
@@ -232,18 +235,18 @@ def grad_cam(
         target = 0
     codes = None if target is None else _output_numbers(estimator, target, len(images))
 
-    run = _LayerRecorder(estimator, [name])
     maps = []
-    for rows, batch in image_batches(images, estimator.device_):
-        with torch.enable_grad():
+    with hold_interrupts(), default_torch_settings(estimator.device_):
+        run = _LayerRecorder(estimator, [name])
+        for rows, batch in image_batches(images, estimator.device_):
             logits, outputs = run(batch)
             chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
             score = logits.gather(1, chosen[:, None]).sum()
-        weighted = _weighted_maps(score, outputs[name], name)
-        size = batch.shape[1:3]
-        large = nn.functional.interpolate(weighted[:, None], size=size, mode="bilinear")[:, 0]
-        highest = large.amax((1, 2), keepdim=True)
-        maps.append((large / torch.where(highest > 0, highest, 1)).cpu().numpy())
+            weighted = _weighted_maps(score, outputs[name], name)
+            size = batch.shape[1:3]
+            large = nn.functional.interpolate(weighted[:, None], size=size, mode="bilinear")[:, 0]
+            highest = large.amax((1, 2), keepdim=True)
+            maps.append((large / torch.where(highest > 0, highest, 1)).detach().cpu().numpy())
     array: npt.NDArray[np.float32] = np.concatenate(maps)
     return array
 
@@ -270,10 +273,11 @@ def compute_outputs(
         # A copy in all cases: the next layer may work in place.
         return output.to("cpu", torch.float32, copy=True)
 
-    run = _LayerRecorder(estimator, names, to_host)
     batches: dict[str, list[Tensor]] = {name: [] for name in names}
-    with torch.inference_mode():
-        for _, batch in image_batches(images, estimator.device_):
+    device = estimator.device_
+    with hold_interrupts(), no_autocast(device), torch.inference_mode():
+        run = _LayerRecorder(estimator, names, to_host)
+        for _, batch in image_batches(images, device):
             for name, output in run(batch)[1].items():
                 batches[name].append(output.movedim(1, -1) if output.ndim == 4 else output)
     return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
@@ -348,7 +352,8 @@ class _LayerRecorder:
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         self._outputs = {}
-        logits: Tensor = self._network(batch)
+        with computing():
+            logits: Tensor = self._network(batch)
         for name in self._names:
             if name not in self._outputs:
                 raise ValueError(
@@ -370,6 +375,7 @@ class _LayerRecorder:
 def image_batches(images: AnyImages, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Gather images batch by batch, and move each batch to the device."""
     for start in range(0, len(images), _BATCH_SIZE):
+        check_interrupts()
         rows = slice(start, start + _BATCH_SIZE)
         # Torch warns of arrays that cannot be written to.
         batch = np.require(images[rows], requirements=["C", "W"])
@@ -384,7 +390,8 @@ def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
         )
     gradient = None
     if output.requires_grad:
-        (gradient,) = torch.autograd.grad(score, output, allow_unused=True)
+        with computing():
+            (gradient,) = torch.autograd.grad(score, output, allow_unused=True)
     if gradient is None:
         raise ValueError(
             f"layer={name!r} comes before all trained layers or does not affect the logits, so "

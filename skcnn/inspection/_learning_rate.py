@@ -2,7 +2,6 @@
 
 import copy
 import math
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from skcnn._utils import StopTraining
 from skcnn.inspection._display import Display
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ def learning_rate_curve(
         callbacks=[sweep],
         verbose=0,
     )
-    with warnings.catch_warnings():
-        # The callback ends training by an interruption.
-        warnings.filterwarnings("ignore", message="Training was interrupted")
-        trained.fit(X, y, **fit_params)
+    trained.fit(X, y, **fit_params)
     loss = np.array(sweep.losses)
     if not loss.size:
         raise ValueError(
@@ -261,14 +258,14 @@ class _Sweep(Callback):
             return
         value = loss.item()
         if not math.isfinite(value):
-            raise KeyboardInterrupt
+            raise StopTraining
         self.losses.append(value)
         smoothed = _smooth(np.array(self.losses))
         if (
             len(self.losses) == len(self.rates)
             or smoothed[-1] > _DIVERGENCE_FACTOR * smoothed.min()
         ):
-            raise KeyboardInterrupt
+            raise StopTraining
 
 
 def _smooth(loss: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from skcnn._compute import _allocator, _device_memory
+from skcnn._compute import _allocator, _device_memory, _slots
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._device_memory import (
     explain_out_of_memory,
@@ -237,6 +237,9 @@ def gpu(monkeypatch, tmp_path):
     """A worker with a GPU; other threads of this process are as good as other workers."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(_device_memory, "worker_kind", lambda: "process")
+    monkeypatch.setattr(
+        _device_memory, "acquire_slots", lambda *wanted: _slots._ProcessSlots().acquire(*wanted)
+    )
     gpu = Gpu()
     monkeypatch.setattr(torch, "cuda", gpu)
     return gpu

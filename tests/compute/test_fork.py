@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 from skcnn import ConvNetClassifier
 from skcnn._compute import _fork, _threads
 from skcnn._compute._allocator import retain_freed_memory
+from skcnn._compute._fork import computing
 from skcnn._compute._rng import fork_rng
 
 only_forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
@@ -147,6 +148,106 @@ def test_a_fork_within_a_computation():
         _threads.compute_threads(torch.device("cpu"), 10**12),
     ):
         assert call_in_fork(ask) == "2"
+
+
+def hold_while(held, function):
+    """Call a function while another thread is inside a context."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with held():
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert inside.wait(20)
+        return function(leave)
+    finally:
+        leave.set()
+        thread.join(20)
+
+
+@only_forks
+def test_a_fork_waits_until_other_threads_have_computed_their_batch():
+    """Torch's libraries have locks, which a child could wait for forever."""
+    forked = []
+
+    def fork(leave):
+        threading.Timer(0.3, lambda: forked.append("no") or leave.set()).start()
+        assert call_in_fork(lambda: len(_fork._computing.threads)) == "0"
+        return [*forked]
+
+    assert hold_while(computing, fork) == ["no"]
+    # Threads can compute again, here and in the child.
+    with computing():
+        assert call_in_fork(lambda: len(_fork._computing.threads)) == "1"
+    assert _fork._computing.threads == []
+
+
+@only_forks
+def test_threads_begin_no_batch_during_a_fork():
+    order = []
+
+    def compute():
+        with computing():
+            order.append("computed")
+
+    _fork._computing.before_fork()
+    thread = threading.Thread(target=compute)
+    thread.start()
+    thread.join(0.2)
+    order.append("forked")
+    _fork._computing.after_fork()
+    thread.join(20)
+    assert order == ["forked", "computed"]
+
+
+@only_forks
+def test_a_fork_does_not_wait_forever(monkeypatch):
+    """The other thread may wait for it."""
+    monkeypatch.setattr(_fork, "_LONGEST_WAIT", 0.2)
+
+    def fork(leave):
+        return call_in_fork(lambda: len(_fork._computing.threads))
+
+    assert hold_while(computing, fork) == "0"
+
+
+class Forking(Callback):
+    """Asks a forked child for predictions, in the middle of a fit."""
+
+    def __init__(self, ask):
+        self.ask = ask
+        self.answers = []
+
+    def on_batch_end(self, net, **kwargs):
+        if len(self.answers) < 2:
+            self.answers.append(call_in_fork(self.ask))
+
+
+@only_forks
+def test_a_callback_may_fork():
+    X, y = stripes(30)
+    clf = small_net(max_epochs=1).fit(X, y)
+    forking = Forking(lambda: digest(small_net(max_epochs=1).fit(X, y).predict_proba(X)))
+    found = small_net(max_epochs=1, callbacks=[forking]).fit(X, y)
+    expected = digest(clf.predict_proba(X))
+    assert forking.answers == [expected] * 2
+    assert digest(found.predict_proba(X)) == expected
+
+
+@only_forks
+def test_a_child_has_the_random_numbers_that_were_there_before_a_fit():
+    torch.manual_seed(3)
+    expected = torch.rand(2).tolist()
+    torch.manual_seed(3)
+
+    def fork(leave):
+        return call_in_fork(lambda: torch.rand(2).tolist())
+
+    assert hold_while(lambda: fork_rng(0, torch.device("cpu")), fork) == str(expected)
 
 
 @pytest.mark.slow

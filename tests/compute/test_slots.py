@@ -10,10 +10,12 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import joblib
 import pytest
 
 from skcnn._compute import _slots
+from skcnn._compute._interrupt import hold_interrupts
 from skcnn._compute._slots import acquire_slots, cpu_affinity_key, worker_index, worker_kind
 
 
@@ -44,8 +46,8 @@ def test_a_thread_of_joblib_is_not():
 
 
 def hold(log, n_slots, wanted, seconds=0.05):
-    """Hold slots for a while, and note from when to when."""
-    with acquire_slots("test", n_slots, wanted):
+    """Hold slots for a while, as another process does, and note from when to when."""
+    with _slots._ProcessSlots().acquire("test", n_slots, wanted):
         began = time.monotonic()
         time.sleep(seconds)
         log.append((began, time.monotonic(), wanted))
@@ -77,7 +79,7 @@ def test_what_fits_goes_side_by_side():
     inside = threading.Barrier(2)
 
     def meet():
-        with acquire_slots("test", 4, 2):
+        with _slots._ProcessSlots().acquire("test", 4, 2):
             inside.wait(20)
 
     threads = [threading.Thread(target=meet) for _ in range(2)]
@@ -123,6 +125,85 @@ def test_a_claim_within_a_claim_takes_no_more():
 
     threading.Thread(target=nested, daemon=True).start()
     assert done.wait(20)
+
+
+def test_threads_of_a_process_share_what_it_holds(tmp_path):
+    """A thread may wait for another one while it holds all there is."""
+
+    def n_held():
+        return sum(not is_free(path) for path in tmp_path.glob("skcnn-*/test-[0-9].lock"))
+
+    def join():
+        with acquire_slots("test", 3, 2):
+            inside.set()
+            leave.wait(20)
+
+    inside, leave = threading.Event(), threading.Event()
+    thread = threading.Thread(target=join)
+    with acquire_slots("test", 3, 1):
+        thread.start()
+        assert inside.wait(20)
+        # What else is free is taken.
+        assert n_held() == 2
+        with _slots._ProcessSlots().acquire("test", 3, 1), acquire_slots("test", 3, 3):
+            assert n_held() == 3
+    # The last one to leave gives all of it back.
+    assert n_held() == 2
+    leave.set()
+    thread.join(20)
+    assert n_held() == 0
+
+
+def is_free(path):
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return False
+    lock.release()
+    return True
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_what_its_parent_holds(tmp_path):
+    """The parent may be waiting for the child."""
+    context = multiprocessing.get_context("fork")
+    with acquire_slots("test", 2, 2):
+        child = context.Process(target=_hold_and_leave)
+        child.start()
+        child.join(20)
+        assert child.exitcode == 0
+        # The child has given nothing back.
+        assert not any(is_free(path) for path in tmp_path.glob("skcnn-*/test-[0-9].lock"))
+    assert all(is_free(path) for path in tmp_path.glob("skcnn-*/test-[0-9].lock"))
+
+
+def _hold_and_leave():
+    with acquire_slots("test", 2, 2):
+        pass
+
+
+def test_an_interruption_ends_the_wait_for_slots():
+    interrupts = []
+
+    def interrupt():
+        time.sleep(0.1)
+        interrupts.append(time.monotonic())
+        signal.raise_signal(signal.SIGINT)
+
+    with _slots._ProcessSlots().acquire("test", 2, 1):
+        threading.Thread(target=interrupt).start()
+        with (
+            pytest.raises(KeyboardInterrupt),
+            hold_interrupts(),
+            _slots._ProcessSlots().acquire("test", 2, 2),
+        ):
+            pass
+        assert time.monotonic() - interrupts[0] < 1
+    # Neither the other slot nor the place in the queue is lost.
+    with _slots._ProcessSlots().acquire("test", 2, 2):
+        pass
 
 
 def test_an_error_gives_everything_back():

@@ -132,6 +132,56 @@ def test_threads_that_start_during_a_computation_keep_the_usual_number(
     assert torch.get_num_threads() == in_thread(torch.get_num_threads) == 3
 
 
+def test_a_thread_that_is_new_during_a_computation_does_not_pass_its_number_on(two_threads):
+    """Torch gives new threads the number that was set last, here for a computation."""
+    born, ended = threading.Event(), threading.Event()
+
+    def compute_later():
+        assert torch.get_num_threads() == 1
+        born.set()
+        assert ended.wait(20)
+        with compute_threads(CPU, LARGE):
+            pass
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with compute_threads(CPU, SMALL):
+            found = pool.submit(compute_later)
+            assert born.wait(20)
+        ended.set()
+        assert found.result(20) == 3
+    assert torch.get_num_threads() == in_thread(torch.get_num_threads) == 3
+
+
+def test_a_number_that_the_user_has_set_since_counts(two_threads):
+    with compute_threads(CPU, SMALL):
+        pass
+    torch.set_num_threads(1)
+
+    def number_after_computation():
+        with compute_threads(CPU, LARGE):
+            pass
+        return torch.get_num_threads()
+
+    assert in_thread(number_after_computation) == 1
+    assert torch.get_num_threads() == in_thread(torch.get_num_threads) == 1
+
+
+def test_threads_born_after_concurrent_predictions_have_the_usual_number(two_threads):
+    start = threading.Barrier(8)
+
+    def predict(work):
+        start.wait(20)
+        for _ in range(20):
+            with compute_threads(CPU, work, training=False):
+                pass
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(predict, [SMALL, LARGE] * 4)) == {3}
+    assert torch.get_num_threads() == in_thread(torch.get_num_threads) == 3
+
+
 def test_computations_in_one_process_wait_for_nobody(two_threads):
     # All have to be inside at once to get through.
     inside = threading.Barrier(4)
@@ -147,17 +197,24 @@ def test_computations_in_one_process_wait_for_nobody(two_threads):
 
 
 @pytest.mark.parametrize(
-    ("work", "training", "waits"),
+    ("work", "in_all", "training", "waits"),
     [
-        (SMALL, True, True),
-        (LARGE, True, True),
-        (SMALL, False, False),
-        # One image in a network of usual size.
-        (50_000_000, False, False),
-        (LARGE, False, True),
+        (SMALL, None, True, True),
+        (LARGE, None, True, True),
+        (SMALL, SMALL, False, False),
+        # One image in a network of usual size, and in a large one.
+        (50_000_000, 50_000_000, False, False),
+        (15_000_000_000, 15_000_000_000, False, False),
+        # A batch of usual size, and very many of them.
+        (4_000_000_000, 4_000_000_000, False, False),
+        (4_000_000_000, 400_000_000_000, False, True),
+        (LARGE, LARGE, False, True),
+        (LARGE, None, False, True),
     ],
 )
-def test_workers_wait_for_cores_except_for_short_predictions(work, training, waits, monkeypatch):
+def test_workers_wait_for_cores_except_for_short_predictions(
+    work, in_all, training, waits, monkeypatch
+):
     acquired = []
 
     def acquire(pool, n_slots, n_requested):
@@ -166,7 +223,7 @@ def test_workers_wait_for_cores_except_for_short_predictions(work, training, wai
 
     monkeypatch.setattr(_threads, "worker_kind", lambda: "process")
     monkeypatch.setattr(_threads, "acquire_slots", acquire)
-    with compute_threads(CPU, work, training=training):
+    with compute_threads(CPU, work, training=training, in_all=in_all):
         assert bool(acquired) == waits
 
 

@@ -35,6 +35,27 @@ def test_batch_normalization_takes_new_figures():
     assert not network.training
 
 
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_network_is_as_it_was_if_averaging_fails(error):
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    average = WeightAverage(network, 2, 1.0)
+    for value in (1.0, 2.0):
+        nn.init.constant_(network[0].weight, value)
+        average.update()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def images():
+        yield torch.rand(4, 2, 3, 3)
+        raise error
+
+    with pytest.raises(error):
+        average.apply(images())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert network[1].momentum == 0.1
+    assert network.training
+
+
 class Weights(Callback):
     """Writes down all weights after each batch."""
 

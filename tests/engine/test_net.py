@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import skorch
 import torch
 from _helpers import CODES, logits_of, make_net, outputs_of, train
 from skorch.callbacks import Callback
@@ -17,6 +18,7 @@ from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import OPTIMIZERS, resolve_optimizer
 from skcnn._engine._schedule import SCHEDULES, lr_multiplier
 from skcnn._targets import ClassTarget
+from skcnn._utils import StopTraining
 from skcnn.augmentation import MixUp
 
 
@@ -215,6 +217,36 @@ class Stop(Callback):
         self.after -= 1
         if self.after == 0:
             raise KeyboardInterrupt
+
+
+def test_a_net_does_not_change_while_it_is_stored(images, monkeypatch):
+    """Other threads use it, and so does the training whose callback stores it."""
+    net = train(make_net(), images)
+    net._loop = "training"
+    before, whole, meanwhile = vars(net), {**vars(net)}, []
+    store = skorch.NeuralNet.__getstate__
+
+    def look(stored):
+        meanwhile.append(vars(net) is before)
+        return store(stored)
+
+    monkeypatch.setattr(skorch.NeuralNet, "__getstate__", look)
+    state = net.__getstate__()
+    assert meanwhile == [True]
+    assert vars(net) is before
+    assert vars(net) == whole
+    assert "_loop" not in state
+    assert "history_" in state
+
+
+def test_a_callback_may_end_an_epoch(images):
+    class Enough(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise StopTraining
+
+    net = train(make_net(max_epochs=3, callbacks=[("enough", Enough())]), images)
+    assert [row["epoch"] for row in net.history] == [1]
 
 
 def test_the_rate_is_as_it_was_after_an_interruption(images):

@@ -1,6 +1,7 @@
 """Training an estimator's network: interruptions, failures, what is left afterwards."""
 
 import signal
+import threading
 import warnings
 from contextlib import contextmanager
 
@@ -113,6 +114,132 @@ def test_an_interruption_after_an_unfinished_epoch_says_where(images, labels):
     with pytest.warns(UserWarning, match="interrupted in epoch 4; the network is as the last"):
         clf.fit(images, labels)
     assert clf.n_iter_ == 2
+
+
+def test_the_warning_says_which_weights_early_stopping_has_gone_back_to():
+    X, y = stripes(180)
+    clf = small_net(callbacks=[Interrupting()], early_stopping=True)
+    with pytest.warns(UserWarning, match=r"epoch 3; the network has its weights after epoch [12]"):
+        clf.fit(X, y)
+
+
+class InterruptingLate(Callback):
+    """Ctrl-C when there is nothing left to interrupt."""
+
+    def on_train_end(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_at_the_end_keeps_everything(images, labels):
+    clf = classifier(callbacks=[InterruptingLate()], random_state=0)
+    with pytest.warns(UserWarning, match="interrupted after epoch 2"):
+        clf.fit(images, labels)
+    assert torch.equal(weights(clf), weights(classifier(random_state=0).fit(images, labels)))
+
+
+class InterruptingEarly(Callback):
+    def on_train_begin(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_before_the_first_batch_trains_one(images, labels):
+    clf = classifier(callbacks=[InterruptingEarly()], random_state=0)
+    with pytest.warns(UserWarning, match="interrupted in epoch 1"):
+        clf.fit(images, labels)
+    assert clf.predict(images).shape == (60,)
+
+
+def test_an_interruption_of_a_fit_in_a_callback_ends_both(images, labels):
+    class Nested(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            classifier(callbacks=[Stop(1)]).fit(images, labels)
+
+    clf = classifier(max_epochs=5, callbacks=[Nested()], random_state=0)
+    with pytest.warns(UserWarning, match="interrupted after epoch 1") as caught:
+        clf.fit(images, labels)
+    assert len(caught) == 1
+    assert clf.n_iter_ == 1
+
+
+def test_a_fit_that_fails_after_an_interruption_ends_a_search_all_the_same(
+    images, labels, monkeypatch
+):
+    def fail(net):
+        raise ValueError("not finite")
+
+    monkeypatch.setattr(_fit, "_check_finite", fail)
+    estimator = classifier(callbacks=[Stop(1)])
+    search = GridSearchCV(estimator, {"lr": [0.1, 0.2]}, cv=2, error_score=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(images, labels)
+    with pytest.raises(ValueError, match="not finite"):
+        estimator.fit(images, labels)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, RuntimeError, MemoryError])
+@pytest.mark.parametrize("hook", ["on_batch_end", "on_train_end"])
+def test_training_that_fails_leaves_the_earlier_network(error, hook, images, labels):
+    class Fail(Callback):
+        pass
+
+    def fail(callback, net, **kwargs):
+        raise error
+
+    setattr(Fail, hook, fail)
+    clf = classifier(random_state=0, warm_start=True, weight_averaging=0.5).fit(images, labels)
+    before, net = weights(clf), {**vars(clf.net_)}
+    history = clf.history_
+    clf.set_params(callbacks=[Fail()])
+    if error is KeyboardInterrupt and hook == "on_batch_end":
+        with pytest.warns(UserWarning, match="interrupted in epoch 3"):
+            clf.fit(images, labels)
+        return
+    with pytest.raises(error):
+        clf.fit(images, labels)
+    assert torch.equal(weights(clf), before)
+    assert vars(clf.net_) == net
+    assert clf.history_.equals(history)
+    assert clf.set_params(callbacks=None).fit(images, labels).n_iter_ == 4
+
+
+class InThread(Callback):
+    """Calls a function in a thread, as a dashboard does, and waits for it."""
+
+    def __init__(self, function):
+        self.function = function
+        self.results = []
+
+    def on_epoch_end(self, net, **kwargs):
+        thread = threading.Thread(target=lambda: self.results.append(self.function()), daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_callback_may_wait_for_a_fit_in_another_thread(images, labels):
+    def fit():
+        return weights(classifier(random_state=1).fit(images, labels))
+
+    waiting = InThread(fit)
+    clf = classifier(callbacks=[waiting], random_state=0).fit(images, labels)
+    assert len(waiting.results) == 2
+    for found in waiting.results:
+        assert torch.equal(found, fit())
+    assert torch.equal(weights(clf), weights(classifier(random_state=0).fit(images, labels)))
+
+
+def test_a_summary_of_a_new_network_neither_waits_for_a_fit_nor_changes_it(images, labels):
+    summaries = InThread(lambda: str(classifier().summary((8, 8, 3), n_classes=3)))
+    clf = classifier(callbacks=[summaries], random_state=0)
+
+    class Summarize(Callback):
+        def on_batch_end(self, net, **kwargs):
+            summaries.on_epoch_end(net)
+
+    clf.set_params(callbacks=[Summarize()]).fit(images, labels)
+    assert len(summaries.results) == 8
+    assert set(summaries.results) == {str(classifier().summary((8, 8, 3), n_classes=3))}
+    assert torch.equal(weights(clf), weights(classifier(random_state=0).fit(images, labels)))
 
 
 def test_an_interruption_ends_a_search(images, labels):

@@ -1,5 +1,9 @@
 """The learning-rate range test and its curve."""
 
+import itertools
+import signal
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ import torch
 from _helpers import small_net, stripes
 from skorch.callbacks import Callback
 
+from skcnn._engine._loop import TrainingLoop
 from skcnn.inspection import LearningRateDisplay, learning_rate_curve
 
 
@@ -60,6 +65,45 @@ def test_the_suggested_rate_is_one_that_learns(data):
     X, y = data
     suggestion = learning_rate_curve(small_net(), X, y, n_steps=60).suggestion
     assert small_net(lr=suggestion).fit(X, y).score(X, y) > 0.9
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Have a function called in each step of a training, with the number of the step."""
+
+    def call(function):
+        update, numbers = TrainingLoop.update_weights, itertools.count(1)
+
+        def updating(loop):
+            update(loop)
+            function(next(numbers))
+
+        monkeypatch.setattr(TrainingLoop, "update_weights", updating)
+
+    return call
+
+
+def test_ctrl_c_ends_the_sweep(data, at_step):
+    steps = []
+
+    def interrupt(number):
+        steps.append(number)
+        if number == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    at_step(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        learning_rate_curve(small_net(), *data)
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_the_filters_of_warnings_stay_as_they_are_meanwhile(data, at_step):
+    """They are the same for all threads."""
+    before, meanwhile = [*warnings.filters], []
+    at_step(lambda number: meanwhile.append([*warnings.filters]))
+    learning_rate_curve(small_net(), *data)
+    assert meanwhile
+    assert all(filters == before for filters in meanwhile)
 
 
 def test_the_estimator_stays_as_it_is(data):
