@@ -1,13 +1,46 @@
 """Base class of the displays."""
 
-from typing import TYPE_CHECKING, Any, Self
+import functools
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from skcnn._compute._fork import call_in_forked_children
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+
+Options = ParamSpec("Options")
+Drawn = TypeVar("Drawn")
+
+# Pyplot's figures are the same for all threads: two that make one at a time may get the same one.
+_drawing = threading.RLock()
+
+
+def one_thread_at_a_time(
+    plot: Callable[Concatenate[Drawn, Options], Drawn],
+) -> Callable[Concatenate[Drawn, Options], Drawn]:
+    """Have a method that draws wait until other threads have drawn."""
+
+    @functools.wraps(plot)
+    def plot_alone(self: Drawn, /, *args: Options.args, **kwargs: Options.kwargs) -> Drawn:
+        with _drawing:
+            return plot(self, *args, **kwargs)
+
+    return plot_alone
+
+
+def _replace_lock() -> None:
+    global _drawing
+    _drawing = threading.RLock()
+
+
+call_in_forked_children(_replace_lock)
 
 
 class Display:
@@ -29,6 +62,12 @@ class Display:
     axes_: npt.NDArray[Any]
     figure_: "Figure | SubFigure"
 
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "plot" in vars(cls):
+            cls.plot = one_thread_at_a_time(cls.plot)  # type: ignore[method-assign]
+
+    @one_thread_at_a_time
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the display.
 

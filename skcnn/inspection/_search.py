@@ -9,6 +9,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skcnn.inspection._display import one_thread_at_a_time
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -142,6 +144,7 @@ class SearchReport:
         html: str = self.frame.to_html()
         return html
 
+    @one_thread_at_a_time
     def plot(self) -> Self:
         """Draw the score against each parameter and against the fit time.
 

@@ -1,6 +1,8 @@
 """The displays: what they show, where, and that nothing overlaps or is cut."""
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -111,6 +113,27 @@ def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
         assert display.figure_ is figure
         figure.canvas.draw()
         assert all(ax.get_position().x0 > 0.4 for ax in display.axes_.flat)
+
+
+def test_each_thread_draws_in_a_figure_of_its_own(fitted, organisms, monkeypatch):
+    """Pyplot gives the same figure to threads that ask for a new one at the same time."""
+    numbers, inside = plt.get_fignums, threading.Barrier(2)
+
+    def slow_numbers():
+        found = numbers()
+        try:
+            inside.wait(0.2)
+        except threading.BrokenBarrierError:
+            inside.reset()
+        return found
+
+    monkeypatch.setattr(plt, "get_fignums", slow_numbers)
+    with ThreadPoolExecutor(4) as pool:
+        makers = [ConfusionDisplay, PredictionsDisplay] * 2
+        jobs = [pool.submit(make.from_estimator, fitted, *organisms) for make in makers]
+        figures = [job.result().figure_ for job in jobs]
+    assert len({id(figure) for figure in figures}) == 4
+    assert len({figure.number for figure in figures}) == 4
 
 
 def test_axes_that_cannot_be_divided_are_refused(fitted):
