@@ -16,10 +16,11 @@ import torch
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, FeatureExtractor
 from skcnn._compute import _fork, _rng, _threads
 from skcnn.datasets import make_organisms
 from skcnn.inspection import feature_maps, grad_cam, learning_rate_curve
+from skcnn.networks import Backbone
 
 # A process of its own sends the signal, so that it can come at any moment.
 _SENDER = """
@@ -116,6 +117,23 @@ class StoppingFit(Fit):
     parameters: ClassVar = {"early_stopping": True, "max_epochs": 4}
 
 
+def backbone(**parameters):
+    """Stages of a small network, whose weights are the same in each fit."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        stages = [
+            nn.Sequential(nn.Conv2d(n_inputs, n_outputs, 3), nn.BatchNorm2d(n_outputs), nn.ReLU())
+            for n_inputs, n_outputs in ((3, 4), (4, 8))
+        ]
+    return Backbone(nn.Sequential(*stages), layer="", mean=[0.5] * 3, std=[0.2] * 3, **parameters)
+
+
+class BackboneFit(Fit):
+    """The same where a head is trained first, and then a part of the network below it."""
+
+    parameters: ClassVar = {"filters": "auto", "max_epochs": 2, "module": backbone(unfreeze=1)}
+
+
 class Predict:
     """A prediction raises KeyboardInterrupt, and later ones are right."""
 
@@ -153,6 +171,13 @@ class Inspect(Predict):
         str(self.clf.summary()), str(self.clf.summary((8, 8), n_classes=3))
         maps = feature_maps(self.clf, self.X[:400]).mean(), grad_cam(self.clf, self.X[:400]).mean()
         return np.array(maps)
+
+
+class Extract(Predict):
+    """So do features of a network that is not trained."""
+
+    def compute(self):
+        return FeatureExtractor(backbone()).fit(self.X).transform(self.X[:1000])
 
 
 class Search:
@@ -203,6 +228,8 @@ SUBJECTS = {
     "fit with averaging": AveragingFit,
     "fit that continues": WarmFit,
     "fit with early stopping": StoppingFit,
+    "fit of a backbone": BackboneFit,
+    "features": Extract,
     "inspection": Inspect,
     "learning-rate test": Finder,
 }
@@ -259,7 +286,8 @@ class Sender:
             [sys.executable, "-c", _SENDER, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=self.counter,
-            text=True,
+            # A buffer could be written twice if the signal comes early.
+            bufsize=0,
             start_new_session=True,
         )
 
@@ -267,9 +295,8 @@ class Sender:
         """Call a function: whether KeyboardInterrupt came out of it, and if it came at all."""
         raised, over = False, False
         self.n_asked += 1
-        self.process.stdin.write(f"{seconds}\n")
-        self.process.stdin.flush()
         try:
+            self.process.stdin.write(f"{seconds}\n".encode())
             call()
             over = True
             self.wait()

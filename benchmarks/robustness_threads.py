@@ -17,9 +17,9 @@ from reporting import spread
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier, inspection
+from skcnn import ConvNetClassifier, FeatureExtractor, inspection
 from skcnn.datasets import make_organisms
-from skcnn.networks import CompactTransformer
+from skcnn.networks import Backbone, CompactTransformer
 
 # Methods that change the estimator, and those that scikit-learn makes for its own use.
 LEFT_OUT = {
@@ -46,6 +46,14 @@ def small_classifier(**parameters):
     return ConvNetClassifier(**{**defaults, **parameters})
 
 
+def backbone(number):
+    """A small network with weights of its own."""
+    module = torch.nn.Conv2d(3, 4, 3, bias=False)
+    values = np.random.RandomState(number).normal(size=module.weight.shape)
+    module.weight.data = torch.tensor(values, dtype=torch.float32)
+    return Backbone(module, layer="", mean=[0.5] * 3, std=[0.2] * 3)
+
+
 class Calls:
     """Calls by name: each takes a number from 0, by which the images of a call differ."""
 
@@ -55,6 +63,8 @@ class Calls:
         self.transformer = small_classifier(
             module=CompactTransformer(depth=1, width=8, heads=2), filters="auto"
         ).fit(self.X, self.y)
+        self.backbones = [backbone(number) for number in range(N_KINDS)]
+        self.extractor = FeatureExtractor(self.backbones[0]).fit(self.X)
         self.by_name = {**self.methods(), **self.functions(), **self.displays()}
         public = {
             name
@@ -100,6 +110,12 @@ class Calls:
                 self.images(number), self.y[self.part(number)]
             ),
             "partial_fit": lambda number: self.fit(number, partial=True).predict_proba(self.X[:8]),
+            "FeatureExtractor.fit": lambda number: (
+                FeatureExtractor(self.backbones[number]).fit(self.X).transform(self.X[:8])
+            ),
+            "FeatureExtractor.transform": lambda number: self.extractor.transform(
+                self.images(number)
+            ),
         }
 
     def method(self, name):

@@ -32,6 +32,8 @@ def calls(robustness):
     [
         "ArchitectureDisplay",
         "ConfusionDisplay",
+        "FeatureExtractor.fit",
+        "FeatureExtractor.transform",
         "GradCAMDisplay",
         "attention_maps",
         "decision_function",
@@ -92,6 +94,8 @@ N_LINES = {"search": 12, "learning-rate test": 6, "inspection": 12}
         "fit with averaging",
         "fit that continues",
         "fit with early stopping",
+        "fit of a backbone",
+        "features",
         "inspection",
         "learning-rate test",
     ],

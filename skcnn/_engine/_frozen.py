@@ -67,7 +67,13 @@ class FrozenPart:
         was_training = network.training
         with (
             reserve_device_memory(self.device, needed),
-            compute_threads(self.device, work, training=False, inherited=self.thread_limit),
+            compute_threads(
+                self.device,
+                work,
+                training=False,
+                inherited=self.thread_limit,
+                in_all=self.summary.multiply_adds * len(images),
+            ),
         ):
             function = network.features if to_the_end else network.frozen_features
             network.eval()

@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape
@@ -153,16 +155,19 @@ class FeatureExtractor(
         )
         device = find_device(self.device)
         cpu = torch.device("cpu")
-        # Random weights, of the head or of all layers, leave the caller's random state alone.
-        with fork_rng(0, cpu), default_torch_settings(cpu):
-            network = spec.build(images.shape, 1, measured=spec.measure(images))
-        network.requires_grad_(False)
-        self.image_shape_ = images.shape
-        self.module_: ImageNetwork = network.eval().to(device)
-        self.device_ = device
-        summary = summarize(self.module_, images.shape)
-        self._costs = (summary.multiply_adds, summary.n_values)
-        self._n_features_out = _count_features(self.module_, images.shape, device)
+        with hold_interrupts():
+            # Random weights, of the head or of all layers, leave the caller's random state alone.
+            with fork_rng(0, cpu), default_torch_settings(cpu), allow_interrupts():
+                network = spec.build(images.shape, 1, measured=spec.measure(images))
+            network = network.requires_grad_(False).eval().to(device)
+            with computing():
+                summary = summarize(network, images.shape)
+                n_features = _count_features(network, images.shape, device)
+            self.image_shape_ = images.shape
+            self.module_: ImageNetwork = network
+            self.device_ = device
+            self._costs = (summary.multiply_adds, summary.n_values)
+            self._n_features_out = n_features
         return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
