@@ -17,7 +17,7 @@ from reporting import spread
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier, FeatureExtractor, inspection
+from skcnn import ConvNetClassifier, ConvNetRegressor, FeatureExtractor, inspection
 from skcnn.datasets import make_organisms
 from skcnn.networks import Backbone, CompactTransformer
 
@@ -62,6 +62,9 @@ class Calls:
         self.fitted = small_classifier(early_stopping=True).fit(self.X, self.y)
         self.transformer = small_classifier(
             module=CompactTransformer(depth=1, width=8, heads=2), filters="auto"
+        ).fit(self.X, self.y)
+        self.counter = ConvNetRegressor(
+            (4, 8), loss="poisson", max_epochs=2, device="cpu", random_state=0
         ).fit(self.X, self.y)
         self.backbones = [backbone(number) for number in range(N_KINDS)]
         self.extractor = FeatureExtractor(self.backbones[0]).fit(self.X)
@@ -110,6 +113,7 @@ class Calls:
                 self.images(number), self.y[self.part(number)]
             ),
             "partial_fit": lambda number: self.fit(number, partial=True).predict_proba(self.X[:8]),
+            "ConvNetRegressor.predict": lambda number: self.counter.predict(self.images(number)),
             "FeatureExtractor.fit": lambda number: (
                 FeatureExtractor(self.backbones[number]).fit(self.X).transform(self.X[:8])
             ),
@@ -132,6 +136,7 @@ class Calls:
             "attention_maps": lambda n: inspection.attention_maps(
                 self.transformer, self.images(n)
             ),
+            "density_map": lambda n: inspection.density_map(self.counter, self.images(n)),
             "feature_maps": lambda n: inspection.feature_maps(self.fitted, self.images(n), n % 2),
             "filters": lambda n: inspection.filters(self.fitted, n % 2),
             "grad_cam": lambda n: inspection.grad_cam(self.fitted, self.images(n)),
@@ -157,6 +162,7 @@ class Calls:
             "AttentionDisplay": of_images(kinds.AttentionDisplay, self.transformer),
             "ChannelsDisplay": lambda n: kinds.ChannelsDisplay(self.images(n)[0]).plot(),
             "ConfusionDisplay": of_labels(kinds.ConfusionDisplay),
+            "DensityDisplay": of_images(kinds.DensityDisplay, self.counter),
             "EmbeddingDisplay": of_labels(kinds.EmbeddingDisplay),
             "FeatureMapsDisplay": lambda n: kinds.FeatureMapsDisplay.from_estimator(
                 self.fitted, self.images(n)[0], ["block1"], max_maps=2

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._device_memory import explain_out_of_memory, reserve_device_memory
+from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._compute._threads import compute_threads
 from skcnn._data._arrays import ImageShape
@@ -77,7 +78,8 @@ def plan_inference(
         If the network pools such images away.
     """
     try:
-        summary = summarize(network, image_shape)
+        with hold_interrupts(), computing():
+            summary = summarize(network, image_shape)
     except RuntimeError as error:
         raise ValueError(
             f"X holds images of height {image_shape[0]} and width {image_shape[1]}, too small "

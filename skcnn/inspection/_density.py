@@ -76,10 +76,12 @@ def density_map(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.fl
             f"The network of this {type(estimator).__name__} does not add up a map. Fit a "
             'ConvNetRegressor with global_pool="sum", which loss="poisson" has by default.'
         )
+    images_read, device = read_images(estimator, X), estimator.device_
     parts = []
-    with torch.inference_mode():
-        for _, images in image_batches(read_images(estimator, X), estimator.device_):
-            places = network.density(images).movedim(3, 1)
+    with hold_interrupts(), no_autocast(device), torch.inference_mode():
+        for _, images in image_batches(images_read, device):
+            with computing():
+                places = network.density(images).movedim(3, 1)
             height, width = images.shape[1:3]
             spread = nn.functional.interpolate(places, (height, width), mode="bilinear")
             # Interpolation changes sums a little at the edges.
