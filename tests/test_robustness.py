@@ -32,11 +32,13 @@ def calls(robustness):
     [
         "ArchitectureDisplay",
         "ConfusionDisplay",
+        "ConvNetRegressor.predict",
         "FeatureExtractor.fit",
         "FeatureExtractor.transform",
         "GradCAMDisplay",
         "attention_maps",
         "decision_function",
+        "density_map",
         "feature_maps",
         "filters",
         "fit",
