@@ -9,6 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
+from skcnn._compute._ambient import no_autocast
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import hold_interrupts
 from skcnn._data._paths import as_rows
 from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._overlay import OverlayDisplay
