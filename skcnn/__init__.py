@@ -10,6 +10,7 @@ from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._image_loader import ImageLoader
 from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._regressor import ConvNetRegressor
+from skcnn._estimators._saving import load, save
 from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
@@ -21,6 +22,8 @@ __all__ = [
     "ImageLoader",
     "SearchReport",
     "clear_image_cache",
+    "load",
+    "save",
     "search_report",
 ]
 

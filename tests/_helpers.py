@@ -9,7 +9,7 @@ from skorch.helper import predefined_split
 
 from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor
 from skcnn._data._dataset import ImageDataset
-from skcnn._engine._fit import _build
+from skcnn._engine._fit import build_network
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import PredictionBatching, run_images
 from skcnn._targets import ClassTarget
@@ -120,7 +120,7 @@ def make_net(seed=0, network=None, label_smoothing=0.0, **options):
         **options,
     }
     net = TrainedNet(
-        _build,
+        build_network,
         target=ClassTarget(np.arange(3), label_smoothing=label_smoothing),
         module__spec=small_blocks(**(network or {})),
         module__image_shape=(8, 8, 3),

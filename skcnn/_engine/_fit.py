@@ -270,7 +270,7 @@ def _plan(
     return plan_batches(shape, summary.multiply_adds, summary.n_values, device)
 
 
-def _build(
+def build_network(
     spec: NetworkSpec, image_shape: ImageShape, n_outputs: int, **options: Any
 ) -> ImageNetwork:
     """Build the network of a skorch net, which can be initialized again."""
@@ -297,7 +297,7 @@ def _name(dtype: torch.dtype) -> str:
 def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
     optimizer, options = _optimizer_options(settings)
     net = TrainedNet(
-        _build,
+        build_network,
         target=job.target,
         module__spec=settings.spec,
         module__image_shape=job.image_shape,

@@ -65,8 +65,16 @@ _SLOTS = {
     "augment": "Shift()",
     "optimizer": "Muon()",
 }
-# Private attributes that a fit sets.
-_FITTED_PRIVATE = {"_pixel_range", "_random_state", "_split_seed", "_target"}
+# Private attributes that a fit sets, those of `FeatureExtractor` included.
+_FITTED_PRIVATE = {
+    "_costs",
+    "_n_features_out",
+    "_pixel_range",
+    "_random_state",
+    "_spec",
+    "_split_seed",
+    "_target",
+}
 
 Classes = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 
@@ -231,13 +239,13 @@ class ConvNetEstimator(
         After Ctrl-C, a fit keeps its epochs, but not one of several: whoever called it would take
         a network that is half trained for a candidate.
         """
-        before = {name: value for name, value in vars(self).items() if _is_fitted_state(name)}
+        before = {name: value for name, value in vars(self).items() if is_fitted_state(name)}
         try:
             yield
             if self._is_to_end(interrupts):
                 raise KeyboardInterrupt
         except BaseException as error:
-            for name in [name for name in vars(self) if _is_fitted_state(name)]:
+            for name in [name for name in vars(self) if is_fitted_state(name)]:
                 delattr(self, name)
             for name, value in before.items():
                 setattr(self, name, value)
@@ -582,7 +590,7 @@ def without_missing(
     return safe_indexing(y, ~missing), predicted[~missing], sample_weight
 
 
-def _is_fitted_state(attribute: str) -> bool:
+def is_fitted_state(attribute: str) -> bool:
     """Whether an attribute is set by a fit, and not by scikit-learn's own machinery."""
     return attribute in _FITTED_PRIVATE or attribute.endswith("_")
 

@@ -1,7 +1,7 @@
 """The transformer from images to the features of a pretrained network."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,7 +28,9 @@ from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
+from skcnn.networks._spec import Measured
 from skcnn.networks._summary import summarize
+from skcnn.networks._weights import load_weights
 
 
 class FeatureExtractor(
@@ -154,16 +156,13 @@ class FeatureExtractor(
             self, X, reset=True, image_shape=self.image_shape, data_format=self.data_format
         )
         device = find_device(self.device)
-        cpu = torch.device("cpu")
         with hold_interrupts():
-            # Random weights, of the head or of all layers, leave the caller's random state alone.
-            with fork_rng(0, cpu), default_torch_settings(cpu), allow_interrupts():
-                network = spec.build(images.shape, 1, measured=spec.measure(images))
-            network = network.requires_grad_(False).eval().to(device)
+            network = _build(spec, images.shape, spec.measure(images)).to(device)
             with computing():
                 summary = summarize(network, images.shape)
                 n_features = _count_features(network, images.shape, device)
             self.image_shape_ = images.shape
+            self._spec = spec
             self.module_: ImageNetwork = network
             self.device_ = device
             self._costs = (summary.multiply_adds, summary.n_values)
@@ -188,12 +187,27 @@ class FeatureExtractor(
         plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
         return infer(network.features, images, device, plan, self._costs, self._thread_limit)
 
+    def _load_network(self, weights: Mapping[str, torch.Tensor], device: torch.device) -> None:
+        """Take a network that was stored, whose weights need not be on this machine."""
+        network = _build(self._spec, self.image_shape_, None)
+        load_weights(network, weights, "the file")
+        self.module_ = network.to(device)
+        self.device_ = device
+
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _build(spec: NetworkSpec, image_shape: ImageShape, measured: Measured | None) -> ImageNetwork:
+    cpu = torch.device("cpu")
+    # Random weights, of the head or of all layers, leave the caller's random state alone.
+    with fork_rng(0, cpu), default_torch_settings(cpu), allow_interrupts():
+        network = spec.build(image_shape, 1, measured=measured)
+    return network.requires_grad_(False).eval()
 
 
 def _count_features(network: ImageNetwork, image_shape: ImageShape, device: torch.device) -> int:

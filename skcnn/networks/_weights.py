@@ -138,13 +138,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         If the file holds something else.
     """
     if path.suffix == SAFETENSORS:
-        try:
-            from safetensors import SafetensorError
-            from safetensors.torch import load_file
-        except ImportError as error:
-            raise ImportError(
-                f"Reading {path} needs the package safetensors: {_INSTALL}."
-            ) from error
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
             return dict(load_file(path))
         except SafetensorError as error:
