@@ -178,7 +178,7 @@ def test_checkpoints_belong_to_the_files(data, paths, tmp_path, memory):
     resumed = small_net(max_epochs=3, cache_dir=tmp_path / "cache", **options).fit(names, y)
     assert_array_equal(resumed.predict_proba(paths), expected.predict_proba(paths))
     assert resumed.history_["seconds"].notna().all()
-    assert len(list((tmp_path / "checkpoints").rglob("output.pkl"))) == 2
+    assert len(list((tmp_path / "checkpoints").rglob("*.finished"))) == 2
     # Another picture in one of the files.
     state = os.stat(names[0])
     os.replace(names[1], names[0])
@@ -186,7 +186,7 @@ def test_checkpoints_belong_to_the_files(data, paths, tmp_path, memory):
     os.replace(tmp_path / "other" / "00001.png", names[1])
     os.utime(names[0], ns=(0, state.st_mtime_ns + 10**9))
     small_net(max_epochs=3, **options).fit(names, y)
-    assert len(list((tmp_path / "checkpoints").rglob("output.pkl"))) == 3
+    assert len(list((tmp_path / "checkpoints").rglob("*.finished"))) == 3
 
 
 def test_files_and_arrays_in_different_ranges_are_warned_about(data, paths):

@@ -63,6 +63,15 @@ class WeightAverage:
             self._sums = [w.to(dtype, copy=True) for w, dtype in zip(weights, dtypes)]
         self._n_steps += 1
 
+    def state(self) -> dict[str, object]:
+        """Return what `restore` needs to go on from here."""
+        return {"sums": self._sums, "n_steps": self._n_steps, "n_before": self.n_before}
+
+    def restore(self, sums: list[Tensor], n_steps: int, n_before: int) -> None:
+        """Go on from a stored state."""
+        self._sums = [total.to(own.device) for total, own in zip(sums, self._parameters)]
+        self._n_steps, self.n_before = n_steps, n_before
+
     def apply(self, batches: Iterable[Tensor]) -> None:
         """Give the network the mean of its weights.
 

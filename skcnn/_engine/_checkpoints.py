@@ -1,8 +1,7 @@
-"""Checkpoints: longer trainings that continue from the end of shorter ones."""
+"""Checkpoints: trainings that continue after an interruption, or from the end of shorter ones."""
 
-import hashlib
-import pickle
-from collections.abc import Callable
+import re
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from numbers import Integral
@@ -10,17 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import torch
-from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from torch import nn
 
 from skcnn._compute._process_group import current_group
 from skcnn._data._dataset import ImageDataset
+from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import OptimizerSpec
+from skcnn._engine._training_state import (
+    decode_state,
+    encode_state,
+    put_state,
+    put_stopper_state,
+    take_state,
+)
+from skcnn._storage._container import read_file, write_file
 from skcnn._utils import warn
 from skcnn.augmentation import Augmentation
-from skcnn.networks import ConvBlocks
+from skcnn.networks import NetworkSpec
 
 # Parameters that do not influence training, or are part of the key by other means.
 _LEFT_OUT = {
@@ -29,25 +38,29 @@ _LEFT_OUT = {
     "class_weight",
     "data_format",
     "device",
-    "early_stopping",
     "image_shape",
-    "lr_schedule",
-    "max_epochs",
+    "module",
     "checkpoint_dir",
-    "n_iter_no_change",
     "on_error",
     "resize",
     "test_time_flip",
-    "tol",
     "validation_fraction",
     "verbose",
     "warm_start",
 }
+# Parameters that only decide over epochs to come, where no epoch depends on how many there are.
+_OF_THE_END = {"early_stopping", "lr_schedule", "max_epochs", "n_iter_no_change", "tol"}
+_KIND = "checkpoint"
+# States after the last epoch of a fit, from which longer fits go on, and those after others.
+_FINISHED, _RUNNING = "finished", "running"
+# Writing a state must take at most the twentieth part of the time since the last one.
+_MOST_WRITING = 20
+_STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
 class CheckpointRequest:
-    """The wish to continue from shorter trainings, and to keep this one.
+    """The wish to continue from earlier trainings, and to keep this one.
 
     Attributes
     ----------
@@ -64,12 +77,15 @@ class CheckpointRequest:
 
     def open(
         self,
+        net: TrainedNet,
         epochs: int,
         training: ImageDataset,
         validation: ImageDataset | None,
-        device: str,
     ) -> "TrainingCheckpoint | None":
-        """Return the checkpoint of a training; None where none would be sound."""
+        """Return the checkpoint of the training of a new net; None where none would be sound."""
+        folder = self.folder.location if isinstance(self.folder, joblib.Memory) else self.folder
+        if folder is None:
+            return None
         reason = _why_not_resumable(self.parameters)
         if reason is not None:
             warn(
@@ -77,132 +93,138 @@ class CheckpointRequest:
                 f"start: {reason}."
             )
             return None
-        deciding = {n: value for n, value in self.parameters.items() if n not in _LEFT_OUT}
+        left_out = _LEFT_OUT | (_OF_THE_END if _is_extendable(self.parameters) else set())
         key = joblib.hash(
             [
-                deciding,
+                {n: value for n, value in self.parameters.items() if n not in left_out},
+                _description(self.parameters["module"], net.module_),
                 [_contents(part) for part in (training, validation) if part is not None],
                 # The last bits of a network depend on these, too.
                 [self.kind, version("skcnn"), torch.__version__],
-                [device, torch.get_num_threads()],
+                [net.device, torch.get_num_threads()],
             ]
         )
-        return TrainingCheckpoint(check_memory(self.folder), key, epochs)
+        return TrainingCheckpoint(Path(folder).expanduser() / "skcnn", str(key), epochs)
 
 
 class TrainingCheckpoint(Callback):
-    """Loads the longest training of this kind, and keeps the state after the last epoch.
+    """Loads the longest training of this kind, and keeps the state after each epoch.
 
     It is the last one of the net's callbacks.
 
     Parameters
     ----------
-    memory : joblib.Memory
+    folder : Path
     key : str
         Differs between trainings that would differ in any epoch.
     epochs : int
         Number of epochs at the end of this training.
     """
 
-    def __init__(self, memory: joblib.Memory, key: str, epochs: int) -> None:
-        self.kept = memory.cache(_cached_state, ignore=["train"])
+    def __init__(self, folder: Path, key: str, epochs: int) -> None:
+        self.folder = folder
         self.key = key
         self.epochs = epochs
+        self._state: dict[str, Any] | None = None
+        self._former: Path | None = None
+        self._due = 0.0
+        self._failed = False
 
-    def load(self, net: NeuralNet) -> int:
+    def __getstate__(self) -> dict[str, object]:
+        # Nothing but names in a stored net.
+        return {**vars(self), "_state": None}
+
+    def load(self, net: TrainedNet) -> int:
         """Load the last stored epoch into a net, and return the number of epochs left to train."""
-        for n_epochs in range(self.epochs, 0, -1):
-            state = self._read(n_epochs)
-            if state is None:
-                continue
-            net.module_.load_state_dict(state["module"])
-            net.optimizer_.load_state_dict(state["optimizer"])
-            net.history_ = state["history"]
-            net.initial_rng_states = state["generators"]
-            if state["scaler"] is not None:
-                net.scaler_ = state["scaler"]
-            _set_global_states(state["global"], torch.device(net.device))
-            return self.epochs - n_epochs
+        self._remove_stale_files()
+        for n_epochs, path in self._stored():
+            state = _read(path)
+            if state is not None:
+                put_state(net, state)
+                self._state = state
+                self._former = path if path.suffix == f".{_RUNNING}" else None
+                return self.epochs - n_epochs
         return self.epochs
 
-    def _read(self, n_epochs: int) -> dict[str, Any] | None:
-        """Return the state after so many epochs; None if it is not stored, or damaged."""
-        if not self.kept.check_call_in_cache(self.key, n_epochs, None):
-            return None
-        stored = self.kept.call_and_shelve(self.key, n_epochs, None)
-        try:
-            return _unpack(stored.get())
-        except Exception as error:  # damaged bytes may raise anything
-            file = Path(stored.store_backend.location, stored.func_id, stored.args_id)
-            warn(
-                f"The checkpoint {file / 'output.pkl'} is damaged ({type(error).__name__}: "
-                f"{error}). It is deleted, and its epochs are trained again."
-            )
-            stored.clear()
-            return None
+    def _stored(self) -> list[tuple[int, Path]]:
+        """Return the numbers of epochs of stored states, and their files, the longest first."""
+        found = []
+        for path in self.folder.glob(f"{self.key}-*"):
+            match = re.fullmatch(rf"-(\d+)\.({_FINISHED}|{_RUNNING})", path.name[len(self.key) :])
+            if match is not None and int(match[1]) <= self.epochs:
+                found.append((int(match[1]), path))
+        return sorted(found, reverse=True)
+
+    def _remove_stale_files(self) -> None:
+        """Remove what processes that were killed have begun to write."""
+        for path in self.folder.glob(f".{self.key}-*.tmp"):
+            try:
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+            except OSError:  # another process was faster
+                continue
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
+        """Let early stopping, which has begun anew, go on from the stored state."""
+        if self._state is not None:
+            put_stopper_state(net, self._state)
+            self._state = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
-        """Store the state after the last epoch."""
-        if len(net.history) == self.epochs:
-            state = {
-                "module": net.module_.state_dict(),
-                "optimizer": net.optimizer_.state_dict(),
-                "history": net.history,
-                "generators": net.rng_states(),
-                "scaler": getattr(net, "scaler_", None),
-                "global": _global_states(torch.device(net.device)),
-            }
-            self.kept(self.key, self.epochs, lambda: _pack(state))
-
-    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
-        """Leave nothing but a name in the stored net."""
-        self.kept = None
-
-
-Packed = tuple[str, bytes]
-
-
-def _cached_state(key: str, epochs: int, train: Callable[[], Packed]) -> Packed:
-    """Stand for a training of so many epochs; joblib stores the result under its arguments."""
-    return train()
+        """Store the state, always after the last epoch, and else if it takes little time."""
+        n_epochs, started = len(net.history), time.monotonic()
+        is_last = n_epochs == self.epochs
+        if self._failed or (not is_last and started < self._due):
+            return
+        path = self.folder / f"{self.key}-{n_epochs}.{_FINISHED if is_last else _RUNNING}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_file(path, _KIND, *encode_state(take_state(net)))
+            if self._former is not None:
+                self._former.unlink(missing_ok=True)
+        except (OSError, TypeError) as error:
+            warn(f"The checkpoint {path} cannot be written, and training goes on: {error}.")
+            self._failed = True
+            return
+        self._former = None if is_last else path
+        ended = time.monotonic()
+        self._due = ended + _MOST_WRITING * (ended - started)
 
 
-def _pack(state: dict[str, Any]) -> Packed:
-    """Return a state as bytes, and their checksum: a flipped bit would not be noticed."""
-    data = pickle.dumps(state)
-    return hashlib.sha256(data).hexdigest(), data
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return the state in a file; None if it is damaged, or no longer there."""
+    try:
+        return decode_state(*read_file(path, _KIND))
+    except FileNotFoundError:
+        return None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        warn(
+            f"The checkpoint {path} is damaged ({error}). It is deleted, and its epochs are "
+            "trained again."
+        )
+        path.unlink(missing_ok=True)
+        return None
 
 
-def _unpack(packed: Packed) -> dict[str, Any]:
-    checksum, data = packed
-    if hashlib.sha256(data).hexdigest() != checksum:
-        raise ValueError("its checksum is wrong")
-    state: dict[str, Any] = pickle.loads(data)
-    return state
+def _is_extendable(parameters: dict[str, Any]) -> bool:
+    """Whether each epoch is the same, however many there are."""
+    return parameters["lr_schedule"] is None and not any(
+        parameters[name] for name in ("early_stopping", "progressive_resizing", "weight_averaging")
+    )
 
 
 def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
-    """Say why an epoch would differ in a longer training, or not be recognized."""
+    """Say why an epoch would differ another time, or not be recognized."""
     if not isinstance(parameters["random_state"], Integral):
         return "each training has its own random numbers unless random_state is a number"
     if current_group() is not None:
         return "several processes train the network together"
-    if parameters["lr_schedule"] is not None:
-        return (
-            f"with lr_schedule={parameters['lr_schedule']!r} each epoch depends on how many there "
-            "are, which it does not with lr_schedule=None"
-        )
-    for name in ("progressive_resizing", "weight_averaging"):
-        if parameters[name]:
-            return f"with {name} each epoch depends on how many there are"
-    if parameters["early_stopping"]:
-        return "early_stopping goes back to the weights of an earlier epoch"
     if parameters["callbacks"] is not None:
         return "callbacks may do something else each time, and it would not be noticed"
-    if not (parameters["module"] is None or isinstance(parameters["module"], ConvBlocks)):
+    if not _is_known(parameters["module"]):
         return "your own module may change, and it would not be noticed"
     optimizer = parameters["optimizer"]
-    if not (isinstance(optimizer, str | OptimizerSpec) or _is_torchs(optimizer)):
+    if not (isinstance(optimizer, str | OptimizerSpec) or _is_of("torch", optimizer)):
         return "an optimizer of your own may change, and it would not be noticed"
     augment = parameters["augment"]
     changes = augment if isinstance(augment, list | tuple) else [augment]
@@ -211,22 +233,33 @@ def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_torchs(kind: object) -> bool:
-    return str(getattr(kind, "__module__", "")).partition(".")[0] == "torch"
+def _is_known(module: object) -> bool:
+    """Whether the code of a network is that of this package, or of a library of models."""
+    if module is None:
+        return True
+    source = getattr(module, "source", "")
+    is_own = isinstance(source, nn.Module | type) or callable(source)
+    return isinstance(module, NetworkSpec) and _is_of("skcnn", type(module)) and not is_own
+
+
+def _is_of(package: str, kind: object) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] == package
+
+
+def _description(module: NetworkSpec | None, network: nn.Module) -> list[Any]:
+    """Return what tells a network from others, beside the flat parameters."""
+    if module is None:
+        return []
+    parameters = module.get_params(deep=False)
+    if "source" not in parameters:
+        return [type(module).__name__, parameters]
+    # The network that it starts from may be large, and be another one under the same name.
+    weights = [values.cpu().numpy() for values in network.state_dict().values()]
+    del parameters["source"]
+    return [type(module).__name__, parameters, weights]
 
 
 def _contents(dataset: ImageDataset) -> list[Any]:
-    return [*dataset.X.contents(), dataset.y, dataset.sample_weight]
-
-
-def _global_states(device: torch.device) -> list[torch.Tensor]:
-    states = [torch.get_rng_state()]
-    if device.type != "cpu":
-        states.append(getattr(torch, device.type).get_rng_state())
-    return states
-
-
-def _set_global_states(states: list[torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type != "cpu":
-        getattr(torch, device.type).set_rng_state(states[1])
+    X = dataset.X
+    images = [X] if isinstance(X, np.ndarray) else X.contents()
+    return [*images, dataset.y, dataset.sample_weight]

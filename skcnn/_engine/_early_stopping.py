@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -56,6 +57,17 @@ class StopEarly(Callback):
         self.is_ending_ = False
         self.weights_: dict[str, Tensor] | None = None
         self.losses_: Tensor | None = None
+
+    def state(self) -> dict[str, object]:
+        """Return what an epoch has left behind, for `restore`."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
+    def restore(self, net: NeuralNet, state: Mapping[str, object]) -> None:
+        """Go on from a stored state, after `on_train_begin`."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        if self.losses_ is not None:
+            self.losses_ = self.losses_.to(net.device)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Keep the weights if they are the best so far; end after too many misses."""

@@ -26,6 +26,7 @@ from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import compute_threads, single_thread
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
+from skcnn._engine._best_weights import NotFiniteError
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._frozen import FrozenPart, summarize_trained
 from skcnn._engine._muon import Muon as MuonOptimizer
@@ -233,9 +234,23 @@ def _train(
         net.initialize_callbacks()
         # Nothing is trained yet that could be kept.
         check_interrupts()
-        net.partial_fit(dataset, None)
-        _check_finite(net)
+        with _best_weights_on_error(net):
+            net.partial_fit(dataset, None)
+            _check_finite(net)
     return net
+
+
+@contextmanager
+def _best_weights_on_error(net: TrainedNet) -> Iterator[None]:
+    """Have an error about numbers that are not finite come with the best weights so far."""
+    try:
+        yield
+    except NotFiniteError as error:
+        if error.best is not None:
+            error.net = error.best.put_into_copy(net)
+        raise
+    finally:
+        net.best_weights_ = None
 
 
 def _use_features(
@@ -375,9 +390,9 @@ def _prepare(
 
 
 def _resume(net: TrainedNet, job: FitJob) -> None:
-    """Take a new net to the longest training of its kind, and have this one kept."""
+    """Take a new net to where the same training was before, and have its state kept."""
     assert job.checkpoint is not None
-    checkpoint = job.checkpoint.open(job.epochs, job.dataset, job.validation, net.device)
+    checkpoint = job.checkpoint.open(net, job.epochs, job.dataset, job.validation)
     if checkpoint is not None:
         net.max_epochs = checkpoint.load(net)
         net.callbacks.append(checkpoint)
@@ -418,7 +433,8 @@ def _rollback_on_error(net: TrainedNet) -> Iterator[None]:
 def _release_training_state(net: TrainedNet, epochs: int) -> None:
     """Make a net ready to predict, and release what only training needs."""
     # The split would keep the validation images in memory, and in every pickle.
-    net.set_params(train_split=None, initial_rng_states=(), max_epochs=epochs)
+    net.set_params(train_split=None, max_epochs=epochs)
+    net.set_params(initial_rng_states=(), initial_loop_state=None)
     net.module_.eval()
     net.optimizer_.zero_grad()
 
@@ -426,11 +442,8 @@ def _release_training_state(net: TrainedNet, epochs: int) -> None:
 def _check_finite(net: TrainedNet) -> None:
     """Refuse a network that would predict NaN."""
     if not all(bool(p.isfinite().all()) for p in net.module_.state_dict().values()):
-        raise ValueError(
-            f"The weights of the network are not finite after epoch {len(net.history)}. Try a "
-            f"smaller learning rate than lr={net.lr}, or pixels and sample_weight of smaller "
-            "range."
-        )
+        what = f"The weights of the network are not finite after epoch {len(net.history)}"
+        raise NotFiniteError(what, net.lr, net.best_weights_)
 
 
 def ends_within_epoch(net: TrainedNet) -> bool:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,24 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=precision, enabled=low, cache_enabled=False)
 
 
+class LoopState(TypedDict):
+    """Where the loop stands after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of epochs so far.
+    plan : dict
+        State of the `TrainingPlan`.
+    average : dict or None
+        State of the `WeightAverage`.
+    """
+
+    epoch: int
+    plan: dict[str, Any]
+    average: dict[str, Any] | None
+
+
 @dataclass(frozen=True)
 class LoopOptions:
     """How the steps of a fit are taken.
@@ -64,6 +82,8 @@ class LoopOptions:
     open_ended : bool
         Whether the training may turn out shorter than `epochs`: its learning rate does not take
         long to rise, however many epochs there are.
+    state : LoopState or None
+        Where the training goes on from, if it was interrupted.
     """
 
     epochs: int
@@ -76,6 +96,7 @@ class LoopOptions:
     captures: bool = False
     shows_progress: bool = False
     open_ended: bool = False
+    state: LoopState | None = None
 
 
 class TrainingLoop:
@@ -170,8 +191,23 @@ class TrainingLoop:
         self.lr_schedule.begin(n_steps, warm_up)
         if self.options.averaging:
             self._average = WeightAverage(self.module, n_steps, self.options.averaging)
+        if self.options.state is not None:
+            self._restore(self.options.state)
         if self.options.shows_progress and (self.group is None or self.group.rank == 0):
-            self._bar = _progress_bar()(total=n_steps, desc="fit", unit="batch")
+            done = self.epoch * len(batches)
+            total = done + self.lr_schedule.plan.n_left
+            self._bar = _progress_bar()(total=total, initial=done, desc="fit", unit="batch")
+
+    def state(self) -> LoopState:
+        """Return where the loop stands after an epoch, for a training that goes on from there."""
+        average = None if self._average is None else self._average.state()
+        return {"epoch": self.epoch, "plan": self.lr_schedule.plan.state(), "average": average}
+
+    def _restore(self, state: LoopState) -> None:
+        self.epoch = state["epoch"]
+        self.lr_schedule.plan.restore(**state["plan"])
+        if self._average is not None and state["average"] is not None:
+            self._average.restore(**state["average"])
 
     def _make_step(self, batches: Batches) -> Step:
         if not self.captures:

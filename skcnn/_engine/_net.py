@@ -20,9 +20,11 @@ from skcnn._compute._process_group import current_group
 from skcnn._compute._rng import lend_generators
 from skcnn._data._dataset import Batch, ImageDataset
 from skcnn._data._loader import Batches
+from skcnn._engine._best_weights import BestWeights, NotFiniteError, better_weights
 from skcnn._engine._loop import (
     FIRST_LOSS_SCALE,
     LoopOptions,
+    LoopState,
     TrainingLoop,
     autocast,
     loss_figures,
@@ -80,6 +82,9 @@ class TrainedNet(skorch.NeuralNet):
         Decides the order of the images and their augmentation.
     initial_rng_states : sequence of torch.Tensor, default=()
         Result of `rng_states`, for order and augmentation to continue from there.
+    initial_loop_state : LoopState, default=None
+        State of the loop in the same training, which goes on from there: `max_epochs` is then the
+        number of epochs that are left.
     use_torch_compile : bool, default=False
         Whether training runs the network through `torch.compile`.
     use_cuda_graphs : bool, default=False
@@ -108,6 +113,7 @@ class TrainedNet(skorch.NeuralNet):
         averaging: float = 0.0,
         seed: int = 0,
         initial_rng_states: Sequence[Tensor] = (),
+        initial_loop_state: LoopState | None = None,
         use_torch_compile: bool = False,
         use_cuda_graphs: bool = False,
         progress: bool = False,
@@ -127,6 +133,7 @@ class TrainedNet(skorch.NeuralNet):
         self.averaging = averaging
         self.seed = seed
         self.initial_rng_states = initial_rng_states
+        self.initial_loop_state = initial_loop_state
         self.use_torch_compile = use_torch_compile
         self.use_cuda_graphs = use_cuda_graphs
         self.progress = progress
@@ -156,7 +163,8 @@ class TrainedNet(skorch.NeuralNet):
         # compiled networks and progress bars cannot be stored. Nor are validation images and the
         # state of callbacks. Nor may this net change meanwhile: other threads use it.
         stored = object.__new__(type(self))
-        stored.__dict__ |= {name: value for name, value in vars(self).items() if name != "_loop"}
+        dropped = ("_loop", "best_weights_")
+        stored.__dict__ |= {n: value for n, value in vars(self).items() if n not in dropped}
         stored.__dict__ |= {"train_split": None, "_losses": [], "_scores": []}
         stored.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
         state: dict[str, Any] = super(TrainedNet, stored).__getstate__()
@@ -248,9 +256,11 @@ class TrainedNet(skorch.NeuralNet):
             for _, callback in self.callbacks_
             for hook in _BATCH_HOOKS
         )
+        self.best_weights_: BestWeights | None = None
         precision = self._dtype
+        state = self.initial_loop_state
         options = LoopOptions(
-            epochs=epochs,
+            epochs=epochs if state is None else epochs + state["epoch"],
             device=torch.device(self.device),
             precision=precision,
             schedule=self.schedule,
@@ -260,6 +270,7 @@ class TrainedNet(skorch.NeuralNet):
             captures=self.use_cuda_graphs and not self.batch_hooks_,
             shows_progress=self.progress,
             open_ended=self.open_ended,
+            state=state,
         )
         if precision == torch.float16 and not hasattr(self, "scaler_"):
             # It is kept, since it has found its scale when training continues.
@@ -283,6 +294,10 @@ class TrainedNet(skorch.NeuralNet):
             self._loop.close()
             del self._loop
             self._losses, self._scores = [], []
+
+    def loop_state(self) -> LoopState:
+        """Return, during training, where the loop stands."""
+        return self._loop.state()
 
     def shorten(self, n_epochs: int) -> None:
         """Go through the rest of the training in at most so many more epochs.
@@ -331,11 +346,8 @@ class TrainedNet(skorch.NeuralNet):
         if training:
             self.history.record("lr", self._loop.lr_schedule.last_lr)
             if not math.isfinite(loss):
-                raise ValueError(
-                    f"The training loss became {loss} in epoch {len(self.history)}. Try a "
-                    f"smaller learning rate than lr={self.lr}, or pixels and sample_weight of "
-                    "smaller range."
-                )
+                what = f"The training loss became {loss} in epoch {len(self.history)}"
+                raise NotFiniteError(what, self.lr, self.best_weights_)
         elif self._scores:
             score = torch.cat(self._scores).float().mean().item()
             self._record(
@@ -435,7 +447,8 @@ class TrainedNet(skorch.NeuralNet):
             self.initialize_callbacks()
 
     def on_epoch_end(self, net: Any, **kwargs: object) -> None:
-        """Show the epoch's figures in the progress bar."""
+        """Show the epoch's figures in the progress bar, and keep the best weights."""
+        self.best_weights_ = better_weights(self.best_weights_, self)
         row = self.history[-1]
         names = ("train_loss", "valid_loss", f"valid_{self.target.score_name}")
         figures = {name: f"{row[name]:.3f}" for name in names if name in row}

@@ -84,6 +84,14 @@ class TrainingPlan:
         self.position: float = 0
         self._speed: float = 1
 
+    def state(self) -> dict[str, float]:
+        """Return where the training stands, for `restore`."""
+        return {"n_left": self.n_left, "position": self.position, "speed": self._speed}
+
+    def restore(self, n_left: int, position: float, speed: float) -> None:
+        """Go on from a stored state."""
+        self.n_left, self.position, self._speed = n_left, position, speed
+
     def advance(self) -> None:
         """Count a step."""
         self.n_left -= 1

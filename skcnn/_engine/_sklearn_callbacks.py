@@ -84,7 +84,7 @@ class _EpochReporter(Callback):
         self.stop = self.epoch_.call_on_fit_task_end(
             estimator=self.task.estimator,
             # Called only if a callback asks for the current estimator.
-            reconstruction_attributes=lambda: {"net_": _prediction_copy(net)},
+            reconstruction_attributes=lambda: {"net_": prediction_copy(net)},
             **self.task.about,
         )
 
@@ -103,7 +103,7 @@ class _StopOnRequest(Callback):
             raise StopTraining
 
 
-def _prediction_copy(net: NeuralNet) -> Any:
+def prediction_copy(net: NeuralNet) -> Any:
     """Copy a net during training, as far as predictions need it."""
     seen = object.__new__(type(net))
     seen.__dict__ = {name: value for name, value in net.__dict__.items() if name != "_loop"}

@@ -1,5 +1,6 @@
 """Base of the estimators: fit and predict as a template, whatever the target."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from skcnn._data._arrays import ImageShape, as_shape, from_torch
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages, check_input
+from skcnn._engine._best_weights import NotFiniteError
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
 from skcnn._engine._fit import (
@@ -271,7 +273,7 @@ class ConvNetEstimator(
         # Drawn before anything can fail, so that the random state moves on all the same.
         settings, seed = self._settings(), draw_seed(self._random_state)
         try:
-            self.net_ = fit_net(
+            net = fit_net(
                 FitJob(
                     dataset,
                     self.image_shape_,
@@ -285,9 +287,16 @@ class ConvNetEstimator(
                 self.net_ if continues else None,
             )
         except Exception as error:
+            if isinstance(error, NotFiniteError) and error.net is not None:
+                error.estimator = copy.copy(self)
+                error.estimator._take_net(error.net)
             # A search continues without this fit, and shows the error.
             error.add_note(f"Training {self!r} failed.")
             raise
+        self._take_net(net)
+
+    def _take_net(self, net: TrainedNet) -> None:
+        self.net_ = net
         rows = whole_epochs(self.net_.history)
         self.n_iter_ = len(rows)
         self.loss_curve_ = [row["train_loss"] for row in rows]

@@ -260,7 +260,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         ------
         ValueError
             If a parameter, X, y or the weights are not as described, an image file cannot be
-            read, or the training loss stops being finite.
+            read, or the training loss stops being finite. In the last case, the attribute
+            `estimator` of the error is fitted with the best weights so far.
         """
         return self._fit(X, y, sample_weight, X_val, y_val, groups)
 

@@ -122,14 +122,16 @@ tol : float, default=1e-4
 warm_start : bool, default=False
     Whether another call of `fit` continues from the fitted weights.
 checkpoint_dir : str or joblib.Memory, default=None
-    Folder for training checkpoints. A later fit on the same images with the same parameters
-    but more epochs resumes from the longest one, with bit-identical results: successive
-    halving, for example. That needs a constant learning rate, ``lr_schedule=None``, a number
-    for `random_state`, and no `early_stopping`, `progressive_resizing`, `callbacks` or
-    functions of your own; otherwise a warning names the obstacle, and training begins from
-    the start. A damaged checkpoint is named in a warning, and its epochs are trained again.
-    Each checkpoint takes two to four times the memory of the weights.
-    Checkpoints are never deleted automatically.
+    Folder for training checkpoints: the state after each epoch, in files without code. If a
+    fit is interrupted, even by a power failure, the same call resumes from there, with
+    bit-identical results on a CPU. With a constant learning rate, ``lr_schedule=None``, and
+    without `early_stopping`, `progressive_resizing` and `weight_averaging`, a later fit with
+    more epochs resumes as well: successive halving, for example. All that needs a number for
+    `random_state`, and no `callbacks` or functions of your own; otherwise a warning names the
+    obstacle, and training begins from the start. A damaged checkpoint is named in a warning,
+    and its epochs are trained again. Each fit leaves one checkpoint, which takes two to four
+    times the memory of the weights. Writing takes at most a twentieth of the time: states of
+    very short epochs are left out. Checkpoints are never deleted automatically.
 callbacks : list of skorch callbacks, default=None
     Classes, instances or (name, callback) pairs, see `skorch.callbacks`. A callback that
     sets the learning rate needs ``lr_schedule=None``.

@@ -1,6 +1,9 @@
 """Fits that go on from shorter ones: the same network, to the bit, or a fresh start."""
 
+import os
 import pickle
+import signal
+import time
 
 import joblib
 import numpy as np
@@ -13,7 +16,10 @@ from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier
-from skcnn.networks import ConvBlocks
+from skcnn._engine import _checkpoints
+from skcnn._engine._checkpoints import TrainingCheckpoint
+from skcnn._storage._container import read_file
+from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
 from skcnn.optimizers import SGD
 
 X, Y = stripes(90)
@@ -169,12 +175,8 @@ def dense_network(image_shape, n_outputs):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"lr_schedule": "onecycle"}, "lr_schedule='onecycle'"),
         ({"random_state": None}, "random_state"),
         ({"random_state": np.random.RandomState(0)}, "random_state"),
-        ({"early_stopping": True}, "early_stopping"),
-        ({"progressive_resizing": (0.5, 1)}, "progressive_resizing"),
-        ({"weight_averaging": 0.5}, "weight_averaging"),
         ({"callbacks": [Callback]}, "callbacks"),
         ({"augment": lambda images, generator: images}, "augment"),
         ({"optimizer": MyAdam}, "optimizer"),
@@ -189,7 +191,9 @@ def test_where_it_would_not_be_sound_training_begins_afresh(parameters, words, t
     assert trained == [1, 2]
 
 
-def test_an_interrupted_training_is_not_kept(tmp_path, trained, monkeypatch):
+def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
+    tmp_path, trained, monkeypatch
+):
     from skcnn._engine._loop import TrainingLoop
 
     step, calls = TrainingLoop.train_on_batch, []
@@ -205,8 +209,181 @@ def test_an_interrupted_training_is_not_kept(tmp_path, trained, monkeypatch):
         with pytest.warns(UserWarning, match="interrupted in epoch 2"):
             steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
     again = steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
-    assert trained == [1, 2]
+    assert trained == [1, 1]
     assert_same(again, steady_net(max_epochs=2).fit(X, Y))
+
+
+def donor():
+    return small_net(max_epochs=1, lr_schedule=None).fit(X[:30], Y[:30])
+
+
+WHOLE = {
+    "onecycle": lambda: {"dropout": 0.3, "augment": ("flip", "shift", "mixup")},
+    "cosine": lambda: {"lr_schedule": "cosine", "optimizer": "muon", "bias_lr_factor": 4.0},
+    "averaging": lambda: {"weight_averaging": 0.6, "optimizer": "adamw", "lr": 0.01},
+    "resizing": lambda: {"progressive_resizing": (0.5, 0.75, 1.0), "symmetry": "mirror"},
+    "stopping": lambda: {"early_stopping": True, "lr_schedule": None, "n_iter_no_change": 2},
+    "stopping of a schedule": lambda: {
+        "early_stopping": True,
+        "n_iter_no_change": 1,
+        "tol": 10.0,
+        "max_epochs": 8,
+        "weight_averaging": 0.3,
+        "progressive_resizing": (0.5, 1.0),
+    },
+    "float16": lambda: {"precision": "float16", "lr_schedule": None, "max_epochs": 4},
+    "transformer": lambda: {
+        "module": CompactTransformer(width=8, depth=1, heads=2, dropout=0.2),
+        "optimizer": "adam",
+        "lr": 0.01,
+    },
+    "backbone": lambda: {"module": Backbone(donor())},
+    "backbone in part": lambda: {"module": Backbone(donor(), unfreeze=1), "augment": "shift"},
+}
+
+
+def fit_and_die(clf, n_epochs):
+    """Fit in another process, which is killed after the state of an epoch was written."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    on_epoch_end = TrainingCheckpoint.on_epoch_end
+
+    def die(checkpoint, net, **kwargs):
+        on_epoch_end(checkpoint, net, **kwargs)
+        if len(net.history) == n_epochs:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    TrainingCheckpoint.on_epoch_end = die
+    try:
+        clf.fit(X, Y)
+    finally:
+        os._exit(1)
+
+
+@pytest.fixture
+def each_epoch(monkeypatch):
+    """States are written after each epoch, however short it is."""
+    monkeypatch.setattr(_checkpoints, "_MOST_WRITING", 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("case", WHOLE)
+def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(case, tmp_path, each_epoch, trained):
+    parameters = {"lr_schedule": "onecycle", "max_epochs": 5, **WHOLE[case]()}
+    whole = small_net(**parameters).fit(X, Y)
+    clf = small_net(**parameters, checkpoint_dir=str(tmp_path))
+    for n_epochs in (1, 3):
+        assert fit_and_die(clf, n_epochs) == signal.SIGKILL
+    clf.fit(X, Y)
+    # Of the epochs, three were trained by the processes that are gone.
+    assert trained[-1] == len(whole.net_.history) - 3
+    assert_same(clf, whole)
+    batches = [row["batches"] for row in clf.net_.history]
+    assert batches == [row["batches"] for row in whole.net_.history]
+    assert getattr(clf, "best_epoch_", None) == getattr(whole, "best_epoch_", None)
+    np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
+    # Training on the network itself goes on from the same state, too.
+    if "early_stopping" not in parameters:
+        assert_same(clf.partial_fit(X, Y), whole.partial_fit(X, Y))
+
+
+def test_states_of_former_epochs_are_removed(tmp_path, each_epoch, monkeypatch):
+    names = []
+    on_epoch_end = TrainingCheckpoint.on_epoch_end
+
+    def listed(checkpoint, net, **kwargs):
+        on_epoch_end(checkpoint, net, **kwargs)
+        names.append(sorted(path.name.partition("-")[2] for path in tmp_path.rglob("*-*")))
+
+    monkeypatch.setattr(TrainingCheckpoint, "on_epoch_end", listed)
+    steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    steady_net(max_epochs=5, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert names == [
+        ["1.running"],
+        ["2.finished"],
+        ["2.finished", "3.running"],
+        ["2.finished", "4.running"],
+        ["2.finished", "5.finished"],
+    ]
+
+
+def test_writing_takes_a_small_part_of_the_time(tmp_path, monkeypatch):
+    written = []
+
+    def slow(path, *args):
+        time.sleep(0.02)
+        written.append(path.suffix)
+
+    monkeypatch.setattr(_checkpoints, "write_file", slow)
+    steady_net(max_epochs=6, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert written[0] == ".running"
+    assert written[-1] == ".finished"
+    assert len(written) < 5
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"max_epochs": 3}, {"max_epochs": 4}),
+        ({"lr_schedule": "cosine"}, {}),
+        ({"lr_schedule": None}, {}),
+        ({"weight_averaging": 0.5}, {}),
+        ({"early_stopping": True}, {}),
+        ({"early_stopping": True, "tol": 0.5}, {"early_stopping": True}),
+        ({"early_stopping": True, "n_iter_no_change": 1}, {"early_stopping": True}),
+    ],
+    ids=str,
+)
+def test_with_a_schedule_only_the_same_fit_goes_on(first, second, tmp_path, trained):
+    for parameters in (first, second, first):
+        parameters = {"max_epochs": 3, **parameters, "checkpoint_dir": str(tmp_path)}
+        small_net(**parameters).fit(X, Y)
+    assert trained[1] == second.get("max_epochs", 3)
+    # What early stopping ends is not stored after its last epoch.
+    assert trained[2] <= 1
+
+
+def test_another_donor_is_another_training(tmp_path, trained):
+    donors = [small_net(max_epochs=1, random_state=seed).fit(X, Y) for seed in (0, 1, 0)]
+    del trained[:]
+    for source in donors:
+        small_net(module=Backbone(source), max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert trained == [2, 2, 0]
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_the_training(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    clf = steady_net(max_epochs=3, checkpoint_dir=str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="cannot be written, and training goes on") as caught:
+        clf.fit(X, Y)
+    assert len(caught) == 1
+    assert_same(clf, steady_net(max_epochs=3).fit(X, Y))
+
+
+def test_what_killed_processes_have_begun_is_removed_after_a_while(tmp_path):
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    (path,) = tmp_path.rglob("*.finished")
+    old, new = (path.with_name(f".{path.name}.{name}.tmp") for name in ("old", "new"))
+    for part in (old, new):
+        part.write_bytes(b"begun")
+    os.utime(old, (0, 0))
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_checkpoints_hold_no_pickles(tmp_path):
+    steady_net(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, Y)
+    (path,) = tmp_path.rglob("*.finished")
+    content, _ = read_file(path, "checkpoint")
+    assert set(content) == {"state"}
+
+
+def test_a_memory_without_a_folder_keeps_nothing(trained):
+    for _ in range(2):
+        steady_net(max_epochs=1, checkpoint_dir=joblib.Memory(None, verbose=0)).fit(X, Y)
+    assert trained == [1, 1]
 
 
 def test_warm_start_goes_on_from_the_network_at_hand(tmp_path, trained):
@@ -280,9 +457,9 @@ DAMAGES = {
 def test_a_damaged_checkpoint_is_named_and_its_epochs_trained_again(damage, tmp_path, trained):
     whole = steady_net(max_epochs=4).fit(X, Y)
     steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
-    before = set(tmp_path.rglob("output.pkl"))
+    before = set(tmp_path.rglob("*.finished"))
     steady_net(max_epochs=3, checkpoint_dir=str(tmp_path)).fit(X, Y)
-    (file,) = set(tmp_path.rglob("output.pkl")) - before
+    (file,) = set(tmp_path.rglob("*.finished")) - before
     file.write_bytes(damage(file.read_bytes()))
     clf = steady_net(max_epochs=4, checkpoint_dir=str(tmp_path))
     with pytest.warns(UserWarning, match="damaged") as caught:
@@ -297,7 +474,7 @@ def test_a_damaged_checkpoint_is_named_and_its_epochs_trained_again(damage, tmp_
 def test_a_damaged_checkpoint_of_the_same_length_is_replaced(tmp_path, trained):
     for _ in range(2):
         steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
-    (file,) = tmp_path.rglob("output.pkl")
+    (file,) = tmp_path.rglob("*.finished")
     file.write_bytes(flip(file.read_bytes()))
     with pytest.warns(UserWarning, match="damaged"):
         steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)

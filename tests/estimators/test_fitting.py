@@ -1,5 +1,6 @@
 """Training an estimator's network: interruptions, failures, what is left afterwards."""
 
+import pickle
 import signal
 import threading
 import warnings
@@ -11,6 +12,7 @@ import torch
 from _helpers import Spy, small_net, stripes
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
+from torch.nn import Flatten, Linear, Sequential
 
 from skcnn import ConvNetClassifier
 from skcnn._engine import _fit, _inference
@@ -280,6 +282,46 @@ def test_a_failed_fit_that_goes_on_leaves_the_network_usable(images, labels):
         clf.fit(images, labels)
     assert np.isfinite(clf.predict_proba(images)).all()
     np.testing.assert_array_equal(clf.predict_proba(images), before)
+
+
+class Explosion(Callback):
+    """Lets the loss leave the numbers there are in an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            net.set_lr(1e37)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_loss_that_is_not_finite_offers_the_best_weights_so_far(watched, images, labels):
+    def local_network(n_channels, n_outputs):
+        return Sequential(Flatten(), Linear(64 * n_channels, n_outputs))
+
+    common = {"random_state": 0, "lr_schedule": None, "lr": 0.01, "module": local_network}
+    validation = {"X_val": images, "y_val": labels} if watched else {}
+    plain = [classifier(max_epochs=n, **common).fit(images, labels) for n in (1, 2, 3)]
+    clf = classifier(max_epochs=9, callbacks=[Explosion(4)], **common)
+    with pytest.raises(ValueError, match=r"loss became .* in epoch [45]") as caught:
+        clf.fit(images, labels, **validation)
+    assert "The best weights so far are those after epoch 3." in str(caught.value)
+    assert not hasattr(clf, "net_")
+    best = caught.value.estimator
+    assert best.n_iter_ == len(best.history_) == 3
+    np.testing.assert_array_equal(best.predict_proba(images), plain[2].predict_proba(images))
+    assert best.set_params(callbacks=None).partial_fit(images, labels).n_iter_ == 4
+    # A worker process sends the error without the weights.
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (ValueError, str(caught.value))
+
+
+def test_a_loss_that_is_never_finite_offers_nothing(images, labels):
+    with pytest.raises(ValueError, match=r"loss became .* in epoch 1") as caught:
+        classifier(callbacks=[Explosion(1)], lr_schedule=None).fit(images, labels)
+    assert caught.value.estimator is None
+    assert "best weights" not in str(caught.value)
 
 
 def test_validation_images_are_not_kept(images, labels):
