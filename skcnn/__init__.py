@@ -10,6 +10,7 @@ from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._image_loader import ImageLoader
 from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._regressor import ConvNetRegressor
+from skcnn._estimators._onnx import export_onnx
 from skcnn._estimators._saving import load, save
 from skcnn.inspection._search import SearchReport, search_report
 
@@ -22,6 +23,7 @@ __all__ = [
     "ImageLoader",
     "SearchReport",
     "clear_image_cache",
+    "export_onnx",
     "load",
     "save",
     "search_report",

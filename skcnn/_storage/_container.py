@@ -66,7 +66,7 @@ def write_file(path: Path, kind: str, content: Content, tensors: Mapping[str, Te
     place = _CHECKSUM.search(data)
     assert place is not None
     data[slice(*place.span(1))] = hashlib.sha256(data).hexdigest().encode()
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(data)
 
 
@@ -136,7 +136,7 @@ def _is_safetensors(header: bytes) -> bool:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of another one once it is on the disk as a whole."""
     # A link stays a link.
     path = Path(os.path.realpath(path))
