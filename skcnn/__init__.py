@@ -9,8 +9,8 @@ from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._image_loader import ImageLoader
 from skcnn._estimators._multi_task import ConvNetMultiTask
-from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn._estimators._onnx import export_onnx
+from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn._estimators._saving import load, save
 from skcnn.inspection._search import SearchReport, search_report
 

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._storage._container import replacing
+from skcnn._targets._several import SeveralTarget
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _TOLERANCE = 1e-4
@@ -35,8 +37,9 @@ def export_onnx(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier or FeatureExtractor
-        A fitted classifier gives probabilities, and a feature extractor gives features.
+    estimator : ConvNetClassifier, ConvNetRegressor or FeatureExtractor
+        A fitted classifier gives probabilities, a regressor numbers, and a feature extractor
+        features.
     path : str or path-like
         The file, for example "birds.onnx". A file that is there is replaced.
 
@@ -47,7 +50,7 @@ def export_onnx(
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the estimator has no probabilities and no features to write.
+        If the estimator answers something else, such as several questions.
     ValueError
         If a module of your own does something that ONNX cannot express; or if onnxruntime
         computes other results from the file, by more than 0.0001.
@@ -61,6 +64,8 @@ def export_onnx(
     The input is ``images`` of shape (n, height, width, channels). The output is ``probabilities``
     of shape (n, n_classes), or ``features`` of shape (n, n_features). The metadata of the model
     holds the labels as JSON under ``classes``, in the order of the probabilities.
+
+    Regressors give ``predictions``, in the shape of those of `predict`.
 
     Each file is run by onnxruntime [1]_ on a few random images before it is written.
 
@@ -78,6 +83,7 @@ def export_onnx(
     """
     answer, name = _answer_of(estimator)
     check_is_fitted(estimator)
+    _check_one_answer(estimator)
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise ImportError(f'export_onnx needs {", ".join(missing)}: pip install "skcnn[onnx]".')
@@ -112,7 +118,7 @@ class _Whole(nn.Module):
         outputs: Tensor = self.network(images)
         if self.flips:
             outputs = (outputs + self.network(images.flip(2))) / 2
-        return self.target.probabilities(outputs)
+        return self.target.answer(outputs)
 
 
 def _answer_of(
@@ -121,13 +127,24 @@ def _answer_of(
     """Return the method whose results the file gives, and the name of these."""
     if isinstance(estimator, FeatureExtractor):
         return estimator.transform, "features"
-    if isinstance(estimator, ConvNetEstimator) and hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba, "probabilities"
+    if isinstance(estimator, ConvNetEstimator):
+        if is_regressor(estimator):
+            return estimator.predict, "predictions"
+        if is_classifier(estimator):
+            return estimator.predict_proba, "probabilities"
     raise TypeError(
-        f"export_onnx got a {type(estimator).__name__}. Expected a classifier of skcnn or a "
-        "FeatureExtractor, fitted: of a pipeline, its step (pipeline[-1]); of a search, its "
-        "best_estimator_."
+        f"export_onnx got a {type(estimator).__name__}. Expected a classifier or regressor of "
+        "skcnn or a FeatureExtractor, fitted: of a pipeline, its step (pipeline[-1]); of a "
+        "search, its best_estimator_."
     )
+
+
+def _check_one_answer(estimator: ConvNetEstimator | FeatureExtractor) -> None:
+    if isinstance(getattr(estimator, "_target", None), SeveralTarget):
+        raise TypeError(
+            "export_onnx got a classifier with several columns of labels, each with probabilities "
+            "of its own. Expected one label for each image, or indicators: 0 and 1 for each label."
+        )
 
 
 def _convert(whole: nn.Module, image_shape: tuple[int, int, int], name: str) -> Any:

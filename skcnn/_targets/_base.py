@@ -57,6 +57,10 @@ class Target(ABC):
         """Return outputs as `predict_proba` of the skorch net has them."""
         return outputs
 
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Return what other programs get for outputs: probabilities, or numbers in their unit."""
+        return self.probabilities(outputs)
+
     @abstractmethod
     def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the encoded prediction for each row of outputs."""

@@ -152,11 +152,20 @@ class NumberTarget(Target):
 
     def predict(self, outputs: npt.NDArray[Any]) -> Floats:
         """Return encoded predictions: (n,), or (n, n_outputs) where y has columns."""
-        predicted = self._scaled(torch.from_numpy(np.asarray(outputs, dtype=np.float64)))
-        if self._loss.is_positive and not self.sums:
-            predicted = softplus_link(predicted)
+        predicted = self._numbers(torch.from_numpy(np.asarray(outputs, dtype=np.float64)))
         values: Floats = predicted.numpy()
         return values[:, 0] if self.is_flat else values
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Return numbers in the unit of y."""
+        center, scale = (torch.from_numpy(part).float() for part in (self.center, self.scale))
+        numbers = center + scale * self._numbers(outputs)
+        return numbers[:, 0] if self.is_flat else numbers
+
+    def _numbers(self, outputs: Tensor) -> Tensor:
+        """Return the encoded numbers of outputs."""
+        outputs = self._scaled(outputs)
+        return softplus_link(outputs) if self._loss.is_positive and not self.sums else outputs
 
     def decode(self, encoded: npt.NDArray[Any]) -> Floats:
         """Return encoded numbers in the unit of y."""

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from _helpers import small_net, stripes
+from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, ConvNetRegressor
 from skcnn._engine import _checkpoints
 from skcnn._engine._checkpoints import TrainingCheckpoint
 from skcnn._storage._container import read_file
@@ -286,6 +287,18 @@ def test_a_fit_that_was_killed_goes_on_as_if_it_had_not_been(case, tmp_path, eac
     # Training on the network itself goes on from the same state, too.
     if "early_stopping" not in parameters:
         assert_same(clf.partial_fit(X, Y), whole.partial_fit(X, Y))
+
+
+def test_other_kinds_of_targets_go_on_as_well(tmp_path, trained):
+    several = np.stack([Y < 2, Y > 0], axis=1)
+    for estimator, y in ((ConvNetRegressor(loss="poisson"), Y), (ConvNetClassifier(), several)):
+        estimator.set_params(filters=(4,), device="cpu", random_state=0, lr_schedule=None)
+        whole = clone(estimator).set_params(max_epochs=3).fit(X, y)
+        estimator.set_params(checkpoint_dir=str(tmp_path))
+        clone(estimator).set_params(max_epochs=1).fit(X, y)
+        resumed = clone(estimator).set_params(max_epochs=3).fit(X, y)
+        assert trained[-3:] == [3, 1, 2]
+        np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))
 
 
 def test_states_of_former_epochs_are_removed(tmp_path, each_epoch, monkeypatch):

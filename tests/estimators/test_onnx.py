@@ -4,6 +4,7 @@ import json
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from _helpers import small_net, stripes
@@ -12,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 import skcnn
-from skcnn import FeatureExtractor
+from skcnn import ConvNetMultiTask, ConvNetRegressor, FeatureExtractor
 from skcnn._estimators import _onnx
 from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
 
@@ -93,6 +94,44 @@ def test_features_are_those_of_the_extractor(tmp_path):
     features, about = run(tmp_path / "f.onnx", gray[..., None])
     np.testing.assert_allclose(features, extractor.transform(gray), atol=1e-4)
     assert "classes" not in about
+
+
+COUNTS = {"filters": (4,), "max_epochs": 1, "device": "cpu", "random_state": 0}
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    ("regressor", "y"),
+    [
+        (ConvNetRegressor(**COUNTS), np.stack([1000.0 + Y, Y / 10], axis=1)),
+        (ConvNetRegressor(loss="poisson", **COUNTS), Y + 1),
+    ],
+    ids=["numbers", "counts"],
+)
+def test_numbers_are_those_of_the_regressor(regressor, y, tmp_path):
+    regressor.fit(X, y)
+    skcnn.export_onnx(regressor, tmp_path / "f.onnx")
+    numbers, _ = run(tmp_path / "f.onnx", X)
+    np.testing.assert_allclose(numbers, regressor.predict(X), rtol=1e-4)
+
+
+@needs_onnx
+def test_each_of_several_labels_has_its_probability(tmp_path):
+    clf = small_net(max_epochs=1, filters=(4,)).fit(X, np.stack([Y < 2, Y > 0], axis=1))
+    skcnn.export_onnx(clf, tmp_path / "f.onnx")
+    proba, _ = run(tmp_path / "f.onnx", X)
+    np.testing.assert_allclose(proba, clf.predict_proba(X), atol=1e-4)
+
+
+@needs_onnx
+def test_several_answers_are_refused(tmp_path):
+    table = pd.DataFrame({"a": Y, "b": Y})
+    several = ConvNetMultiTask({"a": "classification", "b": "poisson"}, **COUNTS).fit(X, table)
+    with pytest.raises(TypeError, match="export_onnx got a ConvNetMultiTask"):
+        skcnn.export_onnx(several, tmp_path / "f")
+    clf = small_net(max_epochs=1, filters=(4,)).fit(X, np.stack([Y, Y], axis=1))
+    with pytest.raises(TypeError, match="several columns of labels"):
+        skcnn.export_onnx(clf, tmp_path / "f")
 
 
 class Counts(nn.Module):

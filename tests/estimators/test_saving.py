@@ -21,7 +21,13 @@ from test_second_estimator import BrightnessRegressor, NumberTarget, regressor
 from torch import nn
 
 import skcnn
-from skcnn import ConvNetClassifier, FeatureExtractor, recipes
+from skcnn import (
+    ConvNetClassifier,
+    ConvNetMultiTask,
+    ConvNetRegressor,
+    FeatureExtractor,
+    recipes,
+)
 from skcnn._estimators import _saving
 from skcnn._storage._container import read_file, write_file
 from skcnn.augmentation import AUGMENTATIONS, CutMix, Shift
@@ -143,6 +149,47 @@ def test_an_estimator_that_is_not_fitted_comes_back_and_fits_the_same(name, tmp_
     assert repr(again) == repr(clf)
     assert not hasattr(again, "net_")
     np.testing.assert_array_equal(again.fit(X, Y).predict_proba(X), clf.fit(X, Y).predict_proba(X))
+
+
+def _same_answers(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same_answers(one[k], other[k]) for k in one)
+    if isinstance(one, list):
+        return all(map(_same_answers, one, other))
+    return one.equals(other) if isinstance(one, pd.DataFrame) else np.array_equal(one, other)
+
+
+SMALL = {"filters": (4,), "max_epochs": 1, "device": "cpu", "random_state": 0}
+TASKS = {"species": "classification", "n": "poisson"}
+OTHERS = {
+    "numbers": (ConvNetRegressor(**SMALL), Y / 2),
+    "counts": (ConvNetRegressor(loss="poisson", global_pool="sum", **SMALL), Y),
+    "a quantile": (ConvNetRegressor(loss="quantile", quantile=0.9, **SMALL), Y / 2),
+    "columns of numbers": (ConvNetRegressor(**SMALL), np.stack([Y, -Y / 2], axis=1)),
+    "several labels": (ConvNetClassifier(**SMALL), np.stack([Y < 2, Y > 0], axis=1)),
+    "columns of labels": (
+        ConvNetClassifier(**SMALL),
+        np.array(list("abc"))[np.stack([Y, 2 - Y], 1)],
+    ),
+    "several questions": (
+        ConvNetMultiTask(TASKS, task_weights={"n": 0.5}, **SMALL),
+        pd.DataFrame({"species": np.array(list("abc"))[Y], "n": Y}),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_every_kind_of_target_comes_back(case, tmp_path):
+    estimator, y = OTHERS[case]
+    estimator.fit(X, y)
+    again = there_and_back(estimator, tmp_path)
+    assert repr(again) == repr(estimator)
+    assert vars(again).keys() == vars(estimator).keys()
+    assert _same_answers(again.predict(X), estimator.predict(X))
+    if hasattr(estimator, "predict_proba"):
+        assert _same_answers(again.predict_proba(X), estimator.predict_proba(X))
+    assert again.score(X, y) == estimator.score(X, y)
+    assert _same_answers(again.partial_fit(X, y).predict(X), again.predict(X))
 
 
 LABELS = {
@@ -437,7 +484,8 @@ def test_every_class_of_the_package_has_a_name_of_its_own():
     ours = [c for f in _saving._FAMILIES for c in _saving._subclasses(f.base) if _is_public(c)]
     assert len({c.__name__ for c in ours}) == len(ours), names
     known = set(_saving._registry().known.values())
-    public = {ConvNetClassifier, FeatureExtractor, ConvBlocks, CompactTransformer, Backbone}
+    public = {getattr(skcnn, name) for name in skcnn.__all__ if name.startswith("ConvNet")}
+    public |= {FeatureExtractor, ConvBlocks, CompactTransformer, Backbone}
     public |= {SGD, Adam, AdamW, Muon, RMSprop, *AUGMENTATIONS.values()}
     assert public <= known
     assert len(_saving._registry().known) == len(known)
