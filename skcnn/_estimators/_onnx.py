@@ -2,9 +2,11 @@
 
 import copy
 import json
+import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +25,7 @@ from skcnn._storage._container import replacing
 from skcnn._targets._several import SeveralTarget
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 _TOLERANCE = 1e-4
 _N_CHECKED = 5
 
@@ -88,9 +91,7 @@ def export_onnx(
     if missing:
         raise ImportError(f'export_onnx needs {", ".join(missing)}: pip install "skcnn[onnx]".')
     whole = _Whole(estimator).eval()
-    with warnings.catch_warnings():
-        # About the exporter's own ways.
-        warnings.simplefilter("ignore")
+    with _quiet():
         program = _convert(whole, estimator.image_shape_, name)
         program.model.metadata_props.update(_metadata(estimator))
         data = program.model_proto.SerializeToString()
@@ -119,6 +120,22 @@ class _Whole(nn.Module):
         if self.flips:
             outputs = (outputs + self.network(images.flip(2))) / 2
         return self.target.answer(outputs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what the exporter says about its own ways."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
 
 
 def _answer_of(

@@ -1,0 +1,315 @@
+"""How files and fits bear damage and death: python benchmarks/trust.py
+
+Measures, each by itself with --only:
+
+    damage      truncations and changed bytes of a model file: each must be an error
+    fits        fits that are killed at a random moment and called again: the same bits
+    saves       saves that are killed at a random moment: the old file or the new one
+    overhead    what checkpoints cost, on the lesson's network
+    onnx        how far onnxruntime is from the estimator, for every network and option
+
+Writes results/trust.json, and the table of the page about saving. Takes some minutes.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from reporting import describe_machine, load, spread, store, versions
+
+import skcnn
+from skcnn import ConvNetClassifier, ConvNetRegressor, FeatureExtractor, recipes
+from skcnn.datasets import make_organisms
+from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
+from skcnn.networks._blocks import ACTIVATIONS
+
+TABLE = Path(__file__).parents[1] / "docs" / "recorded" / "trust.md"
+COMMON = {"random_state": 0, "device": "cpu", "precision": "float32"}
+FITS = {
+    "default": {},
+    "averages": {"weight_averaging": 0.5, "progressive_resizing": (0.75, 1.0)},
+    "stopping": {"early_stopping": True, "n_iter_no_change": 2},
+    "constant": {"lr_schedule": None, "augment": ("flip", "mixup"), "dropout": 0.2},
+}
+
+
+def images(n=300, size=16):
+    """Made-up organisms of three species."""
+    return make_organisms(n_samples=n, n_classes=3, image_size=size, random_state=0)
+
+
+def damage(options):
+    """Every truncation of a small file, and random changes of single bytes."""
+    X, y = images(60, 8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.skcnn")
+        clf = ConvNetClassifier(filters=(4,), max_epochs=1, **COMMON).fit(X, y)
+        skcnn.save(clf, path)
+        whole = path.read_bytes()
+        random = np.random.default_rng(0)
+        places = random.integers(len(whole), size=options.flips)
+        changes = [(whole[:n], n) for n in range(len(whole))]
+        for place, change in zip(places, random.integers(1, 256, size=options.flips)):
+            data = bytearray(whole)
+            data[place] ^= int(change)
+            changes.append((bytes(data), place))
+        errors = 0
+        for data, _ in changes:
+            path.write_bytes(data)
+            try:
+                skcnn.load(path)
+            except ValueError:
+                errors += 1
+    return {"bytes": len(whole), "changes": len(changes), "errors": errors}
+
+
+def fingerprint(clf):
+    """A hash of weights, losses and probabilities."""
+    weights = [w.numpy().tobytes() for w in clf.module_.state_dict().values()]
+    return hashlib.sha256(b"".join([*weights, np.array(clf.loss_curve_).tobytes()])).hexdigest()
+
+
+def fit_once(parameters, folder, pipe):
+    """Fit, in a process of its own, and send a hash of what came out."""
+    clf = ConvNetClassifier(
+        **{"filters": (8, 16), "max_epochs": 8, **COMMON, **parameters}, checkpoint_dir=folder
+    )
+    pipe.send("begun")
+    pipe.send(fingerprint(clf.fit(*images())))
+
+
+def start(function, *arguments):
+    """Start a process, and wait until it has begun."""
+    here, there = multiprocessing.get_context("fork").Pipe()
+    process = multiprocessing.get_context("fork").Process(
+        target=function, args=(*arguments, there)
+    )
+    process.start()
+    here.recv()
+    return process, here
+
+
+def fits(options):
+    """Kill fits at random moments, each up to three times, and call them again."""
+    random, same, resumed = np.random.default_rng(0), 0, 0
+    whole, seconds = {}, {}
+    for name, parameters in FITS.items():
+        process, pipe = start(fit_once, parameters, None)
+        began = time.perf_counter()
+        whole[name] = pipe.recv()
+        seconds[name] = time.perf_counter() - began
+        process.join()
+    for number in range(options.kills):
+        name = list(FITS)[number % len(FITS)]
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(1 + number % 3):
+                process, pipe = start(fit_once, FITS[name], folder)
+                time.sleep(random.uniform(0, seconds[name]))
+                os.kill(process.pid, signal.SIGKILL)
+                process.join()
+            resumed += any(Path(folder).rglob("*-*"))
+            process, pipe = start(fit_once, FITS[name], folder)
+            same += pipe.recv() == whole[name]
+            process.join()
+    return {"kills": options.kills, "same": same, "with_a_checkpoint": resumed}
+
+
+def save_for_ever(estimator, path, pipe):
+    """Save an estimator again and again, each time with another number in it."""
+    pipe.send("begun")
+    while True:
+        estimator.n_iter_ += 1
+        skcnn.save(estimator, path)
+
+
+def saves(options):
+    """Kill a process that saves a model again and again, and load what is there."""
+    clf = ConvNetClassifier(filters=(32, 64), max_epochs=1, **COMMON).fit(*images())
+    X, _ = images(20)
+    expected, random = clf.predict_proba(X), np.random.default_rng(0)
+    loaded, numbers = 0, set()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.skcnn")
+        skcnn.save(clf, path)
+        for _ in range(options.kills):
+            process, _pipe = start(save_for_ever, skcnn.load(path), path)
+            time.sleep(random.uniform(0, 0.2))
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            again = skcnn.load(path)
+            loaded += bool((again.predict_proba(X) == expected).all())
+            numbers.add(again.n_iter_)
+    return {"kills": options.kills, "loaded": loaded, "different_files": len(numbers)}
+
+
+def overhead(options):
+    """Time fits of the lesson's network with and without checkpoints, in turns."""
+    X, y = images(options.images, 32)
+    times = {"without": [], "with": []}
+    sizes = []
+    for number in range(options.rounds + 1):
+        for way in times:
+            with tempfile.TemporaryDirectory() as folder:
+                clf = ConvNetClassifier(
+                    **{**recipes.lesson, "max_epochs": 4},
+                    device="cpu",
+                    random_state=number,
+                    checkpoint_dir=folder if way == "with" else None,
+                )
+                # Other processes on the machine do not count.
+                began = time.process_time()
+                clf.fit(X, y)
+                # The first round warms up.
+                if number:
+                    times[way].append(time.process_time() - began)
+                sizes += [path.stat().st_size for path in Path(folder).rglob("*.finished")]
+    ratios = np.array(times["with"]) / np.array(times["without"]) - 1
+    return {
+        "fraction": spread(ratios),
+        "seconds_without": spread(times["without"]),
+        "megabytes": max(sizes) / 1e6,
+        "rounds": options.rounds,
+        "images": options.images,
+    }
+
+
+def own(n_channels, n_outputs):
+    """A network of a user."""
+    from torch import nn
+
+    layers = (nn.Conv2d(n_channels, 8, 3), nn.Hardswish(), nn.AdaptiveMaxPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, nn.Linear(8, n_outputs))
+
+
+def networks():
+    """Each option of each family of networks once, as parameters of the classifier."""
+    blocks = [
+        *({"activation": name} for name in ACTIVATIONS),
+        {"stem": "whitening", "init": "dirac"},
+        {"symmetry": "mirror", "convs_per_block": 2},
+        {"symmetry": "mirror", "stem": "whitening", "pool_after": "first"},
+        {"pool": "average", "pool_size": 3},
+        {"pool": None, "kernel_size": 5},
+        {"normalization": None, "residual": False},
+        {"global_pool": "max"},
+        {"global_pool": "average_max"},
+        {"global_pool": None},
+        {"dense_units": (16, 8), "dropout": 0.2},
+        {"filters": (), "residual": False, "pool": None, "normalization": None},
+    ]
+    for parameters in blocks:
+        spec = ConvBlocks(**{"filters": (8, 16), **parameters})
+        yield str(spec), {"module": spec}
+    yield "CompactTransformer", {"module": CompactTransformer(width=16, depth=2, heads=2)}
+    for name in ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"):
+        yield f"Backbone, {name}", {"module": Backbone(name, weights=None, image_size=48)}
+    yield "own module", {"module": own}
+    yield "test_time_flip", {"filters": (8,), "test_time_flip": True}
+
+
+def answers(estimator):
+    """The method whose results an ONNX file gives."""
+    if isinstance(estimator, FeatureExtractor):
+        return estimator.transform
+    return getattr(estimator, "predict_proba", estimator.predict)
+
+
+def onnx(options):
+    """Export each network, and compare what onnxruntime makes of images with the estimator."""
+    import onnxruntime
+
+    X, y = images(60)
+    differences = {}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder, "model.onnx")
+        fitted = [
+            (name, ConvNetClassifier(**parameters, max_epochs=1, **COMMON).fit(X, y))
+            for name, parameters in networks()
+        ]
+        regressors = {
+            "numbers": ConvNetRegressor(filters=(8,), max_epochs=1, **COMMON),
+            "counts": ConvNetRegressor("auto", loss="poisson", max_epochs=1, **COMMON),
+        }
+        fitted += [(name, one.fit(X, y + 1.0)) for name, one in regressors.items()]
+        backbone = Backbone("efficientnet_lite0", weights=None, image_size=48)
+        fitted.append(("FeatureExtractor", FeatureExtractor(backbone, device="cpu").fit(X)))
+        for name, estimator in fitted:
+            skcnn.export_onnx(estimator, path)
+            session = onnxruntime.InferenceSession(path)
+            (found,) = session.run(None, {"images": X.astype(np.float32)})
+            expected = answers(estimator)(X)
+            differences[name] = float(np.abs(found - expected).max() / np.abs(expected).max())
+            print(f"  {name}: {differences[name]:.1e}", flush=True)
+    return {"networks": len(differences), "greatest": max(differences.values()), **differences}
+
+
+PARTS = {"damage": damage, "fits": fits, "saves": saves, "overhead": overhead, "onnx": onnx}
+
+
+def table(found):
+    """Write what the page about saving shows."""
+    damage, fits, saves = found["damage"], found["fits"], found["saves"]
+    cost, onnx = found["overhead"]["fraction"], found["onnx"]
+    rows = [
+        (
+            "a model file cut off at each place, or with one byte changed",
+            "an error",
+            f"{damage['errors']:,} of {damage['changes']:,}",
+        ),
+        (
+            "a fit killed one to three times, and called again",
+            "the same bits as without",
+            f"{fits['same']} of {fits['kills']}",
+        ),
+        (
+            "a save killed while it writes",
+            "the old file or the new one",
+            f"{saves['loaded']} of {saves['kills']}",
+        ),
+        (
+            "checkpoints of the lesson's network",
+            "time they add to a fit",
+            f"{cost['median']:.1%} ({cost['min']:.1%} to {cost['max']:.1%})",
+        ),
+        (
+            f"ONNX files of {onnx['networks']} networks",
+            "greatest difference of a result, relative to the greatest one",
+            f"{onnx['greatest']:.0e}",
+        ),
+    ]
+    lines = ["| what | result | how often, or how much |", "| --- | --- | --- |"]
+    lines += [f"| {what} | {result} | {figure} |" for what, result, figure in rows]
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main():
+    """Measure, print and write."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    arguments.add_argument("--kills", type=int, default=50)
+    arguments.add_argument("--flips", type=int, default=5_000)
+    arguments.add_argument("--rounds", type=int, default=5, help="of fits that are timed")
+    arguments.add_argument("--images", type=int, default=1_000, help="of fits that are timed")
+    options = arguments.parse_args()
+    measured = {}
+    for name in options.only:
+        measured[name] = PARTS[name](options)
+        print(name, json.dumps(measured[name]), flush=True)
+    found = {**(load("trust") or {}), **measured}
+    found |= {"machine": describe_machine("cpu"), "versions": versions("safetensors")}
+    store("trust", found)
+    if found.keys() >= PARTS.keys():
+        table(found)
+
+
+if __name__ == "__main__":
+    main()
