@@ -20,6 +20,7 @@ from skcnn._engine._optimizers import OptimizerSpec
 from skcnn._engine._stored_net import make_net, net_parts
 from skcnn._estimators._base import ConvNetEstimator, is_fitted_state
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._estimators._image_loader import ImageLoader
 from skcnn._storage._codec import Decoder, Encoder, Family, Parts, Registry, UnknownTypeError
 from skcnn._storage._container import Content, Json, read_file, write_file
 from skcnn._targets import Target
@@ -27,7 +28,7 @@ from skcnn._utils import warn
 from skcnn.augmentation import Augmentation
 from skcnn.networks import NetworkSpec
 
-Estimator = ConvNetEstimator | FeatureExtractor
+Estimator = ConvNetEstimator | FeatureExtractor | ImageLoader
 
 _KIND = "model"
 # What set_output asks for: a setting outside of the constructor.
@@ -289,6 +290,16 @@ def _make_extractor(kind: Callable[..., FeatureExtractor], parts: Parts) -> Feat
     return extractor
 
 
+def _take_plain(estimator: ImageLoader) -> Parts:
+    return {"parameters": _parameters(estimator), "fitted": _fitted(estimator)}
+
+
+def _make_plain(kind: Callable[..., ImageLoader], parts: Parts) -> ImageLoader:
+    estimator = kind(**cast(Parts, parts["parameters"]))
+    _set(estimator, cast(Parts, parts["fitted"]))
+    return estimator
+
+
 def _set(estimator: Estimator, attributes: Parts) -> None:
     for name, value in attributes.items():
         if not _is_stored(name):
@@ -316,6 +327,7 @@ def _device_here(wanted: str | torch.device) -> torch.device:
 _FAMILIES = (
     Family(ConvNetEstimator, _take_estimator, _make_estimator),
     Family(FeatureExtractor, _take_extractor, _make_extractor),
+    Family(ImageLoader, _take_plain, _make_plain),
     Family(Target, _fields, _make_from_parameters),
     Family(NetworkSpec, _parameters, _make_from_parameters),
     Family(OptimizerSpec, _parameters, _make_from_parameters),

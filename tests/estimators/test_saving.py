@@ -26,6 +26,7 @@ from skcnn import (
     ConvNetMultiTask,
     ConvNetRegressor,
     FeatureExtractor,
+    ImageLoader,
     recipes,
 )
 from skcnn._estimators import _saving
@@ -228,6 +229,15 @@ def test_skipped_files_come_back(tmp_path):
     again = there_and_back(clf, tmp_path)
     pd.testing.assert_frame_equal(again.skipped_, clf.skipped_)
     assert_same(clf, again, paths[:-1])
+
+
+def test_a_loader_of_images_comes_back(tmp_path):
+    paths = write_images(tmp_path / "images", X[:3])
+    loader = ImageLoader(image_shape=(8, 8, 3), resize="crop").fit(paths)
+    again = there_and_back(loader, tmp_path)
+    assert repr(again) == repr(loader)
+    assert vars(again) == vars(loader)
+    np.testing.assert_array_equal(again.transform(paths), loader.transform(paths))
 
 
 def test_what_set_output_asks_for_comes_back(tmp_path):
@@ -480,19 +490,19 @@ def test_a_file_that_was_made_by_other_means_is_refused(change, parts, tmp_path)
 
 
 def test_every_class_of_the_package_has_a_name_of_its_own():
-    names = [c.__name__ for f in _saving._FAMILIES for c in _saving._subclasses(f.base)]
-    ours = [c for f in _saving._FAMILIES for c in _saving._subclasses(f.base) if _is_public(c)]
-    assert len({c.__name__ for c in ours}) == len(ours), names
+    ours = {
+        kind
+        for family in _saving._FAMILIES
+        for kind in _saving._subclasses(family.base)
+        if kind.__module__.startswith("skcnn.")
+    }
+    assert len({kind.__name__ for kind in ours}) == len(ours)
     known = set(_saving._registry().known.values())
     public = {getattr(skcnn, name) for name in skcnn.__all__ if name.startswith("ConvNet")}
     public |= {FeatureExtractor, ConvBlocks, CompactTransformer, Backbone}
     public |= {SGD, Adam, AdamW, Muon, RMSprop, *AUGMENTATIONS.values()}
     assert public <= known
     assert len(_saving._registry().known) == len(known)
-
-
-def _is_public(kind):
-    return kind.__module__.startswith("skcnn.")
 
 
 # ------------------------------------------------------------------------- files of former days
