@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.history import History
 from torch import Tensor
@@ -80,7 +81,9 @@ def better_weights(best: BestWeights | None, net: NeuralNet) -> BestWeights | No
     loss = row.get("valid_loss", row.get("train_loss", math.nan))
     if not math.isfinite(loss) or (best is not None and loss >= best.loss):
         return best
-    weights = {name: values.clone() for name, values in net.module_.state_dict().items()}
-    if not all(bool(values.isfinite().all()) for values in weights.values()):
+    weights = net.module_.state_dict()
+    # The device is waited for once.
+    if not torch.stack([values.isfinite().all() for values in weights.values()]).all():
         return best
-    return BestWeights(len(net.history), loss, weights)
+    copied = {name: values.clone() for name, values in weights.items()}
+    return BestWeights(len(net.history), loss, copied)
