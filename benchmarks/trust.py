@@ -174,7 +174,7 @@ def overhead(options):
     TrainingCheckpoint.on_epoch_end = timed(TrainingCheckpoint.on_epoch_end)
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            parameters = {**recipes.lesson, "max_epochs": 6, "random_state": number}
+            parameters = {**recipes.lesson, "random_state": number}
             clf = ConvNetClassifier(**parameters, device="cpu", checkpoint_dir=folder)
             spent.clear()
             began = time.perf_counter()
@@ -307,7 +307,7 @@ def main():
     arguments.add_argument("--kills", type=int, default=50)
     arguments.add_argument("--flips", type=int, default=5_000)
     arguments.add_argument("--rounds", type=int, default=5, help="of fits that are timed")
-    arguments.add_argument("--images", type=int, default=1_000, help="of fits that are timed")
+    arguments.add_argument("--images", type=int, default=2_000, help="of fits that are timed")
     options = arguments.parse_args()
     measured = {}
     for name in options.only:

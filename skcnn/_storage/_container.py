@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
@@ -49,7 +50,6 @@ def write_file(path: Path, kind: str, content: Content, tensors: Mapping[str, Te
     """
     from safetensors.torch import save
 
-    about = {name: version(name) for name in _PACKAGES}
     data = bytearray(
         save(
             # Without memory in common, which other tools would refuse.
@@ -57,7 +57,7 @@ def write_file(path: Path, kind: str, content: Content, tensors: Mapping[str, Te
             metadata={
                 "skcnn_file": kind,
                 "skcnn_format": str(FORMAT),
-                "versions": json.dumps(about),
+                "versions": _versions(),
                 "content": json.dumps(content, allow_nan=False, separators=(",", ":")),
                 "sha256": _NO_CHECKSUM,
             },
@@ -68,6 +68,11 @@ def write_file(path: Path, kind: str, content: Content, tensors: Mapping[str, Te
     data[slice(*place.span(1))] = hashlib.sha256(data).hexdigest().encode()
     with replacing(path) as file:
         file.write(data)
+
+
+@cache
+def _versions() -> str:
+    return json.dumps({name: version(name) for name in _PACKAGES})
 
 
 def read_file(path: Path, kind: str) -> tuple[Content, dict[str, Tensor]]:
