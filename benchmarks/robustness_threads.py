@@ -32,6 +32,8 @@ LEFT_OUT = {
     "set_score_request",
 }
 N_KINDS = 4
+# Learning-rate curves of few steps.
+SHORT = {"n_rates": 3, "n_steps": 10, "max_steps": 10, "lr_max": 1.0}
 
 
 def small_classifier(**parameters):
@@ -142,7 +144,7 @@ class Calls:
             "grad_cam": lambda n: inspection.grad_cam(self.fitted, self.images(n)),
             "learning_rate_curve": lambda n: (
                 inspection.learning_rate_curve(
-                    self.fitted, self.images(n), self.y[self.part(n)], n_steps=10
+                    self.fitted, self.images(n), self.y[self.part(n)], **SHORT
                 ).loss
             ),
         }
@@ -173,7 +175,7 @@ class Calls:
             "GradCAMDisplay": of_images(kinds.GradCAMDisplay),
             "HistoryDisplay": lambda n: kinds.HistoryDisplay.from_estimator(self.fitted),
             "ImageGridDisplay": lambda n: kinds.ImageGridDisplay(self.images(n)[:4]).plot(),
-            "LearningRateDisplay": of_labels(kinds.LearningRateDisplay, n_steps=10),
+            "LearningRateDisplay": of_labels(kinds.LearningRateDisplay, **SHORT),
             "PredictionsDisplay": of_labels(kinds.PredictionsDisplay, max_images=2),
             "ProbabilitiesDisplay": of_labels(kinds.ProbabilitiesDisplay, max_images=2),
             "TopLossesDisplay": of_labels(kinds.TopLossesDisplay, max_images=2),

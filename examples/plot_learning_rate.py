@@ -2,8 +2,8 @@
 Finding a learning rate
 =======================
 
-With a low learning rate, a network learns slowly; with a high one, not at all. One short run with
-an increasing learning rate shows where it learns.
+With a low learning rate, a network learns slowly; with a high one, not at all. Short trainings at
+several learning rates show where it learns best.
 """
 
 # %%
@@ -16,5 +16,7 @@ clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0)
 display = LearningRateDisplay.from_estimator(clf, X, y)
 
 # %%
-# The suggestion is a starting point for `lr`, for this network, optimizer and batch size.
+# Each point is a training of a few steps, from the same weights and on the same batches. Rates in
+# the shaded range do equally well. The suggestion is their middle: a starting point for `lr`, for
+# this network, optimizer and batch size.
 print(f"{display.suggestion:.2g}")

@@ -58,6 +58,9 @@ def calls(robustness):
         "transform",
     ],
 )
+# The shortest learning-rate curves say little.
+@pytest.mark.filterwarnings("ignore:The learning-rate curve says little:UserWarning")
+@pytest.mark.filterwarnings("ignore:The loss is lowest at the end:UserWarning")
 def test_threads_get_the_answers_of_a_single_one(name, calls, robustness):
     before = torch.get_num_threads(), torch.get_rng_state()
     n_calls = 8 if name.endswith(("Display", "curve")) else 24

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from skcnn._utils import StopTraining
 
-# Epochs over which the learning rate falls to zero, in units of the patience. Measured by
-# benchmarks/early_stopping.py: once is less accurate, and more is hardly better.
+# Epochs over which the learning rate falls to zero, in units of the patience.
+_ENDING = 2
 _ENDING = 2
 
 

@@ -306,6 +306,13 @@ class TrainedNet(skorch.NeuralNet):
         """
         self._loop.shorten(n_epochs)
 
+    def plan_steps(self, n_steps: int) -> None:
+        """Plan the learning rates of the training that begins for so many steps.
+
+        Otherwise they are planned for all epochs. Before the first step, by a callback.
+        """
+        self._loop.lr_schedule.begin(n_steps)
+
     @property
     def is_complete(self) -> bool:
         """Whether the training that is running has taken all its steps."""

@@ -41,8 +41,10 @@ lr : float, default=0.1
 max_epochs : int, default=15
     Number of passes over the training images.
 early_stopping : bool, default=False
-    Whether to hold out images for validation, to stop when the loss on them no longer
-    falls, and to restore the weights of the epoch where it was lowest.
+    Whether to hold out images for validation, to end training when the loss on them no longer
+    falls, and to restore the weights of the best epoch. `max_epochs` is then a limit that may be
+    set too high. With a learning-rate schedule, training does not stop at once: the learning
+    rate falls to zero first, over ``2 * n_iter_no_change`` epochs.
 random_state : int, RandomState instance or None, default=None
     Decides initial weights, order of the images, augmentation, dropout and the images held
     out. The same number gives the same network, bit for bit, on the CPU of one machine.
@@ -104,19 +106,22 @@ bias_lr_factor : float, default=1.0
     training; 16 adds little and hurts on small data sets.
 lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
     Learning-rate schedule over the batches of one call of `fit`: up for a fifth of them and
-    down to zero [smith2018]_, down along half a cosine [loshchilov2017]_, or constant.
+    down to zero [smith2018]_, down along half a cosine [loshchilov2017]_, or constant. With
+    `early_stopping`, the way up takes at most 5 epochs, and the way down is shortened when the
+    validation loss no longer falls [hagele2024]_.
 weight_decay : float, default=5e-4
     Decay of the weights, but not of biases and normalization layers.
 weight_averaging : float, default=0.0
     Fraction in [0, 1] of the batches of one call of `fit`, the last ones, over which the
     weights are averaged at the end [izmailov2018]_: 0.25 averages over the last quarter. A
-    training that stops early does without.
+    training that stops early with ``lr_schedule=None`` does without.
 batch_size : int or "auto", default="auto"
     Images per step of the optimizer. "auto" takes the largest of 32, 64 and 128 that makes
     at least 60 batches per epoch, and 32 where none does: small data sets need small batches
     to take enough steps.
 n_iter_no_change : int, default=10
-    Epochs without improvement after which early stopping ends the training.
+    Epochs without improvement after which early stopping ends the training: at once with
+    ``lr_schedule=None``; otherwise the learning rate falls to zero over twice as many epochs.
 tol : float, default=1e-4
     Smallest decrease of the validation loss that counts as an improvement.
 warm_start : bool, default=False
@@ -168,7 +173,9 @@ loss_curve_ : list of float
 n_iter_ : int
     Number of epochs trained.
 best_epoch_ : int
-    The epoch whose weights were restored, counted from 1. Only with `early_stopping`.
+    The epoch whose weights were restored, counted from 1: the one with the lowest validation
+    loss. Where a schedule has come to its end, it is the last epoch, unless its loss is higher by
+    more than two standard errors of the difference. Only with `early_stopping`.
 global_pool : {"average", "max", "average_max"} or None, default="average"
     Pooling of the last block's feature maps into features: the average or the maximum of each
     channel, or a quarter of the sum of both (global pooling [lin2014]_). None flattens the
@@ -218,6 +225,9 @@ smith2018
    learning rates. 2018, arXiv:1708.07120.
 loshchilov2017
    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts. ICLR 2017.
+hagele2024
+   Hägele, Bakouch, Kosson, Ben Allal, Von Werra, Jaggi: Scaling laws and compute-optimal
+   training beyond fixed training durations. NeurIPS 2024.
 izmailov2018
    Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging weights leads to wider optima
    and better generalization. UAI 2018.

@@ -27,18 +27,16 @@ class Net:
         self.lr = 0.5
         self.plan = TrainingPlan(epochs * N_BATCHES, schedule, 5 * N_BATCHES)
         self.spread = spread
+        self.rates = []
 
-    def train(self, losses):
-        """Go through epochs with these validation losses, and return the rates of their steps."""
-        rates = []
-        for loss in losses:
-            for _ in range(N_BATCHES):
-                rates.append(self.plan.lr_multiplier())
-                self.plan.advance()
-            self.history.new_epoch()
-            self.history.record("valid_loss", loss)
-            torch.nn.init.constant_(self.module_.weight, len(self.history))
-            yield rates
+    def train(self, loss):
+        """Go through an epoch with this validation loss."""
+        for _ in range(N_BATCHES):
+            self.rates.append(self.plan.lr_multiplier())
+            self.plan.advance()
+        self.history.new_epoch()
+        self.history.record("valid_loss", loss)
+        torch.nn.init.constant_(self.module_.weight, len(self.history))
 
     def shorten(self, n_epochs):
         self.plan.shorten(n_epochs * N_BATCHES)
@@ -57,15 +55,15 @@ class Net:
 def run(net, stopper, losses):
     """Return the epoch in which training stops, if any does, and the rates of all steps."""
     stopper.on_train_begin(net)
-    stopped, rates = None, []
+    stopped = None
     try:
-        for so_far in net.train(losses):
-            rates = so_far
+        for loss in losses:
+            net.train(loss)
             stopper.on_epoch_end(net)
     except KeyboardInterrupt:
         stopped = len(net.history)
     stopper.on_train_end(net)
-    return stopped, np.array(rates)
+    return stopped, np.array(net.rates)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,8 @@ def test_stopping_without_a_finite_loss_is_an_error():
     net, stopper = Net(), StopEarly(2, 0)
     stopper.on_train_begin(net)
     with contextlib.suppress(KeyboardInterrupt):
-        for _ in net.train([math.nan] * 2):
+        for _ in range(2):
+            net.train(math.nan)
             stopper.on_epoch_end(net)
     with pytest.raises(ValueError, match=r"no epoch with a finite validation loss, of 2.*lr=0\.5"):
         stopper.on_train_end(net)
