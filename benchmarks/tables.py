@@ -274,6 +274,78 @@ def defaults_table():
     return table(head, rows) + "\n" + all_measured_on(fits_by_row(result), threads=True)
 
 
+def early_stopping_table():
+    """A row for each way to fit, with accuracy and epochs for each kind of images."""
+    kinds = load("early_stopping")["kinds"]
+    first = next(iter(kinds.values()))
+    names = {
+        "all epochs": "all epochs",
+        "early_stopping=True": "`early_stopping=True`",
+        "early_stopping=True, X_val": "the same, with `X_val`",
+        "early_stopping=True, lr_schedule=None": "the same as the second, `lr_schedule=None`",
+    }
+    rows = [
+        [shown, *chain(*(early_stopping_cells(fits[variant]) for fits in kinds.values()))]
+        for variant, shown in names.items()
+    ]
+    about = next(iter(first.values()))
+    note = (
+        f"Test accuracy with its standard deviation over {len(about['accuracies'])} seeds, and "
+        f"the mean number of epochs, of {about['max_epochs']} at most. About 1,000 training "
+        "images of each kind; `filters=(16, 32, 64)`."
+    )
+    head = ["fit", *chain(*([kind, "epochs"] for kind in kinds))]
+    results = {kind: fits["all epochs"] for kind, fits in kinds.items()}
+    return "\n".join([table(head, rows), "", note, all_measured_on(results, threads=True)])
+
+
+def early_stopping_cells(fits):
+    """Accuracy with its spread, and number of epochs."""
+    values = np.array(fits["accuracies"])
+    return [f"{values.mean():.3f} ± {values.std(ddof=1):.3f}", f"{np.mean(fits['epochs']):.0f}"]
+
+
+def learning_rate_table():
+    """A row for each kind of images and optimizer."""
+    result = load("learning_rate")
+    rows, fits = [], {}
+    for kind, optimizers in result["kinds"].items():
+        for optimizer, found in optimizers.items():
+            fits[f"{kind}, {optimizer}"] = found
+            means = np.mean(found["accuracies"], axis=1)
+            close = [r for r, m in zip(result["rates"], means) if m >= means.max() - 0.01]
+            suggested = [one["suggestion"] for one in found["suggestions"]]
+            nearest = [np.abs(np.log(np.array(result["rates"]) / s)).argmin() for s in suggested]
+            rows.append(
+                [
+                    kind,
+                    f'`"{optimizer}"`',
+                    f"{found['best']:.2g}",
+                    f"{min(close):.2g} to {max(close):.2g}",
+                    ", ".join(f"{value:.2g}" for value in suggested),
+                    f"{max(found['factors']):.1f}",
+                    f"{100 * (means.max() - means[nearest].mean()):.1f}",
+                ]
+            )
+    head = [
+        "images",
+        "`optimizer`",
+        "best rate",
+        "within 1 point",
+        "suggested",
+        "factor apart",
+        "points lost",
+    ]
+    rates = result["rates"]
+    note = (
+        f"Best of {len(rates)} rates from {min(rates):.2g} to {max(rates):.2g} by the accuracy "
+        f"on held-out images. The points are those that the nearest rate to the suggestion has "
+        f"less. Seeds: {result['seeds']}. About 1,000 training images of each kind; "
+        "`filters=(16, 32, 64)`."
+    )
+    return "\n".join([table(head, rows), "", note, all_measured_on(fits, threads=True)])
+
+
 def fits_by_row(result):
     """One of a variant's fits by its name, or each by that of its images where machines differ."""
     named = {}
@@ -604,6 +676,8 @@ TABLES = {
     "counts": counts_table,
     "sizes": sizes_table,
     "quantiles": quantiles_table,
+    "early_stopping": early_stopping_table,
+    "learning_rate": learning_rate_table,
 }
 
 if __name__ == "__main__":
