@@ -222,6 +222,27 @@ class Backbone(NetworkSpec):
         OSError
             If the weights are not on this machine and cannot be downloaded.
         """
+        source, pixels = self._read_stages(image_shape, measured)
+        preprocessing = self._preprocessing(source)
+        size = preprocessing.size_of(image_shape[:2], whole(self.image_size))
+        if source.set_size is not None:
+            source.set_size(size)
+        stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
+        body = OrderedDict([*stages.items(), ("pooling", Pool(self.pooling, source.n_prefix))])
+        return BackboneNetwork(
+            body,
+            **pixels,
+            image_shape=image_shape,
+            size=size,
+            n_outputs=n_outputs,
+            trained=self._trained(source, body, (1, len(pixels["mean"]), *size)),
+            lr_factor=float(self.lr_factor),
+        )
+
+    def _read_stages(
+        self, image_shape: ImageShape, measured: Measured | None
+    ) -> tuple[Source, dict[str, list[float]]]:
+        """Return the network of the source, and the mean and scale of its pixels."""
         source = self._read(pretrained=measured is not None)
         preprocessing = self._preprocessing(source)
         channels = len(preprocessing.mean)
@@ -232,22 +253,9 @@ class Backbone(NetworkSpec):
                 f"{self._name()} takes {expected}. Choose the channels to use, such as "
                 "X[..., :3]."
             )
-        size = preprocessing.size_of(image_shape[:2], whole(self.image_size))
-        if source.set_size is not None:
-            source.set_size(size)
-        stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
-        body = OrderedDict([*stages.items(), ("pooling", Pool(self.pooling, source.n_prefix))])
         unit = _BYTE if measured is None else measured["unit"]
-        return BackboneNetwork(
-            body,
-            [unit * value for value in preprocessing.mean],
-            [unit * value for value in preprocessing.std],
-            image_shape=image_shape,
-            size=size,
-            n_outputs=n_outputs,
-            trained=self._trained(source, body, (1, channels, *size)),
-            lr_factor=float(self.lr_factor),
-        )
+        pixels = {"mean": preprocessing.mean, "scale": preprocessing.std}
+        return source, {name: [unit * value for value in pixels[name]] for name in pixels}
 
     def _read(self, *, pretrained: bool) -> Source:
         """Return the network of the source."""

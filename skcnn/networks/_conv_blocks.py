@@ -262,7 +262,7 @@ class ConvBlocks(NetworkSpec):
         else:
             network = ImageNetwork(body, nn.Linear(n_features, n_outputs), **pixels)
         if self.init == "dirac":
-            _dirac_init(network)
+            dirac_init(network)
         if measured is not None and "stem_filters" in measured:
             _set_stem(network, layers["stem"], torch.from_numpy(measured["stem_filters"]))
         return network
@@ -281,7 +281,7 @@ class ConvBlocks(NetworkSpec):
             convolution = nn.Conv2d(channels, n_filters, window, bias=False)
             layers["stem"] = nn.Sequential(convolution.requires_grad_(False), activate())
             channels = n_filters
-        filters = choose_filters(sides) if isinstance(self.filters, str) else _ints(self.filters)
+        filters = choose_filters(sides) if isinstance(self.filters, str) else ints(self.filters)
         self._check_filters(filters)
         block_dropout, dropout = self._dropout_rates(len(filters))
         for number, block in enumerate(self._blocks(filters), start=1):
@@ -365,7 +365,8 @@ class ConvBlocks(NetworkSpec):
             )
 
 
-def _ints(value: Any) -> tuple[int, ...]:
+def ints(value: Any) -> tuple[int, ...]:
+    """Return one or several numbers as a tuple of int."""
     return tuple(int(n) for n in as_tuple(value))
 
 
@@ -411,7 +412,7 @@ def _set_stem(network: nn.Module, stem: nn.Module, filters: torch.Tensor) -> Non
                 layer.pair_channels(convolution.weight)
 
 
-def _dirac_init(network: nn.Module) -> None:
+def dirac_init(network: nn.Module) -> None:
     """Initialize the first in_channels filters of each convolution as the identity."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:

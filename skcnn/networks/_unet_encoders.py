@@ -1,0 +1,169 @@
+"""Encoders of a U-Net, made of what other specifications describe."""
+
+import inspect
+import math
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from skcnn.networks._backbone import Backbone
+from skcnn.networks._blocks import POOLS, build_block
+from skcnn.networks._conv_blocks import ConvBlocks, choose_filters, dirac_init, ints
+from skcnn.networks._layers import Dropout
+from skcnn.networks._spec import ImageShape, Measured, statistics
+from skcnn.networks._unet_network import Level, PoolingEncoder, PretrainedEncoder
+
+# Side of an image that is run through a backbone to see the size of its maps.
+_PROBE = 64
+# Parameters that describe what a U-Net has no place for, or makes in its own way.
+_NOT_OF_ENCODERS: dict[type, tuple[str, ...]] = {
+    ConvBlocks: ("stem", "pool_after", "symmetry", "dense_units", "global_pool"),
+    Backbone: ("head_first", "pooling", "layer", "image_size"),
+}
+Pixels = dict[str, list[float]]
+
+
+def _check_unused(spec: ConvBlocks | Backbone, kind: type) -> None:
+    defaults = inspect.signature(kind).parameters
+    for name in _NOT_OF_ENCODERS[kind]:
+        value, default = getattr(spec, name), defaults[name].default
+        if value != default:
+            raise ValueError(
+                f"The encoder of UNet is a {kind.__name__} with {name}={value!r}, which would "
+                f"have no effect: the maps of all its blocks are used as they are. Leave "
+                f"{name}={default!r}."
+            )
+
+
+def check_blocks(spec: ConvBlocks) -> None:
+    """Raise a ValueError if blocks are not as described, or no encoder."""
+    spec.check()
+    _check_unused(spec, ConvBlocks)
+    if not isinstance(spec.filters, str) and not spec.allows_any_size():
+        raise ValueError(
+            "The encoder of UNet is ConvBlocks(filters=()), which has no convolutions. Give the "
+            "filters of at least one block."
+        )
+
+
+def check_backbone(spec: Backbone) -> None:
+    """Raise a ValueError if a backbone is not as described, or has options of classifiers."""
+    spec.check()
+    _check_unused(spec, Backbone)
+
+
+def pooling_encoder(
+    spec: ConvBlocks, image_shape: ImageShape, measured: Measured | None
+) -> tuple[PoolingEncoder, Pixels]:
+    """Build blocks of convolutions with pooling between them.
+
+    Returns
+    -------
+    encoder : PoolingEncoder
+    pixels : dict
+        The `mean` and `scale` of standardization.
+    """
+    sides, channels = image_shape[:2], image_shape[2]
+    filters = choose_filters(sides) if isinstance(spec.filters, str) else ints(spec.filters)
+    of_blocks, of_features = spec._dropout_rates(len(filters))
+    rates = [*of_blocks, of_features]
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    levels: list[Level] = []
+    stride = [1, 1]
+    for number, block in enumerate(spec._blocks(filters), start=1):
+        width, convs, kernel, pooling, window, norm, skip = block
+        kernels = [kernel if side > 1 else 1 for side in sides]
+        parts[f"block{number}"] = built = build_block(
+            channels,
+            width,
+            n_convs=convs,
+            kernel_size=(kernels[0], kernels[1]),
+            activation=spec.activation,
+            normalization=norm,
+            residual=skip,
+            symmetry=None,
+            is_first=number == 1,
+            pool=None,
+            windows=(1, 1),
+            pool_after="last",
+        )
+        if rates[number - 1]:
+            built.append(Dropout(rates[number - 1]))
+        channels = width
+        is_last = number == len(filters)
+        windows = [window if side > 1 else 1 for side in sides]
+        if is_last or (pooling is not None and math.prod(windows) > 1):
+            levels.append(Level(channels, (stride[0], stride[1])))
+        if not is_last and pooling is not None and math.prod(windows) > 1:
+            parts[f"pool{number}"] = POOLS[pooling]((windows[0], windows[1]))
+            stride = [step * w for step, w in zip(stride, windows)]
+    encoder = PoolingEncoder(parts, levels)
+    if spec.init == "dirac":
+        dirac_init(encoder)
+    return encoder, statistics(image_shape, measured)
+
+
+def pretrained_encoder(
+    spec: Backbone, image_shape: ImageShape, measured: Measured | None
+) -> tuple[PretrainedEncoder, Pixels]:
+    """Return the stages of a backbone, whose maps of each size are kept.
+
+    Returns
+    -------
+    encoder : PretrainedEncoder
+    pixels : dict
+        The `mean` and `scale` of standardization.
+    """
+    # Maps, and not what the source's own pooling makes of them.
+    unpooled: Backbone = clone(spec).set_params(pooling="average")
+    source, pixels = unpooled._read_stages(image_shape, measured)
+    stages = nn.Sequential(source.stages)
+    probe = torch.zeros(1, len(pixels["mean"]), _PROBE, _PROBE)
+    found = _coarser_maps(stages, source.units, probe)
+    if source.set_size is not None or not found:
+        raise ValueError(
+            f"The encoder {spec.source!r} of UNet has no feature maps that are smaller than the "
+            "image: it divides the image into patches. Use a convolutional network, such as "
+            'Backbone("efficientnet_lite0").'
+        )
+    levels = [Level(probe.shape[1], (1, 1)), *found.values()]
+    encoder = PretrainedEncoder(source.stages, list(found), levels)
+    encoder.requires_grad_(False)
+    for part in unpooled._trained(source, source.stages, tuple(probe.shape)):
+        part.requires_grad_(True)
+        part.lr_factor = float(spec.lr_factor)  # type: ignore[assignment]
+    return encoder, pixels
+
+
+def _coarser_maps(
+    stages: nn.Module, units: list[list[nn.Module]], images: Tensor
+) -> dict[str, Level]:
+    """Find, for each size of maps, the last unit that leaves such maps; return its path."""
+    outputs: dict[nn.Module, Any] = {}
+    parts = {part for unit in units for part in unit}
+    hooks = [
+        part.register_forward_hook(lambda part, _, output: outputs.update({part: output}))
+        for part in parts
+    ]
+    with torch.no_grad():
+        stages.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    names = {module: name for name, module in stages.named_modules()}
+    found: dict[int, tuple[str, Level]] = {}
+    for unit in units:
+        maps = [
+            (part, outputs[part].shape)
+            for part in unit
+            if isinstance(outputs.get(part), Tensor) and outputs[part].ndim == 4
+        ]
+        if not maps:
+            continue
+        part, (_, channels, height, width) = maps[-1]
+        stride = _PROBE // height
+        if height == width and stride > 1 and stride * height == _PROBE:
+            found[stride] = names[part], Level(channels, (stride, stride))
+    return {name: level for _, (name, level) in sorted(found.items())}
