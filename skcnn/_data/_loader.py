@@ -18,7 +18,7 @@ from skcnn._compute._fork import computing
 from skcnn._compute._process_group import ProcessGroup
 from skcnn._data._dataset import Batch
 from skcnn._data._resize import resize
-from skcnn.augmentation import MixingAugmentation
+from skcnn.augmentation import GeometricAugmentation, MixingAugmentation
 
 _AUTO_SIZES = (128, 64, 32)
 _AUTO_BATCHES = 60
@@ -64,8 +64,8 @@ class Batches:
         order, complete and unchanged.
     augment : sequence of callables, default=()
         Applied to each batch in turn, see `skcnn.augmentation`.
-    mix : callable, default=None
-        `Target.mix`, for augmentations that mix images.
+    mix, moved : callable, default=None
+        Those of the `Target`, for augmentations that mix images or move their pixels.
     resident : bool, default=True
         Whether the data set may be copied to the device, where it is read many times.
     group : ProcessGroup, default=None
@@ -93,6 +93,7 @@ class Batches:
         generator: Generator | None = None,
         augment: Sequence[Callable[[Tensor, Generator], Tensor]] = (),
         mix: Callable[..., tuple[Tensor, Tensor | None]] | None = None,
+        moved: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor] | None = None,
         resident: bool = True,
         group: ProcessGroup | None = None,
     ) -> None:
@@ -105,6 +106,7 @@ class Batches:
         self.generator = generator
         self.augment = augment
         self.mix = mix
+        self.moved = moved
         self.group = group
         self.scale = 1.0
         self.n_images = len(dataset) if rows is None else len(rows)
@@ -157,6 +159,10 @@ class Batches:
                     images, partner, own = change.mix(images, self.augment_rng)
                     assert self.mix is not None
                     target, weight = self.mix(partner, own, target, weight)
+                elif isinstance(change, GeometricAugmentation) and self.moved is not None:
+                    drawn = change.draw(images, self.augment_rng)
+                    images = change.apply(images, drawn)
+                    target = self.moved(target, partial(change.apply, drawn=drawn))
                 else:
                     images = change(images, self.augment_rng)
         if self.group is not None:

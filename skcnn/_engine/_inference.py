@@ -67,6 +67,23 @@ def infer(
     return outputs
 
 
+def scale_plan(
+    costs: tuple[int, int], old: ImageShape, new: ImageShape, device: torch.device
+) -> tuple[PredictionBatching, tuple[int, int]]:
+    """Return how images of another size are batched, by a network whose costs grow with the area.
+
+    Parameters
+    ----------
+    costs : tuple of (multiply_adds, n_values)
+        For an image of the old size.
+    old, new : tuple of (height, width, channels)
+    device : torch.device
+    """
+    factor = (new[0] * new[1]) / (old[0] * old[1])
+    scaled = (round(costs[0] * factor), round(costs[1] * factor))
+    return plan_batches(new, *scaled, device), scaled
+
+
 def plan_inference(
     network: ImageNetwork, image_shape: ImageShape, device: torch.device
 ) -> tuple[PredictionBatching, tuple[int, int]]:

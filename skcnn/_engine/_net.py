@@ -211,6 +211,7 @@ class TrainedNet(skorch.NeuralNet):
             generator=torch.Generator().manual_seed(self.seed),
             augment=self.augment,
             mix=self.target.mix,
+            moved=self.target.moved,
             group=current_group(),
         )
         for rng, state in zip(batches.rngs, self.initial_rng_states):

@@ -24,10 +24,11 @@ def check_outputs(
             "The network of module= cannot take an image of height, width and channels "
             f"{image_shape}: {error}"
         ) from error
-    if summary.output_shape != (target.n_outputs,):
+    expected = target.output_shape(image_shape)
+    if summary.output_shape != expected:
         raise ValueError(
             f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
-            f"expected {target.description}, {('n', target.n_outputs)}."
+            f"expected {target.description}, {('n', *expected)}."
         )
     return summary
 

@@ -1,6 +1,7 @@
 """The contract for y: everything about a kind of target that training and prediction need."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -43,6 +44,10 @@ class Target(ABC):
     @abstractmethod
     def n_outputs(self) -> int:
         """Number of outputs that the network needs for this target."""
+
+    def output_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the shape of the outputs that the network needs for one image."""
+        return (self.n_outputs,)
 
     @property
     def description(self) -> str:
@@ -135,6 +140,22 @@ class Target(ABC):
             f"augment= mixes images with each other, but {type(self).__name__} cannot mix their "
             "targets. Leave out MixUp and CutMix."
         )
+
+    def moved(self, encoded: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the targets of images whose pixels were moved.
+
+        Parameters
+        ----------
+        encoded : torch.Tensor of shape (n, ...)
+        move : callable
+            Moves masks (n, height, width, channels) as the images were moved.
+
+        Returns
+        -------
+        encoded : torch.Tensor of shape (n, ...)
+            The same where a target has no places in the image.
+        """
+        return encoded
 
     def weights(
         self, sample_weight: npt.ArrayLike | None, encoded: npt.NDArray[Any]

@@ -1,0 +1,220 @@
+"""Label images: one label per pixel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from skcnn._targets._base import Target
+from skcnn._targets._classes import Labels, encode
+from skcnn._targets._weights import class_weights
+
+#: Code of pixels without a label.
+NO_LABEL = -1
+_MOST_CLASSES = 2**15
+_TINY = 1e-6
+
+
+def labels_of(masks: npt.NDArray[Any], ignore_label: object = None) -> Labels:
+    """Return the sorted labels in label images; masked pixels have none."""
+    found = [np.unique(_known(mask)) for mask in masks]
+    labels = np.unique(np.concatenate(found)) if found else np.empty(0)
+    return labels if ignore_label is None else labels[labels != ignore_label]
+
+
+def _known(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return mask.compressed() if isinstance(mask, np.ma.MaskedArray) else mask
+
+
+@dataclass(frozen=True, eq=False)
+class MaskTarget(Target):
+    """One label per pixel: cross-entropy and soft Dice loss of logits, one output per class.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weight of the pixels of each class in the loss.
+    ignore_label : label or None
+        Label of pixels that have none: they do not count.
+    is_flat : bool
+        Whether label images come and go as rows of pixels.
+
+    References
+    ----------
+    Milletari, Navab, Ahmadi: V-Net: fully convolutional neural networks for volumetric medical
+    image segmentation. 3DV 2016.
+
+    Examples
+    --------
+    >>> target = MaskTarget.infer(np.array([[["leaf", "soil"], ["leaf", "?"]]]), ignore_label="?")
+    >>> target.classes.tolist(), target.encode(np.array([[["soil", "?"]]])).tolist()
+    (['leaf', 'soil'], [[[1, -1]]])
+    """
+
+    score_name = "iou"
+
+    classes: Labels
+    class_weight: npt.NDArray[np.float64] | None = None
+    ignore_label: object = None
+    is_flat: bool = False
+
+    @classmethod
+    def infer(
+        cls,
+        y: npt.NDArray[Any],
+        classes: npt.ArrayLike | None = None,
+        *,
+        class_weight: Any = None,
+        ignore_label: object = None,
+        is_flat: bool = False,
+    ) -> Self:
+        """Make the target of the labels in label images, or of the classes that are named.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes, or labels are fractions.
+        """
+        found = labels_of(y if classes is None else np.asarray(classes)[None], ignore_label)
+        if found.dtype.kind == "f":
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    "y has pixels that are missing or infinite. Give pixels without a label a "
+                    "number of their own, such as 255, and name it with ignore_label=255."
+                )
+            if (found != found.round()).any():
+                raise ValueError(
+                    f"y has pixels with fractions, such as {found[found != found.round()][0]:g}. "
+                    "Unknown label type: expected whole numbers or text. Probabilities become "
+                    "labels by a threshold: y > 0.5."
+                )
+        if not 2 <= len(found) <= _MOST_CLASSES:
+            value = found[0].item() if len(found) == 1 else None
+            got = f"1 class, {value!r}" if len(found) == 1 else f"{len(found)} classes"
+            raise ValueError(
+                f"y holds {got}. Expected at least 2 classes of pixels to tell apart, beside "
+                "those with the ignore_label. If this is the first of several calls of "
+                "partial_fit, name all classes there will be with classes=[...]."
+            )
+        weights = class_weight
+        if isinstance(class_weight, str):
+            # "balanced": n_pixels / (n_classes * n_pixels_of_class), as in scikit-learn.
+            codes = cls(found, None, ignore_label).encode(y)
+            counts = np.bincount(codes[codes >= 0], minlength=len(found))
+            weights = {
+                label: counts.sum() / (len(found) * max(1, count))
+                for label, count in zip(found.tolist(), counts.tolist())
+            }
+        return cls(found, class_weights(weights, found, found), ignore_label, is_flat)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def description(self) -> str:
+        """The outputs in words."""
+        return f"the logits of {len(self.classes)} classes at each pixel"
+
+    def output_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the shape of the outputs for one image."""
+        return (self.n_outputs, *image_shape[:2])
+
+    def encode(self, y: npt.ArrayLike, name: str = "y") -> npt.NDArray[np.int16]:
+        """Number labels by their position in `classes`; pixels without a label get -1."""
+        masks: npt.NDArray[Any] = np.asanyarray(y)
+        codes = np.full(masks.shape, NO_LABEL, dtype=np.int16)
+        for place, mask in zip(codes, masks):
+            known = ~np.ma.getmaskarray(mask)
+            if self.ignore_label is not None:
+                known &= np.asarray(mask != self.ignore_label)
+            values, inverse = np.unique(np.asarray(mask)[known], return_inverse=True)
+            if len(values):
+                place[known] = encode(values, self.classes, name)[inverse.ravel()]
+        return codes
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class at each pixel."""
+        return outputs.softmax(1)
+
+    def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Return the index of the most probable class of each pixel."""
+        indices: npt.NDArray[np.intp] = outputs.argmax(axis=1)
+        return indices
+
+    def decode(self, encoded: npt.NDArray[Any]) -> Labels:
+        """Return the labels of indices."""
+        labels: Labels = self.classes[encoded]
+        return labels
+
+    def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
+        """Cross-entropy of the labelled pixels, plus one minus the mean Dice of their classes."""
+        codes = encoded.long()
+        known = codes != NO_LABEL
+        weight = None
+        if self.class_weight is not None:
+            weight = torch.tensor(self.class_weight, dtype=outputs.dtype, device=outputs.device)
+        entropy = F.cross_entropy(
+            outputs, codes, weight, ignore_index=NO_LABEL, reduction="none"
+        ).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
+        true = _indicators(codes, self.n_outputs).to(outputs.dtype)
+        probability = outputs.softmax(1) * known[:, None]
+        both = (probability * true).sum((2, 3))
+        size = true.sum((2, 3))
+        dice = 2 * both / (probability.sum((2, 3)) + size).clamp_min(_TINY)
+        counts = (size > 0).to(outputs.dtype)
+        if weight is not None:
+            counts = counts * weight
+        # An image without a labelled pixel teaches nothing.
+        missed = (counts * (1 - dice)).sum(1) / counts.sum(1).clamp_min(_TINY)
+        return entropy + missed
+
+    def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
+        """Mean intersection over union of each image, over the classes in either mask."""
+        codes = encoded.long()
+        known = (codes != NO_LABEL)[:, None]
+        true = _indicators(codes, self.n_outputs)
+        guess = _indicators(outputs.argmax(1), self.n_outputs) & known
+        both = (true & guess).sum((2, 3)).float()
+        either = (true | guess).sum((2, 3)).float()
+        there = (either > 0).float()
+        return (both / either.clamp_min(1)).sum(1) / there.sum(1).clamp_min(1)
+
+    def check(self, y: npt.ArrayLike, n_images: int, name: str) -> npt.NDArray[Any]:
+        """Check label images that come beside those of the training images."""
+        masks: npt.NDArray[Any] = np.asanyarray(y)
+        if len(masks) != n_images:
+            raise ValueError(f"{name} has {len(masks)} label images for {n_images} images.")
+        return masks
+
+    def continued(self, new: Self) -> Self:
+        """Continue with the same classes, and with the weights set now."""
+        self.check_same(new)
+        return new
+
+    def check_same(self, other: Self) -> None:
+        """Training continues with the same classes only."""
+        if not np.array_equal(self.classes, other.classes):
+            raise ValueError(
+                f"Training continues with the classes {self.classes.tolist()}, but now got "
+                f"{other.classes.tolist()}. Give labels of the same classes, or fit from the "
+                "start: with warm_start=False, or a clone of this estimator."
+            )
+
+    def moved(self, encoded: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
+        """Move pixels of label images as those of their images were moved."""
+        return move(encoded[..., None])[..., 0]
+
+
+def _indicators(codes: Tensor, n_classes: int) -> Tensor:
+    """Say for each class and pixel whether it is there: (n, n_classes, height, width)."""
+    numbers = torch.arange(n_classes, device=codes.device)
+    return codes[:, None] == numbers[:, None, None]
