@@ -12,6 +12,7 @@ from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._onnx import export_onnx
 from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn._estimators._saving import load, save
+from skcnn._estimators._segmenter import ConvNetSegmenter
 from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
@@ -19,6 +20,7 @@ __all__ = [
     "ConvNetClassifier",
     "ConvNetMultiTask",
     "ConvNetRegressor",
+    "ConvNetSegmenter",
     "FeatureExtractor",
     "ImageLoader",
     "SearchReport",
@@ -34,6 +36,7 @@ _MODULES = {
     "augmentation",
     "datasets",
     "inspection",
+    "masks",
     "networks",
     "optimizers",
     "parallel",

@@ -71,6 +71,11 @@ class Images:
         # A side of one element counts as contiguous whatever its stride, but torch refuses it.
         return array.copy() if min(array.strides, default=0) < 0 else array
 
+    def window(self, row: int, rows: slice, columns: slice) -> "Images":
+        """Return a part of one image as the only image, without a copy of its pixels."""
+        number = row if self.rows is None else int(self.rows[row])
+        return Images(self.pixels[number : number + 1, rows, columns])
+
     def channel_statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel."""
         return channel_statistics(self)

@@ -51,8 +51,8 @@ def read_header(path: Path) -> tuple[int, int, int]:
     ------
     UnreadableImageError
     """
-    with _reading(path) as file:
-        width, height = _displayed_size(file)
+    with reading(path) as file:
+        width, height = displayed_size(file)
         return height, width, 1 if _is_gray(file) else 3
 
 
@@ -89,17 +89,17 @@ def decode(
     if box is not None:
         x, y, width, height = (float(value) for value in box)
         part = (x, y, width, height)
-    with _reading(path) as file:
+    with reading(path) as file:
         if file.format == "JPEG":
-            _shrink_in_decoder(file, _plan(_displayed_size(file), part, shape, resize))
+            _shrink_in_decoder(file, plan_resizing(displayed_size(file), part, shape, resize))
         file.load()
-        image = _turned(_in_mode(file, "L" if shape[2] == 1 else "RGB"), _orientation(file))
-        pixels = np.asarray(_resized(image, _plan(image.size, part, shape, resize)))
+        image = turned(_in_mode(file, "L" if shape[2] == 1 else "RGB"), orientation(file))
+        pixels = np.asarray(_resized(image, plan_resizing(image.size, part, shape, resize)))
     return _padded(pixels.reshape(*pixels.shape[:2], shape[2]), shape)
 
 
 @contextmanager
-def _reading(path: Path) -> "Iterator[ImageFile]":
+def reading(path: Path) -> "Iterator[ImageFile]":
     """Open an image file, and give the reason for whatever goes wrong with it."""
     try:
         with open(check_file(path), "rb") as file:
@@ -208,25 +208,25 @@ def _check_size(image: "ImageFile") -> None:
         raise UnreadableImageError("has no pixels")
 
 
-def _orientation(image: "ImageFile") -> int:
+def orientation(image: "ImageFile") -> int:
     """Return the EXIF orientation, from 1 to 8; 1 where there is none."""
     if image.format != "TIFF" and not _DESCRIPTIONS & image.info.keys():
         return 1
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        found = image.getexif().get(_ORIENTATION, 1)
     except Exception:
         # What is wrong with the description of an image need not be wrong with the image.
         return 1
-    return orientation if orientation in range(1, 9) else 1
+    return found if found in range(1, 9) else 1
 
 
-def _displayed_size(image: "ImageFile") -> Size:
+def displayed_size(image: "ImageFile") -> Size:
     """Return (width, height) as they will be after the image is turned."""
     width, height = image.size
     if image.format == "TIFF":
         # Some versions of Pillow exchange the sides already here, others later.
         width, height = _tiff_tag(image, _WIDTH), _tiff_tag(image, _HEIGHT)
-    return (height, width) if _orientation(image) >= 5 else (width, height)
+    return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def _tiff_tag(image: "ImageFile", tag: int) -> int:
@@ -242,7 +242,7 @@ def _is_gray(image: "ImageFile") -> bool:
     return image.mode in _GRAY_MODES or image.mode.startswith("I;16")
 
 
-def _turned(image: "Image", orientation: int) -> "Image":
+def turned(image: "Image", orientation: int) -> "Image":
     """Turn an image as its EXIF orientation says."""
     if orientation == 1:
         return image
@@ -289,7 +289,7 @@ def _scaled_to_8_bits(file: "ImageFile") -> "Image":
     return Image.fromarray((values >> max(0, bits - 8)).astype(np.uint8))
 
 
-def _plan(
+def plan_resizing(
     image_size: Size, part: Part, shape: tuple[int, int, int], resize: str
 ) -> tuple[Region, Size]:
     """Return what to take of an image, (left, top, right, bottom), and to resize it to.

@@ -67,9 +67,10 @@ _SLOTS = {
     "augment": "Shift()",
     "optimizer": "Muon()",
 }
-# Private attributes that a fit sets, those of `FeatureExtractor` included.
+# Private attributes that a fit sets, those of all estimators included.
 _FITTED_PRIVATE = {
     "_costs",
+    "_has_flat_masks",
     "_n_features_out",
     "_pixel_range",
     "_random_state",
@@ -314,7 +315,7 @@ class ConvNetEstimator(
             bias_lr_factor=float(self.bias_lr_factor),
             weight_decay=float(self.weight_decay),
             augment=tuple(as_augmentation(change) for change in augment),
-            resizing=as_tuple(self.progressive_resizing),
+            resizing=as_tuple(getattr(self, "progressive_resizing", None)),
             batch_size=whole(self.batch_size),
             compiles=self.compile,
             deterministic=self.deterministic,
@@ -358,11 +359,16 @@ class ConvNetEstimator(
             X,
             y,
             reset=reset,
-            image_shape=self.image_shape,
+            image_shape=self._asked_shape(X),
             data_format=self.data_format,
         )
         assert checked is not None
         return images, as_table(checked, y)
+
+    def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
+        """Return the shape that images must have, or that files and flattened images get."""
+        shape: Sequence[int] | None = self.image_shape
+        return shape
 
     def _load(self, images: AnyImages) -> tuple[AnyImages, npt.NDArray[np.intp] | None]:
         """Decode image files before training, and say which rows could be read; None for all."""
@@ -405,10 +411,15 @@ class ConvNetEstimator(
             images, _ = check_input(
                 self, X_val, reset=False, data_format=self.data_format, name="X_val"
             )
-        labels = target.check(y_val, len(images), "y_val")
+        labels = self._check_validation_target(y_val, images, target)
         images, readable = self._load(images)
         encoded = target.encode(_rows_of(labels, readable, len(labels)), "y_val")
         return _dataset(images, encoded, target.weights(None, encoded))
+
+    def _check_validation_target(
+        self, y_val: npt.ArrayLike, images: AnyImages, target: Target
+    ) -> npt.NDArray[Any]:
+        return target.check(y_val, len(images), "y_val")
 
     def _check_parameters(self) -> None:
         validate_each(self)

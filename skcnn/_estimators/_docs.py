@@ -202,6 +202,12 @@ groups : array-like of shape (n,), default=None
 _REFERENCES = """
 caruana1997
    Caruana: Multitask learning. Machine Learning 28, 1997.
+ronneberger2015
+   Ronneberger, Fischer, Brox: U-Net: convolutional networks for biomedical image segmentation.
+   MICCAI 2015.
+milletari2016
+   Milletari, Navab, Ahmadi: V-Net: fully convolutional neural networks for volumetric medical
+   image segmentation. 3DV 2016.
 lempitsky2010
    Lempitsky, Zisserman: Learning to count objects in images. NIPS 2010.
 ioffe2015

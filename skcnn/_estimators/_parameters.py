@@ -27,8 +27,13 @@ from skcnn._engine._schedule import SCHEDULES
 from skcnn._targets._answers import TASKS
 from skcnn._targets._losses import LOSSES
 from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
-from skcnn.augmentation import AUGMENTATIONS
-from skcnn.networks import ConvBlocks, NetworkSpec
+from skcnn.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    MixingAugmentation,
+    as_augmentation,
+)
+from skcnn.networks import ConvBlocks, NetworkSpec, UNet
 from skcnn.networks._conv_blocks import GLOBAL_POOLS
 from skcnn.networks._spec import OwnModule
 
@@ -90,6 +95,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
 }
 _OF_CLASSES = ("label_smoothing", "class_weight")
+SEGMENTER_CONSTRAINTS: dict[str, list[Any]] = {
+    **{
+        name: each
+        for name, each in CONSTRAINTS.items()
+        if name not in (*NETWORK_PARAMETERS, "label_smoothing", "progressive_resizing")
+    },
+    "ignore_label": [str, Real, np.generic, "boolean", None],
+}
 REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
     **{name: each for name, each in CONSTRAINTS.items() if name not in _OF_CLASSES},
     "global_pool": [StrOptions({*GLOBAL_POOLS, "sum", "auto"}), None],
@@ -139,8 +152,10 @@ def validate_each(estimator: BaseEstimator) -> None:
     check_values(type(estimator).__name__, estimator._parameter_constraints, given)
 
 
-def flat_spec(parameters: dict[str, Any]) -> ConvBlocks:
-    """Return the specification that the flat parameters of an estimator are shorthand for."""
+def flat_spec(parameters: dict[str, Any]) -> NetworkSpec:
+    """Return the network of an estimator without `module`: that of its flat parameters, if any."""
+    if "filters" not in parameters:
+        return UNet()
     flat = {name: parameters[name] for name in NETWORK_PARAMETERS}
     if flat["global_pool"] == "auto":
         flat["global_pool"] = "sum" if parameters["loss"] == "poisson" else "average"
@@ -162,12 +177,12 @@ def check_parameters(estimator: BaseEstimator) -> None:
     """
     caller, parameters = type(estimator).__name__, parameters_of(estimator)
     for name, each in _EACH.items():
-        value = getattr(estimator, name)
+        value = getattr(estimator, name, None)
         if not isinstance(value, str):
             for one in as_tuple(value):
                 check_values(caller, {name: each}, {name: one})
     spec = _check_network(caller, {name: getattr(estimator, name) for name in parameters})
-    shrinks = any(scale < 1 for scale in as_tuple(parameters["progressive_resizing"]))
+    shrinks = any(scale < 1 for scale in as_tuple(parameters.get("progressive_resizing")))
     if shrinks and not spec.allows_any_size():
         raise ValueError(
             f"{caller} has progressive_resizing={parameters['progressive_resizing']} and "
@@ -200,7 +215,8 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     module = parameters["module"]
     if module is None:
         flat = flat_spec(parameters)
-        flat.check(caller)
+        if isinstance(flat, ConvBlocks):
+            flat.check(caller)
         return flat
     if isinstance(module, torch.nn.Module):
         raise ValueError(
@@ -212,7 +228,10 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     changed = [
         name
         for name in NETWORK_PARAMETERS
-        if not any(_is_same(parameters[name], unset) for unset in (defaults[name].default, "auto"))
+        if name in parameters
+        and not any(
+            _is_same(parameters[name], unset) for unset in (defaults[name].default, "auto")
+        )
     ]
     if changed:
         instead = (
@@ -228,6 +247,24 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
         module.check()
         return module
     return OwnModule(module)
+
+
+def check_augmentation_of_masks(caller: str, augment: Any) -> None:
+    """Refuse changes to images of which it is not known what they would do to masks."""
+    for change in () if augment == "auto" else as_tuple(augment):
+        made = as_augmentation(change)
+        if isinstance(made, MixingAugmentation):
+            raise ValueError(
+                f"{caller} has augment={change!r}, which mixes images; their masks cannot be "
+                'mixed. Use "flip", "shift", "color" or "cutout".'
+            )
+        if not isinstance(made, Augmentation):
+            raise ValueError(
+                f"{caller} has augment={change!r}. Expected augmentations of "
+                "skcnn.augmentation: another one may move the pixels of images, and would leave "
+                "their masks behind. Make it a subclass of "
+                "skcnn.augmentation.GeometricAugmentation."
+            )
 
 
 def _is_same(value: object, default: object) -> bool:

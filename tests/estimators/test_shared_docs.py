@@ -65,5 +65,6 @@ def test_classes_and_their_methods_are_documented():
 
 def test_each_source_is_cited():
     cited = set(re.findall(r"\[(\w+)\]_", "\n".join(ENTRIES.values())))
-    # Only some estimators smooth labels, count, and answer several questions.
-    assert REFERENCES.keys() == cited | {"szegedy2016", "lempitsky2010", "caruana1997"}
+    # Only some estimators smooth labels, count, answer several questions, and name pixels.
+    of_some = {"szegedy2016", "lempitsky2010", "caruana1997", "ronneberger2015", "milletari2016"}
+    assert REFERENCES.keys() == cited | of_some

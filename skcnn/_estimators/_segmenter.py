@@ -1,0 +1,574 @@
+"""The segmenter: its parameters, their documentation, and its predictions for each pixel."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, Literal, Self
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skcnn._data._arrays import Images, as_shape
+from skcnn._data._inputs import AnyImages, check_input
+from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
+from skcnn._data._paths import as_rows, read_paths
+from skcnn._engine._inference import infer, scale_plan
+from skcnn._engine._optimizers import Optimizer
+from skcnn._engine._sklearn_callbacks import with_callbacks
+from skcnn._engine._tiles import blended_tiles, exact_tiles, find_margin
+from skcnn._estimators._base import ConvNetEstimator
+from skcnn._estimators._docs import documented
+from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
+from skcnn._targets import MaskTarget, Target
+from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whole
+from skcnn.masks import iou_score
+from skcnn.networks import NetworkSpec
+
+# Images of up to this side are run as a whole; of larger ones, tiles of this side.
+_TILE_SIDE = 1024
+_TILE_SIZE = {
+    "tile_size": [Interval(Integral, 64, None, closed="left"), StrOptions({"auto"}), None]
+}
+
+TileSize = int | Literal["auto"] | None
+
+
+@documented
+class ConvNetSegmenter(ConvNetEstimator):
+    """A convolutional network that names each pixel of an image.
+
+    It learns from label images: for each pixel of an image, the label of what is there. The
+    network is a U-Net [ronneberger2015]_, trained by stochastic gradient descent on the sum of
+    cross-entropy and soft Dice loss [milletari2016]_. Images may have any size; they are
+    standardized by the network itself.
+
+    Not every pixel needs a label. With `ignore_label`, a few strokes of a brush in each class
+    suffice: only the pixels that have a label are learned from, and scored.
+
+    Images of unequal sizes, and images larger than 512 pixels, are cut into pieces for training.
+    `predict` takes images of any size, and runs large ones in tiles, in the memory of one tile.
+
+    Parameters
+    ----------
+    module : NetworkSpec or callable, default=None
+        The network. None is `skcnn.networks.UNet` with its defaults. A specification such as
+        ``UNet(ConvBlocks((16, 32)))`` or ``UNet(Backbone("efficientnet_lite0"))`` is searched as
+        ``module__decoder_filters``, and its encoder as ``module__encoder__filters``. Your own
+        network is a torch.nn.Module class, or a function that returns a module. It is called with
+        those of the keyword arguments `image_shape` (height, width, channels), `n_channels` and
+        `n_outputs` that its signature names, takes standardized float images (n, channels,
+        height, width), and returns logits (n, n_outputs, height, width).
+    ignore_label : int, str or bool, default=None
+        Label of pixels that have none, such as 255 or 0. They do not count, and are no class.
+    augment : str, Augmentation, sequence of these, "auto" or None, default="auto"
+        Random changes to each training image in each epoch: "flip", "shift", "cutout", "color",
+        or an object with a strength of your choice, such as ``Shift(0.2)``, see
+        `skcnn.augmentation`. Masks move with their images. "auto" is ("flip", "shift") for a
+        U-Net. Those that mix images, and functions of your own, are not for masks.
+    {lr, max_epochs, early_stopping, random_state}
+
+    Other Parameters
+    ----------------
+    image_shape : sequence of (height, width) or (height, width, channels), default=None
+        Shape of the pieces that training images are cut into; files are resized to it, and
+        flattened images had it. None takes images as they are if they all have one size and no
+        side is longer than 512 pixels, and cuts others into pieces of 256x256 pixels; files, and
+        flattened images, are read as by the other estimators.
+    {data_format}
+    resize : {"crop", "pad", "stretch"}, default="stretch"
+        How image files of other proportions get the shape of all, with their masks. "crop" takes
+        the middle, and loses two opposite edges. "pad" keeps the proportions; what it adds has no
+        label. "stretch" keeps the whole image, and changes its proportions.
+    on_error : {"raise", "skip"}, default="raise"
+        What is done with image files that cannot be read: a single error that names the first
+        ten, or training without them, with a warning and the attribute `skipped_`. Skipped files
+        get no prediction: None in a list of label images.
+    {test_time_flip, optimizer, bias_lr_factor, lr_schedule, weight_decay, weight_averaging}
+    batch_size : int or "auto", default=8
+        Images per step of the optimizer. Each has thousands of pixels to learn from, so that
+        small batches do. "auto" is as for the other estimators.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the pixels of each class in the loss. "balanced" weighs rare classes higher:
+        n_pixels / (n_classes * n_pixels of the class).
+    validation_fraction : float, default=0.1
+        Fraction in (0, 1) of the images held out at random if `early_stopping` is set and `fit`
+        gets no `X_val`. All pieces of an image stay on one side.
+    {n_iter_no_change, tol, warm_start, checkpoint_dir, callbacks, device, precision, compile}
+    {deterministic, verbose}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels of pixels, sorted, without `ignore_label`.
+    {n_features_in_, feature_names_in_, image_shape_, skipped_, net_}
+    module_ : skcnn.networks.ImageNetwork
+        The fitted torch network, from images (n, height, width, channels) to logits (n,
+        n_classes, height, width).
+    {device_}
+    history_ : DataFrame
+        One row per epoch, with `train_loss`, `valid_loss`, `valid_iou`, `lr` (of the last batch)
+        and `seconds`; NaN where nothing was measured. `valid_iou` is the mean over images of the
+        mean intersection over union of the classes in them. Figures of callbacks follow.
+    {loss_curve_, n_iter_, best_epoch_}
+
+    See Also
+    --------
+    skcnn.masks.measure : Areas, counts and shapes of what is in label images.
+    skcnn.masks.mask_scorer : Dice and IoU for searches, also of one class.
+    skcnn.inspection.MaskDisplay : Label images over their images.
+    skcnn.datasets.make_scenes : Generated images whose masks are known.
+
+    References
+    ----------
+    {references}
+
+    Examples
+    --------
+    >>> from skcnn import ConvNetSegmenter
+    >>> from skcnn.datasets import make_scenes
+    >>> scenes = make_scenes(60, image_size=32, n_kinds=1, random_state=0)
+    >>> X, masks = scenes.data, scenes.masks > 0
+    >>> seg = ConvNetSegmenter(max_epochs=8, random_state=0).fit(X[:40], masks[:40])
+    >>> seg.predict(X[40:]).shape
+    (20, 32, 32)
+    >>> seg.score(X[40:], masks[40:]) > 0.5
+    True
+    """
+
+    _parameter_constraints = SEGMENTER_CONSTRAINTS
+    _target: MaskTarget
+    _has_flat_masks: bool
+
+    def __init__(
+        self,
+        module: NetworkSpec | Callable[..., torch.nn.Module] | None = None,
+        *,
+        ignore_label: object = None,
+        image_shape: Sequence[int] | None = None,
+        data_format: str = "auto",
+        resize: str = "stretch",
+        on_error: str = "raise",
+        augment: Any = "auto",
+        test_time_flip: bool = False,
+        optimizer: Optimizer = "muon",
+        lr: float = 0.1,
+        bias_lr_factor: float = 1.0,
+        lr_schedule: str | None = "onecycle",
+        weight_decay: float = 5e-4,
+        weight_averaging: float = 0.0,
+        max_epochs: int = 15,
+        batch_size: int | Literal["auto"] = 8,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint_dir: str | joblib.Memory | None = None,
+        callbacks: Sequence[Any] | None = None,
+        device: str | torch.device = "auto",
+        precision: str = "auto",
+        compile: bool = False,
+        deterministic: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.module = module
+        self.ignore_label = ignore_label
+        self.image_shape = image_shape
+        self.data_format = data_format
+        self.resize = resize
+        self.on_error = on_error
+        self.augment = augment
+        self.test_time_flip = test_time_flip
+        self.optimizer = optimizer
+        self.lr = lr
+        self.bias_lr_factor = bias_lr_factor
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.weight_averaging = weight_averaging
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.callbacks = callbacks
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.deterministic = deterministic
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: Any,
+        sample_weight: npt.ArrayLike | None = None,
+        *,
+        X_val: npt.ArrayLike | None = None,
+        y_val: Any = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Fit the network to images and their label images.
+
+        Parameters
+        ----------
+        X : array-like of images, list of images of unequal sizes, or paths of image files
+            Images in any form that the other estimators take, or a list of arrays (height,
+            width, channels) or (height, width) whose heights and widths differ.
+        y : array-like of shape (n, height, width) or (n, height * width), list, or paths
+            The label of each pixel: whole numbers, text or booleans. A list of arrays (height,
+            width) where images differ in size. Paths of gray or palette images, such as PNG
+            files, whose numbers are the labels. Pixels of a masked array that are masked have no
+            label.
+        {sample_weight}
+        X_val : array-like, default=None
+            Images for validation, in any of the forms of X, in place of images held out. Without
+            `early_stopping` they are only measured: their loss and IoU go to `history_`.
+        y_val : array-like, default=None
+            Label images of `X_val`.
+        {groups}
+
+        Returns
+        -------
+        self : ConvNetSegmenter
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or the weights are not as described, a file cannot be read, or
+            the training loss stops being finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val, groups)
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: Any,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Process a batch of data once, at the constant learning rate `lr`.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as in `fit`.
+        y : array-like
+            Their label images.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will ever be; needed in the first call unless `y` has them all.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images in the loss, from 0.
+
+        Returns
+        -------
+        self : ConvNetSegmenter
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; and if a label is not among the classes.
+        """
+        if classes is None and hasattr(self, "net_"):
+            classes = self.classes_
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        """The labels of pixels, sorted."""
+        if not hasattr(self, "_target"):
+            raise AttributeError(f"This {type(self).__name__} is not fitted and has no classes_.")
+        return self._target.classes
+
+    def predict(self, X: npt.ArrayLike, *, tile_size: TileSize = "auto") -> Any:
+        """Return the most probable label of each pixel.
+
+        Parameters
+        ----------
+        X : array-like
+            Images in any of the forms of `fit`, of any height and width. Of a memory map, only
+            one tile is in memory at a time. Files are resized to the fitted shape.
+        tile_size : int, "auto" or None, default="auto"
+            Side in pixels of the tiles that larger images are run in, from 64. "auto" is 1024;
+            None runs images as a whole.
+
+            Tiles are read with a margin as wide as what the network sees, and begin at multiples
+            of its stride, so that the result is that of the whole image, to rounding. Where a
+            network sees the whole image, or is your own and does not say its `stride`, tiles
+            overlap by half, and their probabilities are averaged.
+
+        Returns
+        -------
+        y : ndarray of shape (n, height, width), or list of ndarray of shape (height, width)
+            Labels from `classes_`. A list where images have unequal sizes, or where files were
+            skipped, which have None. Rows of pixels (n, height * width) if the y of `fit` was
+            flattened.
+        """
+        found = self._in_each(X, self.predict, tile_size)
+        if found is not None:
+            return found
+        images = self._images(X)
+        target, n, (height, width) = self._target, len(images), images.shape[:2]
+        if self._needs_tiles(images, tile_size):
+            labels = np.empty((n, height, width), dtype=target.classes.dtype)
+            for row in range(n):
+                for rows, columns, probability in self._tiles(images, row, tile_size):
+                    labels[row, rows, columns] = target.decode(probability.argmax(axis=2))
+        else:
+            codes = self._infer(images, lambda logits: logits.argmax(1))
+            missing = np.isnan(codes[:, 0, 0])
+            codes[missing] = 0
+            labels = target.decode(codes.astype(np.intp))
+            if missing.any():
+                return [None if missing[row] else labels[row] for row in range(n)]
+        return labels.reshape(n, -1) if target.is_flat else labels
+
+    def predict_proba(self, X: npt.ArrayLike, *, tile_size: TileSize = "auto") -> Any:
+        """Return the probability of each class at each pixel.
+
+        Parameters
+        ----------
+        X, tile_size
+            As for `predict`.
+
+        Returns
+        -------
+        probability : ndarray of shape (n, height, width, n_classes), float32, or list of these
+            Classes in the order of `classes_`. A list where images have unequal sizes; NaN for
+            files that were skipped.
+        """
+        found = self._in_each(X, self.predict_proba, tile_size)
+        if found is not None:
+            return found
+        images = self._images(X)
+        if not self._needs_tiles(images, tile_size):
+            return self._infer(images, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
+        shape = (len(images), *images.shape[:2], self._target.n_outputs)
+        whole_images = np.empty(shape, dtype=np.float32)
+        for row in range(len(images)):
+            for rows, columns, probability in self._tiles(images, row, tile_size):
+                whole_images[row, rows, columns] = probability
+        return whole_images
+
+    def score(self, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Return the mean intersection over union of the classes in the label images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, in any of the forms of `predict`. Files that cannot be read do not count, with
+            ``on_error="skip"``.
+        y : array-like
+            Their label images, in any of the forms of `fit`. Pixels with the `ignore_label` do
+            not count.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images.
+
+        Returns
+        -------
+        iou : float
+            See `skcnn.masks.iou_score`.
+        """
+        predicted = self.predict(X)
+        return float(
+            iou_score(
+                self._label_images(y, predicted),
+                predicted,
+                ignore_label=self.ignore_label,
+                sample_weight=sample_weight,
+            )
+        )
+
+    # ------------------------------------------------------------------ images and masks
+
+    def _fit_or_fail(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: npt.ArrayLike | None,
+        X_val: Any,
+        y_val: Any,
+        groups: npt.ArrayLike | None,
+    ) -> Self:
+        self._check_parameters()
+        continues = self.warm_start and hasattr(self, "net_")
+        X, y, rows = self._cut(X, y, continues=continues)
+        if rows is not None:
+            if groups is None and len(np.unique(rows)) > 1:
+                groups = rows
+            elif groups is not None:
+                groups = safe_indexing(groups, rows)
+            sample_weight = _of_rows(sample_weight, rows)
+        if X_val is not None and y_val is not None:
+            X_val, y_val, _ = self._cut(X_val, y_val, continues=continues, size=np.shape(X)[1:3])
+        return super()._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+
+    def _partial_fit_or_fail(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: npt.ArrayLike | None,
+        classes: npt.ArrayLike | None,
+    ) -> Self:
+        self._check_parameters()
+        X, y, rows = self._cut(X, y, continues=hasattr(self, "net_"))
+        if rows is not None:
+            sample_weight = _of_rows(sample_weight, rows)
+        return super()._partial_fit_or_fail(X, y, sample_weight, classes)
+
+    def _cut(
+        self, X: Any, y: Any, *, continues: bool, size: tuple[int, ...] = ()
+    ) -> tuple[Any, Any, npt.NDArray[np.intp] | None]:
+        """Cut images of unequal or large sizes into pieces; return the row of each piece."""
+        images = image_list(X, self.data_format)
+        if images is None:
+            return X, y, None
+        asked = size if len(size) == 2 else ()
+        if continues:
+            asked = self.image_shape_[:2]
+        elif not asked and self.image_shape is not None:
+            asked = as_shape(whole(self.image_shape))[:2]
+        wanted = piece_size(images, (asked[0], asked[1]) if asked else None)
+        if wanted is None:
+            return X, y, None
+        pieces = cut_pieces(images, y, wanted, self.ignore_label)
+        pixels = pieces.images
+        if self.data_format == "channels_first":
+            pixels = np.moveaxis(pixels, -1, 1)
+        return pixels, pieces.masks, pieces.rows
+
+    def _read(
+        self, X: npt.ArrayLike, y: Any, *, reset: bool
+    ) -> tuple[AnyImages, npt.NDArray[Any]]:
+        n_images = len(as_rows(X)) if hasattr(as_rows(X), "__len__") else 1
+        images, _ = super()._read(X, np.zeros(n_images), reset=reset)
+        masks, self._has_flat_masks = read_masks(y, len(images), images.shape[:2], self.resize)
+        return images, masks
+
+    def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
+        # Arrays of images have been cut to it.
+        return None if image_list(X, self.data_format) is not None else self.image_shape
+
+    def _check_validation_target(
+        self, y_val: Any, images: AnyImages, target: Target
+    ) -> npt.NDArray[Any]:
+        return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
+
+    def _label_images(self, y: Any, predicted: Any) -> Any:
+        """Read label images as fit does, each in the size of the predicted one."""
+        paths = read_paths(y, "y")
+        if paths is None:
+            return y
+        size = self.image_shape_[:2]
+        return [
+            decode_labels(path, size if mask is None else mask.shape, self.resize)
+            for path, mask in zip(paths.names, predicted, strict=True)
+        ]
+
+    def _make_target(
+        self,
+        y: npt.NDArray[Any],
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> MaskTarget:
+        return MaskTarget.infer(
+            y,
+            classes,
+            class_weight=self.class_weight,
+            ignore_label=self.ignore_label,
+            is_flat=self._has_flat_masks,
+        )
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_augmentation_of_masks(type(self).__name__, self.augment)
+
+    # ------------------------------------------------------------------ prediction
+
+    def _in_each(self, X: Any, method: Callable[..., Any], tile_size: TileSize) -> Any:
+        """Predict images of unequal sizes one by one; None for any other X."""
+        check_is_fitted(self, "net_")
+        check_values(type(self).__name__, _TILE_SIZE, {"tile_size": tile_size})
+        images = image_list(X, self.data_format) if isinstance(X, list | tuple) else None
+        if images is None or len({image.shape for image in images}) == 1:
+            return None
+        return [method([image], tile_size=tile_size)[0] for image in X]
+
+    def _images(self, X: npt.ArrayLike) -> AnyImages:
+        images, _ = check_input(
+            self,
+            X,
+            reset=False,
+            data_format=self.data_format,
+            any_size=self.module_.takes_any_size,
+        )
+        if self.module_.training:
+            self.module_.eval()
+        return images
+
+    def _infer(
+        self, images: AnyImages, finish: Callable[[Tensor], Tensor]
+    ) -> npt.NDArray[np.float32]:
+        """Run images through the network, and return what `finish` makes of the logits."""
+        net, network = self.net_, self.module_
+        device = torch.device(net.device)
+
+        def run(batch: Tensor) -> Tensor:
+            logits: Tensor = network(batch)
+            if self.test_time_flip:
+                mirrored = network(batch.flip(2)).softmax(1).flip(3)
+                logits = ((logits.softmax(1) + mirrored) / 2).log()
+            return finish(logits)
+
+        plan, costs = net.plan, net.costs_
+        if images.shape != self.image_shape_:
+            plan, costs = scale_plan(costs, self.image_shape_, images.shape, device)
+        return infer(run, images, device, plan, costs, self._thread_limit)
+
+    def _needs_tiles(self, images: AnyImages, tile_size: TileSize) -> bool:
+        if tile_size is None or not isinstance(images, Images):
+            return False
+        return max(images.shape[:2]) > self._tile_side(tile_size)
+
+    def _tile_side(self, tile_size: TileSize) -> int:
+        return _TILE_SIDE if tile_size in ("auto", None) else int(tile_size)
+
+    def _tiles(self, images: AnyImages, row: int, tile_size: TileSize) -> Any:
+        """Iterate over parts of an image and their probabilities."""
+        assert isinstance(images, Images)
+
+        def run(rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+            tile = images.window(row, rows, columns)
+            found = self._infer(tile, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
+            probability: npt.NDArray[np.float32] = found[0]
+            return probability
+
+        size, side = images.shape[:2], self._tile_side(tile_size)
+        margin = find_margin(self.module_, images.shape[2])
+        if margin is None:
+            return blended_tiles(run, size, side)
+        assert self.module_.stride is not None
+        return exact_tiles(run, size, side, margin, self.module_.stride)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        return tags
+
+
+def _of_rows(values: npt.ArrayLike | None, rows: npt.NDArray[np.intp]) -> Any:
+    """Return the values of the images that pieces are from; one value for all stays as it is."""
+    return values if values is None or np.ndim(values) == 0 else safe_indexing(values, rows)
