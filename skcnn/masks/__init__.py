@@ -4,6 +4,7 @@
 `cross_val_score` take as `scoring`, and `measure` returns areas, counts and shapes as a table.
 """
 
+from skcnn.masks._measure import measure
 from skcnn.masks._scores import MaskScorer, dice_score, iou_score, mask_scorer
 
-__all__ = ["MaskScorer", "dice_score", "iou_score", "mask_scorer"]
+__all__ = ["MaskScorer", "dice_score", "iou_score", "mask_scorer", "measure"]
