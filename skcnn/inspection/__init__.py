@@ -10,6 +10,7 @@ from skcnn.inspection._history import HistoryDisplay
 from skcnn.inspection._images import ChannelsDisplay, ImageGridDisplay
 from skcnn.inspection._learning_rate import LearningRateDisplay, learning_rate_curve
 from skcnn.inspection._maps import FeatureMapsDisplay, FiltersDisplay, GradCAMDisplay
+from skcnn.inspection._masks import MaskDisplay
 from skcnn.inspection._predictions import PredictionsDisplay, TopLossesDisplay
 from skcnn.inspection._probabilities import ProbabilitiesDisplay
 
@@ -26,6 +27,7 @@ __all__ = [
     "HistoryDisplay",
     "ImageGridDisplay",
     "LearningRateDisplay",
+    "MaskDisplay",
     "PredictionsDisplay",
     "ProbabilitiesDisplay",
     "TopLossesDisplay",

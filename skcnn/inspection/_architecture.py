@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from sklearn.base import BaseEstimator
 
 from skcnn.inspection._display import Display
+from skcnn.inspection._u_shape import boxes_of, draw_u, is_u_net
 from skcnn.inspection._unwrap import unwrap_unfitted
 from skcnn.networks._summary import Layer, NetworkSummary
 
@@ -59,6 +60,9 @@ class ArchitectureDisplay(Display):
     layers that follow and keep the shape are in the same row. Arrows on the left are the
     shortcuts of residual blocks. The layers in a shortcut have white plates below the
     convolutions that it skips.
+
+    A U-Net is drawn as a U: a box for each block, the encoder on the way down and the decoder on
+    the way up, and dashed arrows to where the decoder joins the maps of the encoder.
 
     Make one with `from_estimator`.
 
@@ -130,6 +134,8 @@ class ArchitectureDisplay(Display):
     def _draw(self, ax: "Axes | None") -> "Axes":
         import matplotlib.pyplot as plt
 
+        if is_u_net(self.summary):
+            return draw_u(ax, boxes_of(self.summary, self.image_shape), self.summary.n_parameters)
         rows = [_Row("", ["image"], self.image_shape, 0), *_rows_of(self.summary.layers)]
         cells = [_cells(row) for row in rows]
         columns = _Columns([_HEADER, *cells])

@@ -85,6 +85,7 @@ class HistoryDisplay(Display):
         panels = [
             ("loss", [("train_loss", "training"), ("valid_loss", "validation")]),
             ("accuracy", [("valid_accuracy", "validation")]),
+            ("IoU", [("valid_iou", "validation")]),
             ("R² or D²", [("valid_d2", "validation")]),
             ("learning rate", [("lr", "")]),
         ]

@@ -27,6 +27,15 @@ _WIDEST = 16.0
 # Training has diverged at a loss of so many times the first one.
 _DIVERGED = 4.0
 
+# What short trainings do without.
+_PLAIN: dict[str, object] = {
+    "progressive_resizing": None,
+    "weight_averaging": 0.0,
+    "early_stopping": False,
+    "checkpoint_dir": None,
+    "verbose": 0,
+}
+
 
 def learning_rate_curve(
     estimator: BaseEstimator,
@@ -128,13 +137,9 @@ def learning_rate_curve(
     True
     """
     _check_arguments(lr_min, lr_max, n_rates, n_steps, max_steps)
-    trained = clone(estimator).set_params(
-        progressive_resizing=None,
-        weight_averaging=0.0,
-        early_stopping=False,
-        checkpoint_dir=None,
-        verbose=0,
-    )
+    # Networks for label images have no progressive resizing.
+    has = estimator.get_params(deep=False)
+    trained = clone(estimator).set_params(**{k: v for k, v in _PLAIN.items() if k in has})
     if trained.random_state is None:
         # All rates have to start from the same weights.
         trained.set_params(random_state=check_random_state(None).randint(2**31 - 1))

@@ -196,7 +196,7 @@ class FeatureMapsDisplay(Display):
         layers : sequence of str or int, default=None
             As in `skcnn.inspection.feature_maps`. None takes all convolutions outside of
             shortcuts and all pooling layers except global pooling, but at most eight layers: the
-            first seven and the last.
+            first seven and the last. Of a U-Net, all blocks of the encoder and the decoder.
         ax, **kwargs
             As in `plot`.
 
@@ -226,7 +226,8 @@ class FeatureMapsDisplay(Display):
                     "features."
                 )
             kind = parts[name].role or type(parts[name].module).__name__
-            maps[f"{kind}\n{name}"] = outputs[0]
+            named = name in estimator.module_.main_parts
+            maps[name if named else f"{kind}\n{name}"] = outputs[0]
         pixels = images[:]
         display = cls(image=pixels[0], maps=maps, limits=_drawing.limits_of(pixels))
         return display.plot(ax, **kwargs)
@@ -365,6 +366,8 @@ def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:
 
 
 def _convolutions_and_pooling(estimator: BaseEstimator) -> list[str]:
+    if estimator.module_.main_parts:
+        return list(estimator.module_.main_parts)
     names = [
         layer.name
         for layer in estimator.summary().layers

@@ -71,6 +71,7 @@ class PoolingEncoder(nn.Sequential):
     def __init__(self, parts: "OrderedDict[str, nn.Module]", levels: Sequence[Level]) -> None:
         super().__init__(parts)
         self.levels = tuple(levels)
+        self.main_parts = tuple(name for name in parts if not name.startswith("pool"))
 
     def forward(self, input: Tensor) -> list[Tensor]:
         """Return maps from the finest to the coarsest."""
@@ -106,6 +107,7 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         self.stages = nn.Sequential(stages)
         self.tapped = tuple(tapped)
+        self.main_parts = tuple(f"stages.{path}" for path in tapped)
         self.levels = tuple(levels)
         for path in self.tapped:
             self.stages.get_submodule(path).register_forward_hook(_keep)
@@ -247,6 +249,8 @@ class UNetNetwork(ImageNetwork):
     ) -> None:
         super().__init__(body, head, mean, scale)
         self.stride = body.stride
+        encoder = [f"encoder.{name}" for name in body.encoder.main_parts]
+        self.main_parts = (*encoder, *(f"decoder.{name}" for name in body.decoder))
 
     def features(self, images: Tensor) -> Tensor:
         """Return the features of images, of shape (n, n_features)."""
