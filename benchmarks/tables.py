@@ -654,6 +654,30 @@ def _equal(is_equal):
     return "the results of an undisturbed process" if is_equal else "OTHER RESULTS"
 
 
+def masks_classes_table():
+    result = load("masks_classes")
+    shown = {
+        "U-Net": "mean IoU of the U-Net",
+        "U-Net, 2% of the pixels labelled": "with 2% of the pixels labelled",
+        "random forest": "mean IoU of a random forest on features of pixels",
+    }
+    return "\n".join(
+        [table(["", "median", "2 seeds"], figures(result, shown, 3)), measured_on(result)]
+    )
+
+
+def masks_tiles_table():
+    result = load("masks_tiles")
+    largest = result["figures"]["largest difference of a probability"]["max"]
+    rows = [
+        ["largest difference of a probability", f"{largest:.0e}", ""],
+        *figures(
+            result, {"time in tiles / time as a whole": "time in tiles of 512 / time as a whole"}
+        ),
+    ]
+    return "\n".join([table(["", "median", "2 seeds"], rows), measured_on(result)])
+
+
 TABLES = {
     "files": files_table,
     "damaged_files": damaged_files_table,
@@ -678,6 +702,8 @@ TABLES = {
     "quantiles": quantiles_table,
     "early_stopping": early_stopping_table,
     "learning_rate": learning_rate_table,
+    "masks_classes": masks_classes_table,
+    "masks_tiles": masks_tiles_table,
 }
 
 if __name__ == "__main__":

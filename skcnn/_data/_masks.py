@@ -47,7 +47,7 @@ class Pieces:
 
 
 def read_masks(
-    y: Any, n_images: int, size: tuple[int, int], resize: str, name: str = "y"
+    y: npt.ArrayLike, n_images: int, size: tuple[int, int], resize: str, name: str = "y"
 ) -> tuple[Mask, bool]:
     """Read y, in any of its forms, as label images of one size.
 
@@ -135,7 +135,7 @@ def _check_size(found: tuple[int, ...], size: tuple[int, ...], row: int | None, 
         )
 
 
-def _plane(mask: Any) -> Mask:
+def _plane(mask: npt.ArrayLike) -> Mask:
     """Return one label image as an array (height, width)."""
     plane: Mask = np.asanyarray(from_torch(mask))
     return plane[..., 0] if plane.ndim == 3 and plane.shape[2] == 1 else plane
@@ -213,7 +213,7 @@ def decode_labels(
 # ---------------------------------------------------------------------- pieces of large images
 
 
-def image_list(X: Any, data_format: str) -> list[npt.NDArray[Any]] | None:
+def image_list(X: npt.ArrayLike, data_format: str) -> list[npt.NDArray[Any]] | None:
     """Return images of unequal or large sizes as views (height, width, channels); else None."""
     if isinstance(X, list | tuple):
         X = [from_torch(image) for image in X]
@@ -264,7 +264,7 @@ def starts_of(side: int, piece: int) -> list[int]:
 
 def cut_pieces(
     images: Sequence[npt.NDArray[Any]],
-    y: Any,
+    y: npt.ArrayLike,
     size: tuple[int, int],
     ignore_label: object,
     name: str = "y",
@@ -302,18 +302,18 @@ def cut_pieces(
     return Pieces(np.stack(parts), stack(labels), np.array(rows))
 
 
-def _mask_list(y: Any, n_images: int, name: str) -> list[Mask]:
+def _mask_list(y: npt.ArrayLike, n_images: int, name: str) -> list[Mask]:
     if y is None:
         raise ValueError(f"{name} is None. Expected a label image for each image.")
-    y = from_torch(y)
-    paths = read_paths(y, name)
+    given: Sequence[npt.ArrayLike] = from_torch(y)
+    paths = read_paths(given, name)
     if paths is not None:
         _check_number(len(paths), n_images, name)
         try:
             return [decode_labels(path) for path in paths.names]
         except UnreadableImageError as error:
             raise ValueError(f"A file of {name} cannot be read: it {error}.") from error
-    masks = [_plane(mask) for mask in y]
+    masks = [_plane(mask) for mask in given]
     _check_number(len(masks), n_images, name)
     return masks
 

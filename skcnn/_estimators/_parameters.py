@@ -249,7 +249,7 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     return OwnModule(module)
 
 
-def check_augmentation_of_masks(caller: str, augment: Any) -> None:
+def check_augmentation_of_masks(caller: str, augment: object) -> None:
     """Refuse changes to images of which it is not known what they would do to masks."""
     for change in () if augment == "auto" else as_tuple(augment):
         made = as_augmentation(change)

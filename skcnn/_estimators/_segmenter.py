@@ -1,6 +1,7 @@
 """The segmenter: its parameters, their documentation, and its predictions for each pixel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -19,13 +20,14 @@ from skcnn._data._paths import as_rows, read_paths
 from skcnn._engine._inference import infer, scale_plan
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
-from skcnn._engine._tiles import blended_tiles, exact_tiles, find_margin
+from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
 from skcnn._targets import MaskTarget, Target
 from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whole
 from skcnn.masks import iou_score
+from skcnn.masks._scores import LabelImages
 from skcnn.networks import NetworkSpec
 
 # Images of up to this side are run as a whole; of larger ones, tiles of this side.
@@ -212,11 +214,11 @@ class ConvNetSegmenter(ConvNetEstimator):
     def fit(
         self,
         X: npt.ArrayLike,
-        y: Any,
+        y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         *,
         X_val: npt.ArrayLike | None = None,
-        y_val: Any = None,
+        y_val: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
     ) -> Self:
         """Fit the network to images and their label images.
@@ -254,7 +256,7 @@ class ConvNetSegmenter(ConvNetEstimator):
     def partial_fit(
         self,
         X: npt.ArrayLike,
-        y: Any,
+        y: npt.ArrayLike,
         classes: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> Self:
@@ -322,8 +324,9 @@ class ConvNetSegmenter(ConvNetEstimator):
         target, n, (height, width) = self._target, len(images), images.shape[:2]
         if self._needs_tiles(images, tile_size):
             labels = np.empty((n, height, width), dtype=target.classes.dtype)
+            tiles_of = self._tiles(images, tile_size)
             for row in range(n):
-                for rows, columns, probability in self._tiles(images, row, tile_size):
+                for rows, columns, probability in tiles_of(row):
                     labels[row, rows, columns] = target.decode(probability.argmax(axis=2))
         else:
             codes = self._infer(images, lambda logits: logits.argmax(1))
@@ -356,12 +359,15 @@ class ConvNetSegmenter(ConvNetEstimator):
             return self._infer(images, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
         shape = (len(images), *images.shape[:2], self._target.n_outputs)
         whole_images = np.empty(shape, dtype=np.float32)
+        tiles_of = self._tiles(images, tile_size)
         for row in range(len(images)):
-            for rows, columns, probability in self._tiles(images, row, tile_size):
+            for rows, columns, probability in tiles_of(row):
                 whole_images[row, rows, columns] = probability
         return whole_images
 
-    def score(self, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None = None) -> float:
+    def score(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """Return the mean intersection over union of the classes in the label images.
 
         Parameters
@@ -394,11 +400,11 @@ class ConvNetSegmenter(ConvNetEstimator):
 
     def _fit_or_fail(
         self,
-        X: Any,
-        y: Any,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
-        X_val: Any,
-        y_val: Any,
+        X_val: npt.ArrayLike | None,
+        y_val: npt.ArrayLike | None,
         groups: npt.ArrayLike | None,
     ) -> Self:
         self._check_parameters()
@@ -416,8 +422,8 @@ class ConvNetSegmenter(ConvNetEstimator):
 
     def _partial_fit_or_fail(
         self,
-        X: Any,
-        y: Any,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
         classes: npt.ArrayLike | None,
     ) -> Self:
@@ -428,7 +434,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         return super()._partial_fit_or_fail(X, y, sample_weight, classes)
 
     def _cut(
-        self, X: Any, y: Any, *, continues: bool, size: tuple[int, ...] = ()
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, continues: bool, size: tuple[int, ...] = ()
     ) -> tuple[Any, Any, npt.NDArray[np.intp] | None]:
         """Cut images of unequal or large sizes into pieces; return the row of each piece."""
         images = image_list(X, self.data_format)
@@ -449,9 +455,11 @@ class ConvNetSegmenter(ConvNetEstimator):
         return pixels, pieces.masks, pieces.rows
 
     def _read(
-        self, X: npt.ArrayLike, y: Any, *, reset: bool
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
     ) -> tuple[AnyImages, npt.NDArray[Any]]:
-        n_images = len(as_rows(X)) if hasattr(as_rows(X), "__len__") else 1
+        rows = as_rows(X)
+        n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
+        # Label images are checked here: scikit-learn takes none.
         images, _ = super()._read(X, np.zeros(n_images), reset=reset)
         masks, self._has_flat_masks = read_masks(y, len(images), images.shape[:2], self.resize)
         return images, masks
@@ -461,18 +469,18 @@ class ConvNetSegmenter(ConvNetEstimator):
         return None if image_list(X, self.data_format) is not None else self.image_shape
 
     def _check_validation_target(
-        self, y_val: Any, images: AnyImages, target: Target
+        self, y_val: npt.ArrayLike, images: AnyImages, target: Target
     ) -> npt.NDArray[Any]:
         return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
 
-    def _label_images(self, y: Any, predicted: Any) -> Any:
+    def _label_images(self, y: npt.ArrayLike, predicted: LabelImages) -> Any:
         """Read label images as fit does, each in the size of the predicted one."""
         paths = read_paths(y, "y")
         if paths is None:
             return y
         size = self.image_shape_[:2]
         return [
-            decode_labels(path, size if mask is None else mask.shape, self.resize)
+            decode_labels(path, size if mask is None else np.shape(mask), self.resize)
             for path, mask in zip(paths.names, predicted, strict=True)
         ]
 
@@ -496,11 +504,13 @@ class ConvNetSegmenter(ConvNetEstimator):
 
     # ------------------------------------------------------------------ prediction
 
-    def _in_each(self, X: Any, method: Callable[..., Any], tile_size: TileSize) -> Any:
+    def _in_each(self, X: npt.ArrayLike, method: Callable[..., Any], tile_size: TileSize) -> Any:
         """Predict images of unequal sizes one by one; None for any other X."""
         check_is_fitted(self, "net_")
         check_values(type(self).__name__, _TILE_SIZE, {"tile_size": tile_size})
-        images = image_list(X, self.data_format) if isinstance(X, list | tuple) else None
+        if not isinstance(X, list | tuple):
+            return None
+        images = image_list(X, self.data_format)
         if images is None or len({image.shape for image in images}) == 1:
             return None
         return [method([image], tile_size=tile_size)[0] for image in X]
@@ -544,22 +554,24 @@ class ConvNetSegmenter(ConvNetEstimator):
     def _tile_side(self, tile_size: TileSize) -> int:
         return _TILE_SIDE if tile_size in ("auto", None) else int(tile_size)
 
-    def _tiles(self, images: AnyImages, row: int, tile_size: TileSize) -> Any:
-        """Iterate over parts of an image and their probabilities."""
+    def _tiles(self, images: AnyImages, tile_size: TileSize) -> Callable[[int], Iterator[Part]]:
+        """Return a function from the row of an image to its parts and their probabilities."""
         assert isinstance(images, Images)
+        size, side = images.shape[:2], self._tile_side(tile_size)
+        stride, margin = self.module_.stride, find_margin(self.module_, images.shape[2])
 
-        def run(rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        def run(row: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
             tile = images.window(row, rows, columns)
             found = self._infer(tile, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
             probability: npt.NDArray[np.float32] = found[0]
             return probability
 
-        size, side = images.shape[:2], self._tile_side(tile_size)
-        margin = find_margin(self.module_, images.shape[2])
-        if margin is None:
-            return blended_tiles(run, size, side)
-        assert self.module_.stride is not None
-        return exact_tiles(run, size, side, margin, self.module_.stride)
+        def tiles_of(row: int) -> Iterator[Part]:
+            if margin is None or stride is None:
+                return blended_tiles(partial(run, row), size, side)
+            return exact_tiles(partial(run, row), size, side, margin, stride)
+
+        return tiles_of
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -71,7 +71,7 @@ class MaskTarget(Target):
         y: npt.NDArray[Any],
         classes: npt.ArrayLike | None = None,
         *,
-        class_weight: Any = None,
+        class_weight: dict[Any, float] | str | None = None,
         ignore_label: object = None,
         is_flat: bool = False,
     ) -> Self:

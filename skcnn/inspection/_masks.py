@@ -14,6 +14,7 @@ from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
 from skcnn.inspection._unwrap import unwrap
 from skcnn.masks import iou_score
+from skcnn.masks._scores import LabelImages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,8 +94,8 @@ class MaskDisplay(Display):
     def from_estimator(
         cls,
         estimator: BaseEstimator,
-        X: Any,
-        y: Any = None,
+        X: npt.ArrayLike,
+        y: LabelImages | None = None,
         *,
         max_images: int = 4,
         background: object = None,
@@ -130,17 +131,17 @@ class MaskDisplay(Display):
         TypeError
             If the estimator predicts no label images.
         """
-        X = as_rows(X)
-        check_consistent_length(X, y)
-        estimator, X = unwrap(estimator, X[:max_images])
+        rows = as_rows(X)
+        check_consistent_length(rows, y)
+        estimator, rows = unwrap(estimator, rows[:max_images])
         if not hasattr(estimator, "_label_images"):
             raise TypeError(
                 f"MaskDisplay draws label images, and {type(estimator).__name__} predicts none. "
                 "Expected a ConvNetSegmenter."
             )
-        masks = estimator.predict(X)
+        masks = estimator.predict(rows)
         images = [
-            read_images(estimator, X[row : row + 1])[:][0]
+            read_images(estimator, rows[row : row + 1])[:][0]
             for row in range(len(masks))
             if masks[row] is not None
         ]
@@ -157,9 +158,9 @@ class MaskDisplay(Display):
     @classmethod
     def from_predictions(
         cls,
-        images: Any,
-        masks: Any,
-        y: Any = None,
+        images: Sequence[npt.ArrayLike] | npt.NDArray[Any],
+        masks: LabelImages,
+        y: LabelImages | None = None,
         *,
         background: object = None,
         ignore_label: object = None,
@@ -268,7 +269,7 @@ class MaskDisplay(Display):
         return {kind: pixels for kind, pixels in kinds.items() if pixels.any()}
 
 
-def _plane(mask: Any, image: npt.NDArray[Any]) -> Mask:
+def _plane(mask: npt.ArrayLike, image: npt.NDArray[Any]) -> Mask:
     """Return a label image of the size of its image, also if it came as a row of pixels."""
     return np.asarray(mask).reshape(image.shape[:2])
 

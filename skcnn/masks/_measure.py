@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._utils import Interval, StrOptions, check_values
+from skcnn.masks._scores import LabelImages
 
 # Our names of scikit-image's properties, and the power of the pixel size that they grow with.
 _PROPERTIES = {
@@ -26,7 +27,7 @@ _CONSTRAINTS = {
 
 
 def measure(
-    masks: Any,
+    masks: LabelImages,
     *,
     pixel_size: npt.ArrayLike = 1.0,
     background: object = 0,
@@ -121,7 +122,7 @@ def measure(
     return table if per == "object" else _sums(table, images, sizes, names)
 
 
-def _check_mask(mask: Any, row: int) -> npt.NDArray[Any]:
+def _check_mask(mask: npt.ArrayLike, row: int) -> npt.NDArray[Any]:
     plane: npt.NDArray[Any] = np.asarray(mask)
     if plane.ndim == 3 and plane.shape[2] == 1:
         plane = plane[..., 0]

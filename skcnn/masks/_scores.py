@@ -1,10 +1,11 @@
 """How well label images agree: intersection over union, Dice, and scorers of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator
 
 from skcnn._utils import StrOptions, check_sample_weight, check_values
 
@@ -12,11 +13,13 @@ _AVERAGES = {"average": [StrOptions({"macro", "micro"}), None]}
 
 Counts = npt.NDArray[np.float64]
 Score = float | Counts
+# None for files that were skipped.
+LabelImages = npt.NDArray[Any] | Sequence[npt.ArrayLike | None]
 
 
 def iou_score(
-    y_true: Any,
-    y_pred: Any,
+    y_true: LabelImages,
+    y_pred: LabelImages,
     *,
     labels: npt.ArrayLike | None = None,
     average: str | None = "macro",
@@ -73,8 +76,8 @@ def iou_score(
 
 
 def dice_score(
-    y_true: Any,
-    y_pred: Any,
+    y_true: LabelImages,
+    y_pred: LabelImages,
     *,
     labels: npt.ArrayLike | None = None,
     average: str | None = "macro",
@@ -129,8 +132,8 @@ def _ratio(part: Counts, whole: Counts) -> Counts:
 
 def _score(
     ratio: Callable[[Counts, Counts, Counts], Counts],
-    y_true: Any,
-    y_pred: Any,
+    y_true: LabelImages,
+    y_pred: LabelImages,
     labels: npt.ArrayLike | None,
     average: str | None,
     ignore_label: object,
@@ -164,7 +167,7 @@ def _count(values: npt.NDArray[Any], names: npt.NDArray[Any]) -> npt.NDArray[np.
 
 
 def _pairs(
-    y_true: Any, y_pred: Any, ignore_label: object
+    y_true: LabelImages, y_pred: LabelImages, ignore_label: object
 ) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     """Return the true and the predicted labels of the pixels of each image that has them."""
     if len(y_true) != len(y_pred):
@@ -215,7 +218,7 @@ class MaskScorer:
         self.label = label
         self.ignore_label = ignore_label
 
-    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
+    def __call__(self, estimator: BaseEstimator, X: npt.ArrayLike, y: LabelImages) -> float:
         """Return the score of an estimator on images and their label images."""
         predicted = estimator.predict(X)
         last = estimator
