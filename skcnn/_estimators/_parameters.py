@@ -101,6 +101,7 @@ SEGMENTER_CONSTRAINTS: dict[str, list[Any]] = {
         for name, each in CONSTRAINTS.items()
         if name not in (*NETWORK_PARAMETERS, "label_smoothing", "progressive_resizing")
     },
+    "class_weight": [dict, StrOptions({"balanced"}), None],
     "ignore_label": [str, Real, np.generic, "boolean", None],
 }
 REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {

@@ -21,7 +21,7 @@ from skcnn._engine._inference import infer, scale_plan
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
-from skcnn._estimators._base import ConvNetEstimator
+from skcnn._estimators._base import Classes, ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
 from skcnn._targets import MaskTarget, Target
@@ -425,7 +425,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
-        classes: npt.ArrayLike | None,
+        classes: Classes,
     ) -> Self:
         self._check_parameters()
         X, y, rows = self._cut(X, y, continues=hasattr(self, "net_"))
@@ -454,13 +454,13 @@ class ConvNetSegmenter(ConvNetEstimator):
             pixels = np.moveaxis(pixels, -1, 1)
         return pixels, pieces.masks, pieces.rows
 
-    def _read(
+    def _check_input(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
     ) -> tuple[AnyImages, npt.NDArray[Any]]:
         rows = as_rows(X)
         n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
         # Label images are checked here: scikit-learn takes none.
-        images, _ = super()._read(X, np.zeros(n_images), reset=reset)
+        images, _ = super()._check_input(X, np.zeros(n_images), reset=reset)
         masks, self._has_flat_masks = read_masks(y, len(images), images.shape[:2], self.resize)
         return images, masks
 
