@@ -1,6 +1,6 @@
 """Masks: how well a U-Net names pixels, with full masks and with few labels, and what tiles cost.
 
-    python benchmarks/masks.py [classes] [tiles] [steps] [--seeds N] [--no-store]
+    python benchmarks/masks.py [classes] [tiles] [memory] [steps] [--seeds N] [--no-store]
 
 Generated images of 96x96 pixels with organisms of three kinds on clutter, whose masks are known:
 150 to train on and 50 to test on, new ones for each seed. Beside the U-Net stands a random forest
@@ -9,7 +9,11 @@ minutes on one core.
 """
 
 import argparse
+import re
+import tempfile
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +23,7 @@ from sklearn.ensemble import RandomForestClassifier
 from skcnn import ConvNetSegmenter
 from skcnn.datasets import make_scenes
 from skcnn.masks import iou_score
+from skcnn.networks import ConvBlocks, UNet
 
 N_TRAINING, N_TEST = 150, 50
 # Pixels of the training images that the forest learns from.
@@ -135,7 +140,57 @@ def steps(seed):
     return seg, {"time of fit / time of a plain loop": float(np.median(ratios))}
 
 
-JOBS = {"classes": classes, "tiles": tiles, "steps": steps}
+def memory(seed):
+    """Memory that predicting a memory map takes beside its result, for two sizes of the image."""
+    small = scenes(seed, 20)
+    seg = ConvNetSegmenter(UNet(ConvBlocks((8, 16))), max_epochs=1, random_state=seed)
+    seg.fit(small.data, small.masks)
+    taken = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for side in (2_000, 10_000):
+            image = np.lib.format.open_memmap(
+                f"{folder}/{side}.npy", "w+", np.uint8, (1, side, side, 3)
+            )
+            strip = np.tile(small.data[0], (1, side // 96 + 1, 1))[:, :side]
+            for top in range(0, side, 96):
+                image[0, top : top + 96] = strip[: side - top]
+            image.flush()
+            mapped = np.load(f"{folder}/{side}.npy", mmap_mode="r")
+            with PeakMemory() as peak:
+                result = seg.predict(mapped)
+            taken[side] = (peak.bytes - result.nbytes) / 2**20
+    return seg, {
+        "MiB for 2,000x2,000 pixels": taken[2_000],
+        "MiB for 10,000x10,000 pixels": taken[10_000],
+    }
+
+
+class PeakMemory:
+    """The most memory of this process that no file is behind, more than at the start."""
+
+    def __enter__(self):
+        self.start = self.bytes = self._now()
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.stopped.set()
+        self.thread.join()
+        self.bytes -= self.start
+
+    def _watch(self):
+        while not self.stopped.wait(0.01):
+            self.bytes = max(self.bytes, self._now())
+
+    @staticmethod
+    def _now():
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
+
+
+JOBS = {"classes": classes, "tiles": tiles, "memory": memory, "steps": steps}
 
 
 def main():

@@ -675,6 +675,11 @@ def masks_tiles_table():
             result, {"time in tiles / time as a whole": "time in tiles of 512 / time as a whole"}
         ),
     ]
+    shown = {
+        f"MiB for {size} pixels": f"memory for a memory map of {size} pixels, in MiB"
+        for size in ("2,000x2,000", "10,000x10,000")
+    }
+    rows += figures(load("masks_memory"), shown, 0)
     return "\n".join([table(["", "median", "2 seeds"], rows), measured_on(result)])
 
 
