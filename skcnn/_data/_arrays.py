@@ -279,7 +279,7 @@ def _as_array(X: Any, name: str) -> Any:
             "Gather them first, for example with numpy.stack."
         )
     if isinstance(X, list | tuple):
-        X = [_decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
+        X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
     X = from_torch(X)
     if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
         shapes = {tuple(np.shape(x)) for x in X}
@@ -324,7 +324,7 @@ def from_torch(values: object) -> Any:
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
-def _decoded(image: Any) -> Any:
+def decoded(image: Any) -> Any:
     """Return the pixels of an image of Pillow; a palette's numbers stand for colors."""
     if not hasattr(image, "getbands"):
         return image

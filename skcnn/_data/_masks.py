@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcnn._data._arrays import from_torch
+from skcnn._data._arrays import decoded, from_torch
 from skcnn._data._decode import (
     Path,
     UnreadableImageError,
@@ -216,7 +216,7 @@ def decode_labels(
 def image_list(X: npt.ArrayLike, data_format: str) -> list[npt.NDArray[Any]] | None:
     """Return images of unequal or large sizes as views (height, width, channels); else None."""
     if isinstance(X, list | tuple):
-        X = [from_torch(image) for image in X]
+        X = [decoded(from_torch(image)) for image in X]
         if not X or not all(np.ndim(image) in (2, 3) for image in X):
             return None
         images = [np.asanyarray(image) for image in X]

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from skcnn._targets._base import Target
 from skcnn._targets._classes import Labels, encode
@@ -157,21 +156,23 @@ class MaskTarget(Target):
 
     def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
         """Cross-entropy of the labelled pixels, plus one minus the mean Dice of their classes."""
-        codes = encoded.long()
-        known = codes != NO_LABEL
-        weight = None
+        # Not by torch's own cross-entropy of maps, which no GPU computes alike each time.
+        true = _indicators(encoded, self.n_outputs).to(outputs.dtype)
+        known = encoded != NO_LABEL
+        logarithm = outputs.log_softmax(1)
+        weighted = true
         if self.class_weight is not None:
-            weight = torch.tensor(self.class_weight, dtype=outputs.dtype, device=outputs.device)
-        entropy = F.cross_entropy(
-            outputs, codes, weight, ignore_index=NO_LABEL, reduction="none"
-        ).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
-        true = _indicators(codes, self.n_outputs).to(outputs.dtype)
-        probability = outputs.softmax(1) * known[:, None]
-        both = (probability * true).sum((2, 3))
+            # Filled in on the device: CUDA graphs allow no copy to it.
+            weight = torch.cat([outputs.new_full((1,), float(w)) for w in self.class_weight])
+            weighted = true * weight[:, None, None]
+        n_known = known.sum((1, 2)).clamp_min(1)
+        entropy = -(weighted * logarithm).sum((1, 2, 3)) / n_known
+        probability = logarithm.exp() * known[:, None]
         size = true.sum((2, 3))
+        both = (probability * true).sum((2, 3))
         dice = 2 * both / (probability.sum((2, 3)) + size).clamp_min(_TINY)
         counts = (size > 0).to(outputs.dtype)
-        if weight is not None:
+        if self.class_weight is not None:
             counts = counts * weight
         # An image without a labelled pixel teaches nothing.
         missed = (counts * (1 - dice)).sum(1) / counts.sum(1).clamp_min(_TINY)
@@ -179,9 +180,8 @@ class MaskTarget(Target):
 
     def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         """Mean intersection over union of each image, over the classes in either mask."""
-        codes = encoded.long()
-        known = (codes != NO_LABEL)[:, None]
-        true = _indicators(codes, self.n_outputs)
+        known = (encoded != NO_LABEL)[:, None]
+        true = _indicators(encoded, self.n_outputs)
         guess = _indicators(outputs.argmax(1), self.n_outputs) & known
         both = (true & guess).sum((2, 3)).float()
         either = (true | guess).sum((2, 3)).float()
