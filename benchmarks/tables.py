@@ -672,7 +672,7 @@ def masks_tiles_table():
     ratio = found["time in tiles / time as a whole"]["median"]
     rows = [
         ["largest difference of a probability", f"{largest:.0e}"],
-        ["time in tiles of 512 / time as a whole", f"{ratio:.2f}"],
+        ["time in tiles of 1024 / time as a whole", f"{ratio:.2f}"],
         *(
             [f"memory for a memory map of {size} pixels", f"{found[name]['max']:,.0f} MiB"]
             for size in ("2,000x2,000", "10,000x10,000")

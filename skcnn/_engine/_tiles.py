@@ -9,8 +9,9 @@ import torch
 
 from skcnn.networks import ImageNetwork
 
-# A network that sees farther than this is run on overlapping tiles, whose results are blended.
-_FARTHEST = 1024
+# How far a network may see. One that sees farther is run on overlapping tiles, whose results are
+# blended.
+_DISTANCES = (128, 1024)
 # Height of the strip on which is measured how far a network sees.
 _STRIP = 64
 # Blended tiles weigh most in their middle; this many standard deviations fit into a side.
@@ -56,10 +57,19 @@ def find_margin(network: ImageNetwork, n_channels: int) -> tuple[int, int] | Non
     """
     if network.stride is None:
         return None
-    margins = []
-    for axis, stride in enumerate(network.stride):
-        farthest = -(-_FARTHEST // stride) * stride
-        across = network.stride[1 - axis]
+    found = [_reach(network, n_channels, axis) for axis in (0, 1)]
+    if found[0] is None or found[1] is None:
+        return None
+    return found[0], found[1]
+
+
+def _reach(network: ImageNetwork, n_channels: int, axis: int) -> int | None:
+    """Return how far a network sees along an axis, in multiples of its stride."""
+    assert network.stride is not None
+    stride, across = network.stride[axis], network.stride[1 - axis]
+    # Most networks see less far than the first of them, and a short strip takes little time.
+    for distance in _DISTANCES:
+        farthest = -(-distance // stride) * stride
         shape = [2 * farthest + stride, -(-_STRIP // across) * across]
         images = torch.zeros(1, *(shape if axis == 0 else shape[::-1]), n_channels)
         images.narrow(1 + axis, farthest, stride).fill_(torch.nan)
@@ -67,10 +77,9 @@ def find_margin(network: ImageNetwork, n_channels: int) -> tuple[int, int] | Non
             unknown = network(images.to(network.mean.device)).isnan()[0]
         touched = unknown.any(0).any(1 - axis).nonzero()
         reach = max(farthest - int(touched[0]), int(touched[-1]) + 1 - farthest - stride)
-        if reach >= farthest:
-            return None
-        margins.append(max(1, -(-reach // stride)) * stride)
-    return margins[0], margins[1]
+        if reach < farthest:
+            return max(1, -(-reach // stride)) * stride
+    return None
 
 
 def exact_spans(side: int, tile: int, margin: int, stride: int) -> list[Span]:

@@ -71,7 +71,10 @@ class ConvNetSegmenter(ConvNetEstimator):
         or an object with a strength of your choice, such as ``Shift(0.2)``, see
         `skcnn.augmentation`. Masks move with their images. "auto" is ("flip", "shift") for a
         U-Net. Those that mix images, and functions of your own, are not for masks.
-    {lr, max_epochs, early_stopping, random_state}
+    {lr}
+    max_epochs : int, default=20
+        Number of passes over the training images.
+    {early_stopping, random_state}
 
     Other Parameters
     ----------------
@@ -162,7 +165,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         lr_schedule: str | None = "onecycle",
         weight_decay: float = 5e-4,
         weight_averaging: float = 0.0,
-        max_epochs: int = 15,
+        max_epochs: int = 20,
         batch_size: int | Literal["auto"] = 8,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         early_stopping: bool = False,

@@ -50,11 +50,13 @@ def assembled(parts, size):
 def test_the_margin_is_what_a_network_sees():
     assert find_margin(own(7, 11), 3) == (3, 5)
     assert find_margin(own(7, 11, stride=(4, 4)), 3) == (4, 8)
+    assert find_margin(own(1, 401), 3) == (1, 200)
 
 
 def test_what_sees_everything_or_does_not_say_its_stride_has_no_margin():
     assert find_margin(own(7, 11, True), 3) is None
     assert find_margin(own(7, 11, stride=None), 3) is None
+    assert find_margin(own(1, 2101), 3) is None
 
 
 def test_a_margin_is_a_multiple_of_the_stride():
