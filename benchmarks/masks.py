@@ -145,7 +145,7 @@ def memory(seed):
     small = scenes(seed, 20)
     seg = ConvNetSegmenter(UNet(ConvBlocks((8, 16))), max_epochs=1, random_state=seed)
     seg.fit(small.data, small.masks)
-    taken = {}
+    taken, start = {}, PeakMemory.now()
     with tempfile.TemporaryDirectory() as folder:
         for side in (2_000, 10_000):
             image = np.lib.format.open_memmap(
@@ -158,7 +158,7 @@ def memory(seed):
             mapped = np.load(f"{folder}/{side}.npy", mmap_mode="r")
             with PeakMemory() as peak:
                 result = seg.predict(mapped)
-            taken[side] = (peak.bytes - result.nbytes) / 2**20
+            taken[side] = (peak.bytes - start - result.nbytes) / 2**20
     return seg, {
         "MiB for 2,000x2,000 pixels": taken[2_000],
         "MiB for 10,000x10,000 pixels": taken[10_000],
@@ -166,10 +166,10 @@ def memory(seed):
 
 
 class PeakMemory:
-    """The most memory of this process that no file is behind, more than at the start."""
+    """The most memory of this process that no file is behind."""
 
     def __enter__(self):
-        self.start = self.bytes = self._now()
+        self.bytes = self.now()
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._watch)
         self.thread.start()
@@ -178,14 +178,13 @@ class PeakMemory:
     def __exit__(self, *exception):
         self.stopped.set()
         self.thread.join()
-        self.bytes -= self.start
 
     def _watch(self):
         while not self.stopped.wait(0.01):
-            self.bytes = max(self.bytes, self._now())
+            self.bytes = max(self.bytes, self.now())
 
     @staticmethod
-    def _now():
+    def now():
         status = Path("/proc/self/status").read_text()
         return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
 

@@ -671,7 +671,7 @@ def masks_tiles_table():
     largest = found["largest difference of a probability"]["max"]
     ratio = found["time in tiles / time as a whole"]["median"]
     rows = [
-        ["largest difference of a probability", f"{largest:.0e}"],
+        ["largest difference of a probability", f"{largest:.0e}" if largest else "0"],
         ["time in tiles of 1024 / time as a whole", f"{ratio:.2f}"],
         *(
             [f"memory for a memory map of {size} pixels", f"{found[name]['max']:,.0f} MiB"]

@@ -1,5 +1,6 @@
 """The segmenter: its parameters, their documentation, and its predictions for each pixel."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from numbers import Integral
@@ -13,6 +14,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skcnn._compute._fork import computing
+from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._data._arrays import Images, as_shape
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
@@ -92,7 +95,8 @@ class ConvNetSegmenter(ConvNetEstimator):
         What is done with image files that cannot be read: a single error that names the first
         ten, or training without them, with a warning and the attribute `skipped_`. Skipped files
         get no prediction: None in a list of label images.
-    {test_time_flip, optimizer, bias_lr_factor, lr_schedule, weight_decay, weight_averaging}
+    {cache_dir, test_time_flip, optimizer, bias_lr_factor, lr_schedule, weight_decay}
+    {weight_averaging}
     batch_size : int or "auto", default=8
         Images per step of the optimizer. Each has thousands of pixels to learn from, so that
         small batches do. "auto" is as for the other estimators.
@@ -157,6 +161,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         data_format: str = "auto",
         resize: str = "stretch",
         on_error: str = "raise",
+        cache_dir: str | os.PathLike[str] | None = None,
         augment: Any = "auto",
         test_time_flip: bool = False,
         optimizer: Optimizer = "muon",
@@ -188,6 +193,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         self.data_format = data_format
         self.resize = resize
         self.on_error = on_error
+        self.cache_dir = cache_dir
         self.augment = augment
         self.test_time_flip = test_time_flip
         self.optimizer = optimizer
@@ -409,7 +415,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         X_val: npt.ArrayLike | None,
         y_val: npt.ArrayLike | None,
         groups: npt.ArrayLike | None,
-    ) -> Self:
+    ) -> None:
         self._check_parameters()
         continues = self.warm_start and hasattr(self, "net_")
         X, y, rows = self._cut(X, y, continues=continues)
@@ -420,8 +426,10 @@ class ConvNetSegmenter(ConvNetEstimator):
                 groups = safe_indexing(groups, rows)
             sample_weight = _of_rows(sample_weight, rows)
         if X_val is not None and y_val is not None:
-            X_val, y_val, _ = self._cut(X_val, y_val, continues=continues, size=np.shape(X)[1:3])
-        return super()._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+            images = image_list(X, self.data_format)
+            size = images[0].shape[:2] if images else ()
+            X_val, y_val, _ = self._cut(X_val, y_val, continues=continues, size=size)
+        super()._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
 
     def _partial_fit_or_fail(
         self,
@@ -429,12 +437,12 @@ class ConvNetSegmenter(ConvNetEstimator):
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
         classes: Classes,
-    ) -> Self:
+    ) -> None:
         self._check_parameters()
         X, y, rows = self._cut(X, y, continues=hasattr(self, "net_"))
         if rows is not None:
             sample_weight = _of_rows(sample_weight, rows)
-        return super()._partial_fit_or_fail(X, y, sample_weight, classes)
+        super()._partial_fit_or_fail(X, y, sample_weight, classes)
 
     def _cut(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, continues: bool, size: tuple[int, ...] = ()
@@ -451,7 +459,8 @@ class ConvNetSegmenter(ConvNetEstimator):
         wanted = piece_size(images, (asked[0], asked[1]) if asked else None)
         if wanted is None:
             return X, y, None
-        pieces = cut_pieces(images, y, wanted, self.ignore_label)
+        with allow_interrupts():
+            pieces = cut_pieces(images, y, wanted, self.ignore_label)
         pixels = pieces.images
         if self.data_format == "channels_first":
             pixels = np.moveaxis(pixels, -1, 1)
@@ -474,7 +483,8 @@ class ConvNetSegmenter(ConvNetEstimator):
     def _check_validation_target(
         self, y_val: npt.ArrayLike, images: AnyImages, target: Target
     ) -> npt.NDArray[Any]:
-        return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
+        with allow_interrupts():
+            return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
 
     def _label_images(self, y: npt.ArrayLike, predicted: LabelImages) -> Any:
         """Read label images as fit does, each in the size of the predicted one."""
@@ -561,7 +571,9 @@ class ConvNetSegmenter(ConvNetEstimator):
         """Return a function from the row of an image to its parts and their probabilities."""
         assert isinstance(images, Images)
         size, side = images.shape[:2], self._tile_side(tile_size)
-        stride, margin = self.module_.stride, find_margin(self.module_, images.shape[2])
+        stride = self.module_.stride
+        with hold_interrupts(), computing():
+            margin = find_margin(self.module_, images.shape[2])
 
         def run(row: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
             tile = images.window(row, rows, columns)

@@ -355,6 +355,17 @@ def test_validation_images_are_scored():
     assert history.valid_iou.iloc[-1] == pytest.approx(np.mean(per_image), abs=1e-6)
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_validation_images_are_cut_as_those_of_training(data_format):
+    (images, masks), (new, true) = squares(4, (32, 40)), squares(2, (50, 33))
+    if data_format == "channels_first":
+        images, new = np.moveaxis(images, -1, 1), np.moveaxis(new, -1, 1)
+    seg = small(image_shape=(16, 20), data_format=data_format, max_epochs=1)
+    seg.fit(images, masks, X_val=list(new), y_val=list(true))
+    assert seg.image_shape_ == (16, 20, 3)
+    assert seg.history_.valid_iou.notna().all()
+
+
 def test_early_stopping_restores_the_best_epoch():
     seg = small(early_stopping=True, n_iter_no_change=2, max_epochs=30, validation_fraction=0.25)
     seg.fit(X, MASKS)
@@ -470,11 +481,11 @@ def test_files_that_cannot_be_read_are_skipped(files, tmp_path):
     with pytest.warns(UserWarning, match="Left out 1 of 25"):
         seg.fit([str(broken), *images], [masks[0], *masks])
     assert len(seg.skipped_) == 1
-    with pytest.warns(UserWarning, match="no prediction"):
+    with pytest.warns(UserWarning, match="have no result"):
         predicted = seg.predict([images[0], str(broken), images[1]])
     assert predicted[1] is None
     np.testing.assert_array_equal(predicted[2], seg.predict([images[1]])[0])
-    with pytest.warns(UserWarning, match="no prediction"):
+    with pytest.warns(UserWarning, match="have no result"):
         assert seg.score([str(broken), *images], [masks[0], *masks]) == seg.score(images, masks)
 
 
