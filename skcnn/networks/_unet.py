@@ -51,7 +51,7 @@ class UNet(NetworkSpec):
         - `ConvBlocks`: its blocks, with pooling between them. ``ConvBlocks((16, 32, 64))`` pools
           twice. A single rate of `dropout` acts on the coarsest maps.
         - `Backbone`: a pretrained network, whose stages stay frozen unless its `unfreeze` says
-          otherwise. Images keep their size. Best with few masks.
+          otherwise. Images keep their size.
         - None: as many of 16, 32, 64, 128 filters as the image can be halved.
     decoder_filters : int, sequence of int or "auto", default="auto"
         Filters of each block of the decoder, from the coarsest to the finest. "auto" takes those
