@@ -209,7 +209,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _is_extendable(parameters: dict[str, Any]) -> bool:
     """Whether each epoch is the same, however many there are."""
     return parameters["lr_schedule"] is None and not any(
-        parameters[name] for name in ("early_stopping", "progressive_resizing", "weight_averaging")
+        parameters.get(name)
+        for name in ("early_stopping", "progressive_resizing", "weight_averaging")
     )
 
 
@@ -237,7 +238,8 @@ def _is_known(module: object) -> bool:
     """Whether the code of a network is that of this package, or of a library of models."""
     if module is None:
         return True
-    source = getattr(module, "source", "")
+    # The encoder of a U-Net may have one, too.
+    source = getattr(getattr(module, "encoder", module), "source", "")
     is_own = isinstance(source, nn.Module | type) or callable(source)
     return isinstance(module, NetworkSpec) and _is_of("skcnn", type(module)) and not is_own
 

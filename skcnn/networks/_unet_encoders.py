@@ -14,6 +14,7 @@ from skcnn.networks._blocks import POOLS, build_block
 from skcnn.networks._conv_blocks import ConvBlocks, choose_filters, dirac_init, ints
 from skcnn.networks._layers import Dropout
 from skcnn.networks._spec import ImageShape, Measured, statistics
+from skcnn.networks._stages import cut_after
 from skcnn.networks._unet_network import Level, PoolingEncoder, PretrainedEncoder
 
 # Side of an image that is run through a backbone to see the size of its maps.
@@ -21,7 +22,7 @@ _PROBE = 64
 # Parameters that describe what a U-Net has no place for, or makes in its own way.
 _NOT_OF_ENCODERS: dict[type, tuple[str, ...]] = {
     ConvBlocks: ("stem", "pool_after", "symmetry", "dense_units", "global_pool"),
-    Backbone: ("head_first", "pooling", "layer", "image_size"),
+    Backbone: ("head_first", "pooling", "image_size"),
 }
 Pixels = dict[str, list[float]]
 
@@ -120,7 +121,8 @@ def pretrained_encoder(
     # Maps, and not what the source's own pooling makes of them.
     unpooled: Backbone = clone(spec).set_params(pooling="average")
     source, pixels = unpooled._read_stages(image_shape, measured)
-    stages = nn.Sequential(source.stages)
+    kept = source.stages if not spec.layer else cut_after(source.stages, spec.layer)
+    stages = nn.Sequential(kept)
     probe = torch.zeros(1, len(pixels["mean"]), _PROBE, _PROBE)
     found = _coarser_maps(stages, source.units, probe)
     if source.set_size is not None or not found:
@@ -130,9 +132,9 @@ def pretrained_encoder(
             'Backbone("efficientnet_lite0").'
         )
     levels = [Level(probe.shape[1], (1, 1)), *found.values()]
-    encoder = PretrainedEncoder(source.stages, list(found), levels)
+    encoder = PretrainedEncoder(kept, list(found), levels)
     encoder.requires_grad_(False)
-    for part in unpooled._trained(source, source.stages, tuple(probe.shape)):
+    for part in unpooled._trained(source, kept, tuple(probe.shape)):
         part.requires_grad_(True)
         part.lr_factor = float(spec.lr_factor)  # type: ignore[assignment]
     return encoder, pixels

@@ -404,6 +404,10 @@ def test_checkpoints_resume(tmp_path):
     resumed = small(max_epochs=4, **options).fit(X, MASKS)
     straight = small(max_epochs=4, lr_schedule=None).fit(X, MASKS)
     np.testing.assert_array_equal(resumed.predict_proba(X_NEW), straight.predict_proba(X_NEW))
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU())
+    own = Backbone(body, layer="", mean=(0.5,) * 3, std=(1,) * 3)
+    with pytest.warns(UserWarning, match="your own module may change"):
+        small(UNet(own), max_epochs=1, **options).fit(X, MASKS)
 
 
 def test_a_failed_fit_leaves_the_estimator_as_it_was(fitted):

@@ -158,6 +158,16 @@ def test_a_module_of_ones_own_is_an_encoder():
     assert network(noise(1, 33, 35, 3)).shape == (1, 3, 33, 35)
 
 
+def test_a_backbone_may_end_at_an_earlier_layer():
+    network = UNet(backbone(layer="stage3", unfreeze=1)).build((40, 40, 3), 2)
+    assert [level.stride[0] for level in network.body.encoder.levels] == [1, 2, 4, 8]
+    trained = {n for n, p in network.body.encoder.named_parameters() if p.requires_grad}
+    assert {name.split(".")[1] for name in trained} == {"stage3"}
+    own = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 6, 3, 2, 1), nn.ReLU())
+    unet = UNet(Backbone(own, layer="", mean=(0.5,) * 3, std=(0.2,) * 3))
+    assert unet.build((20, 20, 3), 2)(noise(1, 20, 22, 3)).shape == (1, 2, 20, 22)
+
+
 def test_a_network_without_maps_is_no_encoder():
     flat = nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.Linear(4, 2))
     source = Backbone(flat, mean=(0.5,) * 3, std=(0.2,) * 3)
@@ -219,7 +229,7 @@ def test_parameters_are_searched_through_the_encoder():
         (UNet(ConvBlocks(())), r"ConvBlocks\(filters=\(\)\)"),
         (UNet(ConvBlocks((0,))), "'filters' parameter of ConvBlocks"),
         (UNet(backbone(image_size=64)), "Backbone with image_size=64"),
-        (UNet(backbone(layer="stage3")), "Backbone with layer='stage3'"),
+        (UNet(backbone(pooling="max")), "Backbone with pooling='max'"),
         (UNet(backbone(unfreeze=-1)), "'unfreeze' parameter of Backbone"),
     ],
 )
