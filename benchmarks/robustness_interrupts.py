@@ -176,8 +176,13 @@ class Inspect(Predict):
 class Extract(Predict):
     """So do features of a network that is not trained."""
 
+    def __init__(self):
+        # Beforehand: torch itself cannot bear Ctrl-C where it makes layers.
+        self.backbone = backbone()
+        super().__init__()
+
     def compute(self):
-        return FeatureExtractor(backbone()).fit(self.X).transform(self.X[:1000])
+        return FeatureExtractor(self.backbone).fit(self.X).transform(self.X[:1000])
 
 
 class Search:

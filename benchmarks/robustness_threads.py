@@ -17,9 +17,15 @@ from reporting import spread
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier, ConvNetRegressor, FeatureExtractor, inspection
+from skcnn import (
+    ConvNetClassifier,
+    ConvNetRegressor,
+    ConvNetSegmenter,
+    FeatureExtractor,
+    inspection,
+)
 from skcnn.datasets import make_organisms
-from skcnn.networks import Backbone, CompactTransformer
+from skcnn.networks import Backbone, CompactTransformer, ConvBlocks, UNet
 
 # Methods that change the estimator, and those that scikit-learn makes for its own use.
 LEFT_OUT = {
@@ -68,6 +74,9 @@ class Calls:
         self.counter = ConvNetRegressor(
             (4, 8), loss="poisson", max_epochs=2, device="cpu", random_state=0
         ).fit(self.X, self.y)
+        self.segmenter = ConvNetSegmenter(
+            UNet(ConvBlocks((4, 8))), max_epochs=2, device="cpu", random_state=0
+        ).fit(self.X, (self.X.mean(axis=3) > 127).astype(int))
         self.backbones = [backbone(number) for number in range(N_KINDS)]
         self.extractor = FeatureExtractor(self.backbones[0]).fit(self.X)
         self.by_name = {**self.methods(), **self.functions(), **self.displays()}
@@ -116,6 +125,7 @@ class Calls:
             ),
             "partial_fit": lambda number: self.fit(number, partial=True).predict_proba(self.X[:8]),
             "ConvNetRegressor.predict": lambda number: self.counter.predict(self.images(number)),
+            "ConvNetSegmenter.predict": lambda number: self.segmenter.predict(self.images(number)),
             "FeatureExtractor.fit": lambda number: (
                 FeatureExtractor(self.backbones[number]).fit(self.X).transform(self.X[:8])
             ),
@@ -176,6 +186,7 @@ class Calls:
             "HistoryDisplay": lambda n: kinds.HistoryDisplay.from_estimator(self.fitted),
             "ImageGridDisplay": lambda n: kinds.ImageGridDisplay(self.images(n)[:4]).plot(),
             "LearningRateDisplay": of_labels(kinds.LearningRateDisplay, **SHORT),
+            "MaskDisplay": of_images(kinds.MaskDisplay, self.segmenter),
             "PredictionsDisplay": of_labels(kinds.PredictionsDisplay, max_images=2),
             "ProbabilitiesDisplay": of_labels(kinds.ProbabilitiesDisplay, max_images=2),
             "TopLossesDisplay": of_labels(kinds.TopLossesDisplay, max_images=2),
