@@ -23,6 +23,7 @@ from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
     "BOX_COLUMNS",
+    "IMAGE_COLUMN",
     "Interval",
     "RowChoice",
     "StopTraining",
@@ -43,6 +44,9 @@ RowChoice = slice | npt.NDArray[np.intp]
 #: Columns of a box in tables of images, which loaders make and estimators read: its top left
 #: corner and its sides, in fractions of the image.
 BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
+
+#: Column of images in memory, in tables with covariates.
+IMAGE_COLUMN = "image"
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
 

@@ -38,14 +38,18 @@ class ProcessGroup:
         all processes is the mean over all rows.
         """
         n = len(images)
-        rows = torch.arange(n).tensor_split(self.size)[self.rank]
-        part = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
+        part = self.rows_of(n)
         images, target = images[part], target[part]
         weight = None if weight is None else weight[part]
         if n % self.size:
             ones = torch.ones(len(images), device=images.device)
             weight = (ones if weight is None else weight) * (len(images) * self.size / n)
         return images, target, weight
+
+    def rows_of(self, n: int) -> slice:
+        """Return this process's rows of a batch of n images."""
+        rows = torch.arange(n).tensor_split(self.size)[self.rank]
+        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
 
     def min_batch_size(self) -> int:
         """Return how many images a batch needs, so that each process gets enough of them."""

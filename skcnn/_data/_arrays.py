@@ -38,11 +38,14 @@ class Images:
         Whether the shape was inferred from the length of rows.
     rows : ndarray of int, or None
         Rows of `pixels` to use; None uses all.
+    covariates : ndarray of shape (n_rows, n_covariates), or None
+        Numbers beside the images, one row for each of `rows`.
     """
 
     pixels: npt.NDArray[Any]
     shape_inferred: bool = False
     rows: npt.NDArray[np.intp] | None = None
+    covariates: npt.NDArray[Any] | None = None
 
     def check(self) -> None:
         """Look for images that are missing: never in memory."""
@@ -61,7 +64,11 @@ class Images:
 
     def take(self, rows: npt.NDArray[np.intp]) -> "Images":
         """Return some of the images, without a copy of their pixels."""
-        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+        return replace(
+            self,
+            rows=rows if self.rows is None else self.rows[rows],
+            covariates=None if self.covariates is None else self.covariates[rows],
+        )
 
     def __getitem__(self, rows: RowChoice) -> npt.NDArray[Any]:
         """Gather images as a contiguous uint8 or float32 array (n, height, width, channels)."""
@@ -82,7 +89,8 @@ class Images:
 
     def contents(self) -> list[object]:
         """Return what tells these images from others, for hashing."""
-        return [self.pixels, self.rows, self.shape_inferred]
+        beside = [] if self.covariates is None else [self.covariates]
+        return [self.pixels, self.rows, self.shape_inferred, *beside]
 
 
 def check_images(

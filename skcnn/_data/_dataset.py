@@ -18,11 +18,19 @@ class Batch(NamedTuple):
         Encoded targets.
     weight : torch.Tensor of shape (n,) or None
         Weight of each image in the loss; None where all weigh the same.
+    covariates : torch.Tensor of shape (n, n_covariates) or None
+        Numbers that the network takes beside the images.
     """
 
     images: Tensor
     target: Tensor
     weight: Tensor | None = None
+    covariates: Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Arguments of the network."""
+        return (self.images,) if self.covariates is None else (self.images, self.covariates)
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
@@ -36,6 +44,7 @@ class ImageDataset(skorch.dataset.Dataset):
     Parameters
     ----------
     X : Images or ndarray of shape (n, height, width, channels)
+        An attribute `covariates` are numbers beside the images.
     y : ndarray of shape (n, ...), default=None
         Encoded targets.
     sample_weight : ndarray of shape (n,), default=None

@@ -56,6 +56,8 @@ class FileImages:
         Result of `file_keys` for all paths, computed once; None computes keys when needed.
     failures : dict of int to str
         The reason for each row of `paths` that could not be read.
+    covariates : ndarray of shape (n_rows, n_covariates), or None
+        Numbers beside the images, one row for each of `rows`.
     """
 
     paths: Paths
@@ -67,6 +69,7 @@ class FileImages:
     rows: Rows | None = None
     keys: Keys | None = None
     failures: dict[int, str] = field(default_factory=dict)
+    covariates: npt.NDArray[Any] | None = None
 
     #: That a batch takes time, so that it is prepared ahead.
     decodes: ClassVar[bool] = True
@@ -77,7 +80,11 @@ class FileImages:
 
     def take(self, rows: Rows) -> "FileImages":
         """Return some of the images, without decoding them."""
-        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+        return replace(
+            self,
+            rows=rows if self.rows is None else self.rows[rows],
+            covariates=None if self.covariates is None else self.covariates[rows],
+        )
 
     def __getitem__(self, rows: slice | npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Decode images as a uint8 array (n, height, width, channels)."""
@@ -114,7 +121,7 @@ class FileImages:
             source = replace(self, keys=self._keys(slice(None)))
         with source._filling_cache():
             if n_images * int(np.prod(self.shape)) <= _MAX_BYTES_IN_MEMORY:
-                images: Images | FileImages = Images(source.to_array())
+                images: Images | FileImages = Images(source.to_array(), covariates=self.covariates)
             else:
                 source._visit()
                 images = replace(source, skips=False, failures={})
@@ -182,7 +189,8 @@ class FileImages:
 
     def contents(self) -> list[object]:
         """Return what tells these images from others, for hashing."""
-        return [self._keys(self._numbers(slice(None))), self.shape, self.resize]
+        beside = [] if self.covariates is None else [self.covariates]
+        return [self._keys(self._numbers(slice(None))), self.shape, self.resize, *beside]
 
     def describe_failures(self, failures: dict[int, str] | None = None) -> str:
         """Name the first files that cannot be read, and how many more there are."""

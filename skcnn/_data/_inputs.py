@@ -1,10 +1,12 @@
 """X in any of its forms: arrays, or paths of image files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_X_y
 
@@ -16,10 +18,11 @@ from skcnn._data._arrays import (
     has_columns,
     has_target,
 )
+from skcnn._data._covariates import CovariateEncoder, split_covariates
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
-from skcnn._data._paths import read_paths
+from skcnn._data._paths import listed, read_paths
 
 AnyImages = Images | FileImages
 
@@ -36,9 +39,10 @@ def check_input(
     image_shape: Sequence[int] | None = None,
     data_format: str = "auto",
     any_size: bool = False,
+    takes_covariates: bool = False,
     name: str = "X",
 ) -> tuple[AnyImages, npt.NDArray[Any] | None]:
-    """Read X, in any of its forms, as images.
+    """Read X, in any of its forms, as images, and the covariates beside them.
 
     Parameters
     ----------
@@ -50,18 +54,81 @@ def check_input(
     y, reset, image_shape, data_format, any_size, name
         As in `check_images`. Where X are files, `find_shape` completes `image_shape`, and they
         are resized to the fitted shape in any case.
+    takes_covariates : bool, default=False
+        Whether columns beside the images are covariates, and no error. With `reset`, they set
+        the estimator's `_covariates`.
 
     Returns
     -------
     images : Images or FileImages
-        Files are not decoded yet.
+        Files are not decoded yet. Covariates are encoded; with `reset` they are not, as there are
+        no statistics of the training rows yet.
     y : ndarray of shape (n,) or (n, n_columns), sparse matrix, or None
 
     Raises
     ------
     ValueError
-        If X cannot be read as images, or not as images of the fitted shape.
+        If X cannot be read as images, or not as images of the fitted shape, or has other columns
+        of covariates than in fit.
     """
+    X, frame = split_covariates(X, name)
+    if frame is not None and not takes_covariates:
+        raise ValueError(
+            f"{name} has columns beside the images, {listed(list(frame.columns))}, which "
+            f"{type(estimator).__name__} does not take. Choose the column of the images with a "
+            "sklearn.compose.ColumnTransformer, which can prepare the others, too."
+        )
+    images, labels = _check_images(
+        estimator,
+        X,
+        y,
+        reset=reset,
+        image_shape=image_shape,
+        data_format=data_format,
+        any_size=any_size,
+        name=name,
+    )
+    covariates = _read_covariates(estimator, frame, reset=reset, name=name)
+    return images if covariates is None else replace(images, covariates=covariates), labels
+
+
+def _read_covariates(
+    estimator: BaseEstimator, frame: pd.DataFrame | None, *, reset: bool, name: str
+) -> npt.NDArray[Any] | None:
+    """Return the covariates: values of the columns with `reset`, else the inputs they make."""
+    if reset:
+        estimator._covariates = None if frame is None else CovariateEncoder.infer(frame, name)
+    encoder: CovariateEncoder | None = getattr(estimator, "_covariates", None)
+    fitted_by = type(estimator).__name__
+    if encoder is None:
+        if frame is not None:
+            raise ValueError(
+                f"{name} has columns beside the images, {listed(list(frame.columns))}, but "
+                f"{fitted_by} was fitted on images alone. Pass the images alone, or fit again."
+            )
+        return None
+    if frame is None:
+        raise ValueError(
+            f"{name} has images alone, but {fitted_by} was fitted with the columns "
+            f"{listed(encoder.names)} beside them. Pass a DataFrame with these columns, as "
+            "skcnn.datasets.make_images_and_covariates makes from an array."
+        )
+    if reset:
+        return encoder.read(frame, name)
+    return encoder.encode(encoder.read(frame, name, fitted_by))
+
+
+def _check_images(
+    estimator: BaseEstimator,
+    X: Any,
+    y: object,
+    *,
+    reset: bool,
+    image_shape: Sequence[int] | None,
+    data_format: str,
+    any_size: bool,
+    name: str,
+) -> tuple[AnyImages, npt.NDArray[Any] | None]:
     paths = read_paths(X, name)
     if paths is None:
         return check_images(

@@ -18,6 +18,7 @@ from skcnn._compute._fork import computing
 from skcnn._compute._process_group import ProcessGroup
 from skcnn._data._dataset import Batch
 from skcnn._data._resize import resize
+from skcnn._targets._mixing import blend
 from skcnn.augmentation import GeometricAugmentation, MixingAugmentation
 
 _AUTO_SIZES = (128, 64, 32)
@@ -110,7 +111,9 @@ class Batches:
         self.group = group
         self.scale = 1.0
         self.n_images = len(dataset) if rows is None else len(rows)
-        self._source = _source(_IndexedRows(dataset, rows, self.n_images), device, resident)
+        indexed = _IndexedRows(dataset, rows, self.n_images)
+        self._has_covariates = indexed.covariates is not None
+        self._source = _source(indexed, device, resident)
         self.augment_rng = generator
         if generator is not None and device.type != "cpu":
             self.augment_rng = Generator(device).manual_seed(generator.initial_seed())
@@ -152,6 +155,7 @@ class Batches:
 
     def _load(self, *inputs: Tensor) -> Batch:
         images, target, *rest = self._source.load(*inputs)
+        covariates = rest.pop() if self._has_covariates else None
         weight = rest[0] if rest else None
         if self.augment_rng is not None:
             for change in self.augment:
@@ -159,6 +163,8 @@ class Batches:
                     images, partner, own = change.mix(images, self.augment_rng)
                     assert self.mix is not None
                     target, weight = self.mix(partner, own, target, weight)
+                    if covariates is not None:
+                        covariates, _ = blend(partner, own, covariates)
                 elif isinstance(change, GeometricAugmentation) and self.moved is not None:
                     drawn = change.draw(images, self.augment_rng)
                     images = change.apply(images, drawn)
@@ -166,10 +172,12 @@ class Batches:
                 else:
                     images = change(images, self.augment_rng)
         if self.group is not None:
+            if covariates is not None:
+                covariates = covariates[self.group.rows_of(len(images))]
             images, target, weight = self.group.shard(images, target, weight)
         # Rows of features have no sides.
         images = images if self.scale == 1 else resize(images, self.scale)
-        return Batch(images, target, weight)
+        return Batch(images, target, weight, covariates)
 
 
 class _IndexedRows:
@@ -180,6 +188,12 @@ class _IndexedRows:
         self.rows = rows
         self.n_rows = n_rows
 
+    @property
+    def covariates(self) -> npt.NDArray[np.float32] | None:
+        """Numbers beside the images of the data set."""
+        covariates: npt.NDArray[np.float32] | None = getattr(self.dataset.X, "covariates", None)
+        return covariates
+
     def gather(self, numbers: Rows) -> Inputs:
         rows = numbers if self.rows is None else self.rows[numbers]
         images = torch.from_numpy(np.ascontiguousarray(self.dataset.X[rows]))
@@ -187,9 +201,8 @@ class _IndexedRows:
         # skorch unpacks a batch into X and y: without targets, zeros as in its own data set.
         labels = torch.zeros(len(rows)) if y is None else torch.from_numpy(np.asarray(y)[rows])
         weight = getattr(self.dataset, "sample_weight", None)
-        if weight is None:
-            return images, labels
-        return images, labels, torch.from_numpy(weight[rows])
+        beside = [part for part in (weight, self.covariates) if part is not None]
+        return images, labels, *(torch.from_numpy(part[rows]) for part in beside)
 
     @property
     def takes_time(self) -> bool:

@@ -1,7 +1,7 @@
 """Paths of image files as X: in which forms they come, and boxes beside them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._utils import BOX_COLUMNS
+from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN
 
 #: The column of a DataFrame with the paths, where several columns hold text.
 PATH_COLUMN = "path"
@@ -54,21 +54,22 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     """Read X as paths of image files; None if it holds something else.
 
     One path, a list or tuple, an array of one dimension or with one column, a Series, or a
-    DataFrame. A DataFrame is read as paths if it has a column named "path", or exactly one column
-    of text, and apart from that only columns of a box.
+    DataFrame. A DataFrame is read as paths if it has a column of text named "path", or exactly
+    one column of text. Columns of a box are read, and other columns are left to
+    `split_covariates`.
 
     Raises
     ------
     ValueError
-        If a DataFrame has other columns beside the paths, if paths and other values are mixed,
+        If a DataFrame has other text beside the paths, if paths and other values are mixed,
         or if boxes are not as described.
     """
     if isinstance(X, _TEXT):
         return Paths(_as_objects([X]))
-    if hasattr(X, "columns") and hasattr(X, "iloc"):
+    if is_frame(X):
         return _from_frame(X, name)
     if isinstance(X, list | tuple):
-        if not _is_text(next((value for value in X if not _is_missing(value)), None)):
+        if not _is_text(next((value for value in X if not is_missing(value)), None)):
             return None
         return Paths(_checked(_as_objects(X), name))
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
@@ -76,12 +77,12 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     if not isinstance(X, np.ndarray):
         # Arrays of pandas and of pyarrow; other objects become arrays of numbers.
         is_array = hasattr(X, "__array__") and hasattr(X, "__iter__")
-        if not is_array or not _is_one_dimensional(X) or not _holds_text(X):
+        if not is_array or not _is_one_dimensional(X) or not holds_text(X):
             return None
         X = np.asarray(X, dtype=object)
     if X.ndim == 2 and X.shape[1] == 1:
         X = X[:, 0]
-    if X.ndim != 1 or not _holds_text(X):
+    if X.ndim != 1 or not holds_text(X):
         return None
     return Paths(_checked(X, name))
 
@@ -102,7 +103,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, _TEXT)
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
@@ -110,14 +111,14 @@ def _is_one_dimensional(X: object) -> bool:
     return getattr(X, "ndim", 1) == 1
 
 
-def _holds_text(values: Any) -> bool:
+def holds_text(values: Any) -> bool:
     """Whether the first value of an array, Series or Index that is not missing is text."""
     kind = getattr(values, "dtype", None)
     if isinstance(kind, pd.CategoricalDtype):
         values = kind.categories
     elif isinstance(kind, np.dtype) and kind.kind not in "OUT":
         return False
-    found = (value for value in values if not _is_missing(value))
+    found = (value for value in values if not is_missing(value))
     first: Any = next(found, None)
     # A text of pyarrow is an object of its own.
     return _is_text(first.as_py() if hasattr(first, "as_py") else first)
@@ -128,7 +129,7 @@ def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     if values.dtype.kind != "O":
         return values
     for row, value in enumerate(values):
-        if not isinstance(value, _TEXT) and not _is_missing(value):
+        if not isinstance(value, _TEXT) and not is_missing(value):
             raise ValueError(
                 f"{name} holds paths of image files and other values: row {row} is a "
                 f"{type(value).__name__}. Expected a path in every row."
@@ -136,34 +137,65 @@ def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values
 
 
-def _from_frame(X: pd.DataFrame, name: str) -> Paths | None:
-    columns = list(X.columns)
+def is_frame(X: Any) -> bool:
+    """Whether X is a DataFrame."""
+    return hasattr(X, "columns") and hasattr(X, "iloc")
+
+
+def find_path_column(X: pd.DataFrame, name: str) -> Hashable | None:
+    """Return the name of the column of a DataFrame that holds paths; None if none does.
+
+    Categories are covariates, unless their column is named "path" or no other column has text.
+    """
+    columns: list[Hashable] = list(X.columns)
     # Columns are not looked at one by one where they are thousands of pixels.
     maybe = [i for i, kind in enumerate(X.dtypes) if getattr(kind, "kind", "O") in "OUT"]
-    text = [columns[i] for i in maybe if _holds_text(X.iloc[:, i])]
-    if not text:
-        return None
-    if PATH_COLUMN in text:
+    found = [i for i in maybe if holds_text(X.iloc[:, i])]
+    is_category = [isinstance(X.dtypes.iloc[i], pd.CategoricalDtype) for i in found]
+    text = [columns[i] for i, category in zip(found, is_category) if not category]
+    categories = [columns[i] for i, category in zip(found, is_category) if category]
+    column: Hashable
+    if PATH_COLUMN in (*text, *categories):
         column = PATH_COLUMN
     elif len(text) == 1:
         column = text[0]
-    else:
+    elif text:
         raise ValueError(
-            f"{name} has {len(text)} columns of text: {_listed(text)}. Name the one with the "
+            f"{name} has {len(text)} columns of text: {listed(text)}. Name the one with the "
             f'paths of the images "{PATH_COLUMN}", or pass only that one, as '
             f"{name}[[{text[0]!r}]]."
         )
-    boxed = [name for name in BOX_COLUMNS if name in columns]
-    others = [other for other in columns if other not in (column, *BOX_COLUMNS)]
-    if others or columns.count(column) > 1:
-        wanted = [column, *boxed]
+    elif not categories:
+        return None
+    elif {*columns} == {categories[0], *(box for box in BOX_COLUMNS if box in columns)}:
+        return categories[0]
+    else:
         raise ValueError(
-            f"{name} has columns beside the paths of images: {_listed(others or [column])}. "
-            f"They would not be used. Pass {name}[{wanted}]."
+            f"{name} has no column of images: {listed(columns)}. Expected paths of image files in "
+            f'a column of text, or images in a column "{IMAGE_COLUMN}".'
         )
+    others = [other for other in text if other != column]
+    if others:
+        wanted = [column, *(box for box in BOX_COLUMNS if box in columns)]
+        raise ValueError(
+            f"{name} has columns of text beside the paths of images: {listed(others)}. Make them "
+            f'categories, {name}[{others[0]!r}].astype("category"), for the network to learn '
+            f"from them. Pass {name}[{wanted}] to leave them out."
+        )
+    return column
+
+
+def _from_frame(X: pd.DataFrame, name: str) -> Paths | None:
+    column = find_path_column(X, name)
+    if column is None:
+        return None
+    columns = list(X.columns)
+    if columns.count(column) > 1:
+        raise ValueError(f"{name} has two columns {column!r}. Rename or drop one of them.")
+    boxed = [name for name in BOX_COLUMNS if name in columns]
     if boxed and len(boxed) < len(BOX_COLUMNS):
         missing = [name for name in BOX_COLUMNS if name not in boxed]
-        raise ValueError(f"{name} has {_listed(boxed)} but not {_listed(missing)}. Give all four.")
+        raise ValueError(f"{name} has {listed(boxed)} but not {listed(missing)}. Give all four.")
     names = _checked(X[column].to_numpy(dtype=object), name)
     return Paths(names, _checked_boxes(X, name) if boxed else None)
 
@@ -188,6 +220,6 @@ def _checked_boxes(X: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
     return boxes
 
 
-def _listed(columns: Sequence[Any]) -> str:
+def listed(columns: Sequence[Any]) -> str:
     more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
     return ", ".join(repr(column) for column in columns[:5]) + more

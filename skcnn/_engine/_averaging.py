@@ -72,14 +72,15 @@ class WeightAverage:
         self._sums = [total.to(own.device) for total, own in zip(sums, self._parameters)]
         self._n_steps, self.n_before = n_steps, n_before
 
-    def apply(self, batches: Iterable[Tensor]) -> None:
+    def apply(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Give the network the mean of its weights.
 
         Parameters
         ----------
-        batches : iterable of torch.Tensor
-            Training images. Batch normalization takes new statistics from these, since the
-            statistics of no single step are right for the mean of the weights.
+        batches : iterable of tuple of torch.Tensor
+            Training images, with what the network takes beside them. Batch normalization takes
+            new statistics from these, since the statistics of no single step are right for the
+            mean of the weights.
 
         Notes
         -----
@@ -91,9 +92,9 @@ class WeightAverage:
             _other_values(self._parameters, means),
             _fresh_statistics(self.network) as n_layers,
         ):
-            for images in batches if n_layers else ():
+            for inputs in batches if n_layers else ():
                 with computing():
-                    self.network(images)
+                    self.network(*inputs)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._network_checks import (
     check_outputs,
+    check_takes_covariates,
     possible_scales,
     warn_of_probabilities,
 )
@@ -311,6 +312,10 @@ def _name(dtype: torch.dtype) -> str:
 
 def _new_net(job: FitJob, settings: FitSettings) -> TrainedNet:
     optimizer, options = _optimizer_options(settings)
+    covariates = getattr(job.dataset.X, "covariates", None)
+    if covariates is not None:
+        check_takes_covariates(settings.spec)
+        options["module__n_covariates"] = covariates.shape[1]
     net = TrainedNet(
         build_network,
         target=job.target,

@@ -1,6 +1,7 @@
 """What training never changes is computed once per image: features in place of images."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import torch
 
 from skcnn._compute._device_memory import reserve_device_memory
 from skcnn._compute._threads import compute_threads
+from skcnn._data._arrays import Images
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._predict import ImageSource, PredictionBatching, run_images
 from skcnn.networks import ImageNetwork
@@ -84,7 +86,11 @@ class FrozenPart:
 
     def replace_images(self, dataset: ImageDataset) -> ImageDataset:
         """Return a data set with features in place of its images."""
-        return ImageDataset(self.run(dataset.X), dataset.y, dataset.sample_weight)
+        features: Any = self.run(dataset.X)
+        covariates = getattr(dataset.X, "covariates", None)
+        if covariates is not None:
+            features = Images(features, covariates=covariates)
+        return ImageDataset(features, dataset.y, dataset.sample_weight)
 
     def fit_head(self, images: ImageSource) -> None:
         """Tell the head what the features of training images are like.

@@ -22,7 +22,7 @@ _HINT = "Pass fewer images at a time, or free memory there"
 
 
 def infer(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[..., Tensor],
     images: AnyImages,
     device: torch.device,
     plan: PredictionBatching,

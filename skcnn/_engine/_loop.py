@@ -216,11 +216,15 @@ class TrainingLoop:
             assert batches.augment_rng is not None
             return CUDAGraphRunner(self._load_and_train, [batches.augment_rng])
         # Which generator a user's own augmentation uses is not known: it runs outside the graph.
-        runner = CUDAGraphRunner(self.train_on_batch)
+        present: list[str] = []
+        runner = CUDAGraphRunner(
+            lambda *parts: self.train_on_batch(**dict(zip(present, parts, strict=True)))
+        )
 
         def load_then_replay(*inputs: Tensor) -> Tensor:
-            images, target, weight = batches.load(*inputs)
-            return runner(images, target) if weight is None else runner(images, target, weight)
+            batch = batches.load(*inputs)
+            present[:] = [name for name, part in batch._asdict().items() if part is not None]
+            return runner(*(part for part in batch if part is not None))
 
         return load_then_replay
 
@@ -229,10 +233,14 @@ class TrainingLoop:
         return self.train_on_batch(*self.batches.load(*inputs))
 
     def train_on_batch(
-        self, images: Tensor, target: Tensor, weight: Tensor | None = None
+        self,
+        images: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        covariates: Tensor | None = None,
     ) -> Tensor:
         """Take one step of the optimizer, and return the figures of the loss before it."""
-        batch = Batch(images, target, weight)
+        batch = Batch(images, target, weight, covariates)
         loss, outputs = self.compute_gradients(batch)
         figures = loss_figures(self.target, loss, outputs, batch, training=True)
         self.update_weights()
@@ -242,7 +250,7 @@ class TrainingLoop:
         """Return the loss of a batch, whose gradients are in the parameters, and the outputs."""
         self.optimizer.zero_grad()
         with autocast(self.options.device, self.options.precision):
-            outputs = self.network(batch.images)
+            outputs = self.network(*batch.inputs)
         outputs = outputs.float()
         loss = weighted_mean(self.target.loss(outputs, batch.target, training=True), batch.weight)
         torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
@@ -294,7 +302,7 @@ class TrainingLoop:
         """
         if self._average is not None and self.is_complete:
             with autocast(self.options.device, self.options.precision):
-                self._average.apply(islice(self._images(), _STATISTICS_BATCHES))
+                self._average.apply(islice(self._network_inputs(), _STATISTICS_BATCHES))
         if self.group is None:
             return
         self.group.average_buffers(self.module)
@@ -303,11 +311,11 @@ class TrainingLoop:
         for row, means in zip(rows, self.group.mean(figures).tolist()):
             row.update(zip(names, means))
 
-    def _images(self) -> Iterator[Tensor]:
+    def _network_inputs(self) -> Iterator[tuple[Tensor, ...]]:
         assert self.batches is not None
         for inputs in self.batches.inputs():
             check_interrupts()
-            yield self.batches.load(*inputs).images
+            yield self.batches.load(*inputs).inputs
 
     def show(self, figures: dict[str, Any]) -> None:
         """Show figures behind the progress bar."""

@@ -430,7 +430,7 @@ class TrainedNet(skorch.NeuralNet):
         self._set_training(False)
         with torch.no_grad(), computing():
             with autocast(torch.device(self.device), self._dtype):
-                outputs = self.infer(batch.images)
+                outputs = self.infer(*batch.inputs)
             losses = self.target.loss(outputs, batch.target, training=False)
             if self.target.score_name is not None:
                 self._scores.append(self.target.score(outputs, batch.target))
@@ -441,12 +441,14 @@ class TrainedNet(skorch.NeuralNet):
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> Tensor:
         """Return the outputs for a batch; see `skorch.NeuralNet.evaluation_step`."""
-        outputs: Tensor = super().evaluation_step(batch.pair, training=training)
-        return outputs
+        self.check_is_fitted()
+        with torch.set_grad_enabled(training):
+            self._set_training(training)
+            return self.infer(*batch.inputs)
 
-    def infer(self, x: Any, **fit_params: object) -> Tensor:
-        """Run the network."""
-        outputs: Tensor = self.module_(to_tensor(x, device=self.device), **fit_params)
+    def infer(self, x: Any, *beside: Tensor, **fit_params: object) -> Tensor:
+        """Run the network on images, and what it takes beside them."""
+        outputs: Tensor = self.module_(to_tensor(x, device=self.device), *beside, **fit_params)
         return outputs.float()
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: object) -> None:

@@ -1,13 +1,14 @@
 """Whether a network takes the images of a fit, and answers what the fit asks."""
 
 from collections.abc import Sequence
+from inspect import signature
 
 import torch
 
 from skcnn._data._resize import scaled_size
 from skcnn._targets import Target
 from skcnn._utils import warn
-from skcnn.networks import ImageNetwork
+from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._copy import structural_copy
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary, summarize
@@ -31,6 +32,15 @@ def check_outputs(
             f"expected {target.description}, {('n', *expected)}."
         )
     return summary
+
+
+def check_takes_covariates(spec: NetworkSpec) -> None:
+    """Raise a ValueError if a network specification knows nothing of covariates."""
+    if "n_covariates" not in signature(spec.build).parameters:
+        raise ValueError(
+            f"X has covariates beside the images, which module={spec!r} does not take: its "
+            "`build` has no argument `n_covariates`. Pass the images alone, or another module."
+        )
 
 
 def warn_of_probabilities(network: ImageNetwork, image_shape: ImageShape, target: Target) -> None:

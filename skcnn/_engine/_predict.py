@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,7 +97,7 @@ def plan_batches(
 
 
 def run_images(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[..., Tensor],
     images: ImageSource,
     device: torch.device,
     plan: PredictionBatching,
@@ -111,7 +112,8 @@ def run_images(
     ----------
     function : callable
         From a batch of images (n, height, width, channels) on the device to one row per image:
-        a network in evaluation mode, or its `features`.
+        a network in evaluation mode, or its `features`. It also gets the covariates of the batch,
+        where images have any.
     images : Images or ndarray of shape (n, height, width, channels)
     device : torch.device
     plan : PredictionBatching
@@ -129,10 +131,11 @@ def run_images(
     whole = torch.empty(0)
     n_done = 0
     with torch.inference_mode(), no_autocast(device), exact:
-        for batch in _batches(images, plan.batch_size, device):
-            padded = _pad_batch(batch, size)
+        for batch, *beside in _batches(images, plan.batch_size, device):
+            padded, *rest = (_pad_batch(part, size) for part in (batch, *beside))
+            run = partial(_mean_with_mirrored, function) if flip else function
             with computing():
-                result = _mean_with_mirrored(function, padded) if flip else function(padded)
+                result = run(padded, *rest)
             if not n_done:
                 shape = len(images), *result.shape[1:]
                 n_bytes = torch.float32.itemsize * math.prod(shape)
@@ -145,18 +148,25 @@ def run_images(
     return array
 
 
-def _mean_with_mirrored(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    return (function(images) + function(images.flip(2))) / 2
+def _mean_with_mirrored(
+    function: Callable[..., Tensor], images: Tensor, *beside: Tensor
+) -> Tensor:
+    return (function(images, *beside) + function(images.flip(2), *beside)) / 2
 
 
-def _batches(images: ImageSource, size: int, device: torch.device) -> Iterator[Tensor]:
+def _batches(images: ImageSource, size: int, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+    """Iterate over the arguments of a network."""
     if device.type != "cpu" or getattr(images, "decodes", False):
         staged = Batches(ImageDataset(images), size, device=device, resident=False)
-        yield from (batch.images for batch in staged)
+        yield from (batch.inputs for batch in staged)
         return
+    covariates = getattr(images, "covariates", None)
+    parts = [images] if covariates is None else [images, covariates]
     for start in range(0, len(images), size):
+        rows = slice(start, start + size)
         # Copied only if read-only: torch warns of tensors like that.
-        yield torch.from_numpy(np.require(images[start : start + size], requirements=["C", "W"]))
+        arrays = (np.require(part[rows], requirements=["C", "W"]) for part in parts)
+        yield tuple(torch.from_numpy(array) for array in arrays)
 
 
 class _ExactDense(TorchFunctionMode):

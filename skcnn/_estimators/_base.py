@@ -4,6 +4,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ from skcnn._compute._process_group import broadcast_from_rank_zero
 from skcnn._compute._rng import draw_seed, make_random_state, own_random_numbers
 from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape, as_shape, from_torch
+from skcnn._data._covariates import CovariateEncoder
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages, check_input
@@ -70,6 +72,7 @@ _SLOTS = {
 # Private attributes that a fit sets, those of all estimators included.
 _FITTED_PRIVATE = {
     "_costs",
+    "_covariates",
     "_has_flat_masks",
     "_n_features_out",
     "_pixel_range",
@@ -100,6 +103,7 @@ class ConvNetEstimator(
     net_: TrainedNet
     n_features_in_: int
     skipped_: pd.DataFrame
+    _covariates: CovariateEncoder | None
     _random_state: np.random.RandomState
     _target: Target
 
@@ -163,12 +167,15 @@ class ConvNetEstimator(
         check_groups(groups, len(encoded))
         weight = target.weights(sample_weight, encoded)
 
-        validation = self._read_validation(X_val, y_val, target)
-        training_rows = None
-        if validation is None and self.early_stopping:
+        training_rows = held_out = None
+        if X_val is None and y_val is None and self.early_stopping:
             training_rows, held_out = target.split(
                 encoded, self.validation_fraction, groups, self._split_seed
             )
+        if not continues:
+            images = self._fit_covariates(images, labels, training_rows)
+        validation = self._read_validation(X_val, y_val, target)
+        if held_out is not None:
             validation = _dataset(images, encoded, weight, held_out)
         stopper = StopEarly(int(self.n_iter_no_change), self.tol)
         callbacks = list(self.callbacks or ())
@@ -226,6 +233,8 @@ class ConvNetEstimator(
         target = self._take_target(made, continues=continues)
         encoded = target.encode(labels)
         weight = target.weights(sample_weight, encoded)
+        if not continues:
+            images = self._fit_covariates(images, labels, None)
         self._train(
             _dataset(images, encoded, weight),
             target,
@@ -361,6 +370,7 @@ class ConvNetEstimator(
             reset=reset,
             image_shape=self._asked_shape(X),
             data_format=self.data_format,
+            takes_covariates=True,
         )
         assert checked is not None
         return images, as_table(checked, y)
@@ -388,6 +398,21 @@ class ConvNetEstimator(
             )
         return loaded, readable
 
+    def _fit_covariates(
+        self,
+        images: AnyImages,
+        labels: npt.NDArray[Any] | pd.DataFrame,
+        rows: npt.NDArray[np.intp] | None,
+    ) -> AnyImages:
+        """Encode covariates, with statistics of the training rows; None for all rows."""
+        values = images.covariates
+        if values is None:
+            return images
+        assert self._covariates is not None
+        self._covariates.warn_of_labels(values, labels)
+        self._covariates = self._covariates.fit(values if rows is None else values[rows], "X")
+        return replace(images, covariates=self._covariates.encode(values))
+
     def _take_target(self, target: Target, *, continues: bool) -> Target:
         """Store the target of this fit, which may continue that of an earlier one."""
         if continues and type(target) is not type(self._target):
@@ -409,7 +434,12 @@ class ConvNetEstimator(
             raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
         with allow_interrupts():
             images, _ = check_input(
-                self, X_val, reset=False, data_format=self.data_format, name="X_val"
+                self,
+                X_val,
+                reset=False,
+                data_format=self.data_format,
+                takes_covariates=True,
+                name="X_val",
             )
         labels = self._check_validation_target(y_val, images, target)
         images, readable = self._load(images)
@@ -570,6 +600,7 @@ class ConvNetEstimator(
             reset=False,
             data_format=self.data_format,
             any_size=network.takes_any_size,
+            takes_covariates=True,
         )
         device = torch.device(net.device)
         plan, costs = net.plan, net.costs_

@@ -420,6 +420,7 @@ class ConvNetMultiTask(ConvNetEstimator):
             reset=reset,
             image_shape=self.image_shape,
             data_format=self.data_format,
+            takes_covariates=True,
         )
         return images, read_answers(y, list(self.tasks), len(images))
 

@@ -7,6 +7,7 @@ from skcnn.datasets._cifar100 import fetch_cifar100
 from skcnn.datasets._coco import load_coco
 from skcnn.datasets._ecotaxa import load_ecotaxa
 from skcnn.datasets._folder import load_image_folder
+from skcnn.datasets._images_and_covariates import make_images_and_covariates
 from skcnn.datasets._megadetector import load_megadetector
 from skcnn.datasets._organisms import make_organisms
 from skcnn.datasets._report import Report
@@ -25,6 +26,7 @@ __all__ = [
     "load_image_folder",
     "load_image_table",
     "load_megadetector",
+    "make_images_and_covariates",
     "make_organisms",
     "make_scenes",
     "write_predictions",

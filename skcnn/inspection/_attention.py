@@ -89,9 +89,9 @@ def attention_maps(
     device = estimator.device_
     with hold_interrupts(), no_autocast(device), torch.inference_mode():
         run = _AttentionRecorder(estimator)
-        for _, batch in image_batches(images, device):
-            tokens = run(batch, follow=method == "rollout")
-            size = (batch.shape[1], batch.shape[2])
+        for _, inputs in image_batches(images, device):
+            tokens = run(*inputs, follow=method == "rollout")
+            size = (inputs[0].shape[1], inputs[0].shape[2])
             large = nn.functional.interpolate(tokens[:, None], size=size, mode="bilinear")[:, 0]
             maps.append((large / large.amax((1, 2), keepdim=True)).cpu().numpy())
     array: npt.NDArray[np.float32] = np.concatenate(maps)
@@ -126,11 +126,11 @@ class _AttentionRecorder:
                 "convolutions, skcnn.inspection.grad_cam shows which regions count."
             )
 
-    def __call__(self, batch: Tensor, *, follow: bool) -> Tensor:
+    def __call__(self, *inputs: Tensor, follow: bool) -> Tensor:
         """Return weights of shape (n, height, width), for the places of the tokens."""
         self._layers = []
         with computing():
-            self._network(batch)
+            self._network(*inputs)
         weights = self._pooling
         for attention in reversed(self._layers if follow else []):
             # Half of what a token becomes is the token itself, by the shortcut.

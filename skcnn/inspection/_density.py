@@ -82,10 +82,10 @@ def density_map(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.fl
     images_read, device = read_images(estimator, X), estimator.device_
     parts = []
     with hold_interrupts(), no_autocast(device), torch.inference_mode():
-        for _, images in image_batches(images_read, device):
+        for _, inputs in image_batches(images_read, device):
             with computing():
-                places = network.density(images).movedim(3, 1)
-            height, width = images.shape[1:3]
+                places = network.density(*inputs).movedim(3, 1)
+            height, width = inputs[0].shape[1:3]
             spread = nn.functional.interpolate(places, (height, width), mode="bilinear")
             # Interpolation changes sums a little at the edges.
             total, by_pixel = (maps.sum((2, 3), keepdim=True) for maps in (places, spread))

@@ -238,12 +238,12 @@ def grad_cam(
     maps = []
     with hold_interrupts(), default_torch_settings(estimator.device_):
         run = _LayerRecorder(estimator, [name])
-        for rows, batch in image_batches(images, estimator.device_):
-            logits, outputs = run(batch)
+        for rows, inputs in image_batches(images, estimator.device_):
+            logits, outputs = run(*inputs)
             chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
             score = logits.gather(1, chosen[:, None]).sum()
             weighted = _weighted_maps(score, outputs[name], name)
-            size = batch.shape[1:3]
+            size = inputs[0].shape[1:3]
             large = nn.functional.interpolate(weighted[:, None], size=size, mode="bilinear")[:, 0]
             highest = large.amax((1, 2), keepdim=True)
             maps.append((large / torch.where(highest > 0, highest, 1)).detach().cpu().numpy())
@@ -277,8 +277,8 @@ def compute_outputs(
     device = estimator.device_
     with hold_interrupts(), no_autocast(device), torch.inference_mode():
         run = _LayerRecorder(estimator, names, to_host)
-        for _, batch in image_batches(images, device):
-            for name, output in run(batch)[1].items():
+        for _, inputs in image_batches(images, device):
+            for name, output in run(*inputs)[1].items():
                 batches[name].append(output.movedim(1, -1) if output.ndim == 4 else output)
     return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
 
@@ -315,6 +315,7 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
         reset=False,
         data_format=estimator.data_format,
         any_size=estimator.module_.takes_any_size,
+        takes_covariates=True,
     )
     # There is nothing to show of a file that cannot be read.
     return replace(images, skips=False) if isinstance(images, FileImages) else images
@@ -350,10 +351,10 @@ class _LayerRecorder:
         for name in names:
             parts[name].module.register_forward_hook(self._hook(name))
 
-    def __call__(self, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         self._outputs = {}
         with computing():
-            logits: Tensor = self._network(batch)
+            logits: Tensor = self._network(*inputs)
         for name in self._names:
             if name not in self._outputs:
                 raise ValueError(
@@ -372,14 +373,17 @@ class _LayerRecorder:
         return record
 
 
-def image_batches(images: AnyImages, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Gather images batch by batch, and move each batch to the device."""
+def image_batches(
+    images: AnyImages, device: torch.device
+) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
+    """Gather the arguments of the network batch by batch, and move them to the device."""
+    parts = [images] if images.covariates is None else [images, images.covariates]
     for start in range(0, len(images), _BATCH_SIZE):
         check_interrupts()
         rows = slice(start, start + _BATCH_SIZE)
         # Torch warns of arrays that cannot be written to.
-        batch = np.require(images[rows], requirements=["C", "W"])
-        yield rows, torch.from_numpy(batch).to(device)
+        arrays = (np.require(part[rows], requirements=["C", "W"]) for part in parts)
+        yield rows, tuple(torch.from_numpy(array).to(device) for array in arrays)
 
 
 def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:

@@ -210,6 +210,7 @@ class Backbone(NetworkSpec):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> BackboneNetwork:
         """Build a network with pretrained stages and a new head; see `NetworkSpec.build`.
 
@@ -237,6 +238,7 @@ class Backbone(NetworkSpec):
             n_outputs=n_outputs,
             trained=self._trained(source, body, (1, len(pixels["mean"]), *size)),
             lr_factor=float(self.lr_factor),
+            n_covariates=n_covariates,
         )
 
     def _read_stages(

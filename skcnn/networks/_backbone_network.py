@@ -115,27 +115,32 @@ class FeatureHead(nn.Linear):
     Parameters
     ----------
     n_features, n_outputs : int
+    n_covariates : int, default=0
+        Number of inputs behind the features, which are standardized already.
     """
 
     feature_mean: Tensor
     feature_scale: Tensor
 
-    def __init__(self, n_features: int, n_outputs: int) -> None:
-        super().__init__(n_features, n_outputs)
+    def __init__(self, n_features: int, n_outputs: int, n_covariates: int = 0) -> None:
+        super().__init__(n_features + n_covariates, n_outputs)
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
-        self.register_buffer("feature_mean", torch.zeros(n_features))
-        self.register_buffer("feature_scale", torch.ones(n_features))
+        self.n_features = n_features
+        self.register_buffer("feature_mean", torch.zeros(self.in_features))
+        self.register_buffer("feature_scale", torch.ones(self.in_features))
 
     def set_statistics(self, features: Tensor) -> None:
         """Take mean and standard deviation from features (n, n_features) of training images."""
+        features = features[:, : self.n_features]
         variance = features.double().var(0, correction=0)
         n_images = len(features)
         shrunk = n_images * variance + _PRIOR_IMAGES * variance.mean()
         scale = (shrunk / (n_images + _PRIOR_IMAGES)).sqrt()
-        scale *= math.sqrt(self.in_features) / _LENGTH
-        self.feature_mean.copy_(features.double().mean(0))
-        self.feature_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+        scale *= math.sqrt(self.n_features) / _LENGTH
+        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        self.feature_mean[: self.n_features].copy_(features.double().mean(0))
+        self.feature_scale[: self.n_features].copy_(scale)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the outputs for features."""
@@ -161,6 +166,8 @@ class BackboneNetwork(ImageNetwork):
         Parts of the body that are trained as well.
     lr_factor : float
         Multiplier on their learning rate.
+    n_covariates : int, default=0
+        As for `ImageNetwork`.
     """
 
     body: nn.Sequential
@@ -177,8 +184,11 @@ class BackboneNetwork(ImageNetwork):
         n_outputs: int,
         trained: Sequence[nn.Module] = (),
         lr_factor: float = 1.0,
+        n_covariates: int = 0,
     ) -> None:
-        super().__init__(nn.Sequential(body), nn.Identity(), mean, scale)
+        super().__init__(
+            nn.Sequential(body), nn.Identity(), mean, scale, n_covariates=n_covariates
+        )
         self.size = size
         self.body.requires_grad_(False)
         self.trained = tuple(trained)
@@ -198,7 +208,7 @@ class BackboneNetwork(ImageNetwork):
                 f"The features have shape {('n', *features.shape[1:])}, expected ('n', "
                 "n_features). Choose another layer=, or a pooling=."
             )
-        self.head = FeatureHead(features.shape[1], n_outputs)
+        self.head = FeatureHead(features.shape[1], n_outputs, n_covariates)
         self.train()
 
     def train(self, mode: bool = True) -> "BackboneNetwork":
@@ -220,7 +230,7 @@ class BackboneNetwork(ImageNetwork):
             ).contiguous(memory_format=torch.channels_last)
         return (pixels - self.mean[:, None, None]) / self.scale[:, None, None]
 
-    def frozen_features(self, images: Tensor) -> Tensor:
+    def frozen_features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return what the frozen stages make of images, flattened to one row per image."""
         return self._run_frozen(images).flatten(1)
 
@@ -234,11 +244,11 @@ class BackboneNetwork(ImageNetwork):
         """Standardize features by those of the training images."""
         self.head.set_statistics(features)
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the features of images, or of rows of `frozen_features`."""
         if images.ndim == 2:
             maps = images.view(-1, *self._frozen_shape)
         else:
             maps = self._run_frozen(images)
         features: Tensor = self.body[self.n_frozen :](maps)
-        return features
+        return self.covariates(features, covariates) if self.n_covariates else features

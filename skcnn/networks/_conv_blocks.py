@@ -242,6 +242,7 @@ class ConvBlocks(NetworkSpec):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> ImageNetwork:
         """Build a network with new weights; see `NetworkSpec.build`.
 
@@ -254,13 +255,16 @@ class ConvBlocks(NetworkSpec):
             If a parameter has the wrong number of values, nothing is left to pool, or mirrored
             filters are odd in number.
         """
-        layers, n_features, n_places = self._build_body(image_shape, clip_pool_size=clip_pool_size)
+        layers, n_features, n_places = self._build_body(
+            image_shape, clip_pool_size=clip_pool_size, n_covariates=n_covariates
+        )
         body, pixels = nn.Sequential(layers), statistics(image_shape, measured)
+        options: Any = {**pixels, "n_covariates": n_covariates}
         network: ImageNetwork
         if self.adds_up:
-            network = DensityNetwork(body, SumHead(n_features, n_outputs, n_places), **pixels)
+            network = DensityNetwork(body, SumHead(n_features, n_outputs, n_places), **options)
         else:
-            network = ImageNetwork(body, nn.Linear(n_features, n_outputs), **pixels)
+            network = ImageNetwork(body, nn.Linear(n_features, n_outputs), **options)
         if self.init == "dirac":
             dirac_init(network)
         if measured is not None and "stem_filters" in measured:
@@ -268,9 +272,9 @@ class ConvBlocks(NetworkSpec):
         return network
 
     def _build_body(
-        self, image_shape: ImageShape, *, clip_pool_size: bool
+        self, image_shape: ImageShape, *, clip_pool_size: bool, n_covariates: int
     ) -> tuple[OrderedDict[str, nn.Module], int, int]:
-        """Return the layers before the head, and the numbers of features and of places."""
+        """Return the layers before the head, and the numbers of its inputs and of places."""
         *sides, channels = image_shape
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         activate = ACTIVATIONS[self.activation]
@@ -327,7 +331,7 @@ class ConvBlocks(NetworkSpec):
             layers["flatten"] = nn.Flatten()
         if dropout:
             layers["dropout"] = Dropout(dropout)
-        n_features = channels * math.prod(sides)
+        n_features = channels * math.prod(sides) + n_covariates
         for number, width in enumerate(filter(None, as_tuple(whole(self.dense_units))), start=1):
             layers[f"dense{number}"] = (
                 nn.Conv2d(n_features, width, 1) if self.adds_up else nn.Linear(n_features, width)

@@ -54,22 +54,22 @@ class DensityNetwork(ImageNetwork):
     """Network whose outputs are sums of a map over the image.
 
     Its body returns feature maps (n, channels, height, width), its head is a `SumHead`, and its
-    features are the means of the maps. It takes images of any size.
+    features are the means of the maps. It takes images of any size. Covariates are the same at
+    all places.
     """
 
     takes_any_size = True
     head: SumHead
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the features of images, of shape (n, n_features)."""
-        maps: Tensor = self.body(self.standardize(images))
-        return maps.mean((2, 3))
+        return self.run_body(self.standardize(images), covariates).mean((2, 3))
 
-    def density(self, images: Tensor) -> Tensor:
+    def density(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the maps that are added up, of shape (n, height, width, n_outputs)."""
-        return self.head.density(self.body(self.standardize(images)))
+        return self.head.density(self.run_body(self.standardize(images), covariates))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the outputs for images, of shape (n, n_outputs)."""
-        outputs: Tensor = self.head(self.body(self.standardize(images)))
+        outputs: Tensor = self.head(self.run_body(self.standardize(images), covariates))
         return outputs

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from skcnn.networks._covariates import JoinCovariates
+
 
 class ImageNetwork(nn.Module):
     """Network from images (n, height, width, channels) to outputs, by way of features.
@@ -20,6 +22,10 @@ class ImageNetwork(nn.Module):
         From features to outputs (n, n_outputs).
     mean, scale : sequence of float of shape (channels,)
         Each channel is standardized: ``(pixels - mean) / scale``.
+    n_covariates : int, default=0
+        Number of standardized numbers beside each image that join its features: before the first
+        dense layer of the body, or after the body. Where a batch comes without them, they are
+        zeros.
 
     Examples
     --------
@@ -45,12 +51,26 @@ class ImageNetwork(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, body: nn.Module, head: nn.Module, mean: Sequence[float], scale: Sequence[float]
+        self,
+        body: nn.Module,
+        head: nn.Module,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        *,
+        n_covariates: int = 0,
     ) -> None:
         super().__init__()
         self._register_statistics(mean, scale)
         self.body = body
+        if n_covariates:
+            self.covariates = JoinCovariates(n_covariates)
         self.head = head
+
+    @property
+    def n_covariates(self) -> int:
+        """Number of covariates that join the features."""
+        join = getattr(self, "covariates", None)
+        return join.n_covariates if isinstance(join, JoinCovariates) else 0
 
     def _register_statistics(self, mean: Sequence[float], scale: Sequence[float]) -> None:
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
@@ -66,25 +86,36 @@ class ImageNetwork(nn.Module):
         """Return the shape in which an image runs through the layers."""
         return image_shape
 
-    def frozen_features(self, images: Tensor) -> Tensor:
+    def frozen_features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return what the frozen stages make of images, flattened to one row per image.
 
         A network with frozen stages takes such rows in place of images, so that these stages run
-        only once for each training image.
+        only once for each training image. Covariates join later, and are not used.
         """
         raise NotImplementedError
 
     def fit_head(self, features: Tensor) -> None:
         """Take what the head needs from features (n, n_features) of training images."""
 
-    def features(self, images: Tensor) -> Tensor:
-        """Return the features of images, of shape (n, n_features)."""
-        features: Tensor = self.body(self.standardize(images))
-        return features
+    def run_body(self, standardized: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Run standardized images through the body, and join covariates on the way."""
+        if not self.n_covariates:
+            x: Tensor = self.body(standardized)
+            return x
+        x, joined = standardized, False
+        for name, layer in self.body.named_children():
+            if not joined and name.startswith("dense"):
+                x, joined = self.covariates(x, covariates), True
+            x = layer(x)
+        return x if joined else self.covariates(x, covariates)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """Return the features of images, of shape (n, n_features)."""
+        return self.run_body(self.standardize(images), covariates)
+
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the outputs for images, of shape (n, n_outputs)."""
-        outputs: Tensor = self.head(self.features(images))
+        outputs: Tensor = self.head(self.features(images, covariates))
         return outputs
 
 
@@ -103,14 +134,38 @@ class OwnNetwork(ImageNetwork):
         From standardized float images (n, channels, height, width) to outputs.
     mean, scale : sequence of float of shape (channels,)
         As for `ImageNetwork`.
+    n_covariates : int, default=0
+        Number of standardized numbers beside each image, which the module then takes as its
+        second argument, (n, n_covariates).
     """
 
-    def __init__(self, own: nn.Module, mean: Sequence[float], scale: Sequence[float]) -> None:
+    def __init__(
+        self,
+        own: nn.Module,
+        mean: Sequence[float],
+        scale: Sequence[float],
+        *,
+        n_covariates: int = 0,
+    ) -> None:
         nn.Module.__init__(self)
         self._register_statistics(mean, scale)
         self.own = own
+        self._n_covariates = n_covariates
 
-    def features(self, images: Tensor) -> Tensor:
+    @property
+    def n_covariates(self) -> int:
+        """Number of covariates that the module takes."""
+        return self._n_covariates
+
+    def _beside(self, images: Tensor, covariates: Tensor | None) -> tuple[Tensor, ...]:
+        """Further arguments of the module."""
+        if not self.n_covariates:
+            return ()
+        if covariates is None:
+            covariates = self.mean.new_zeros(len(images), self.n_covariates)
+        return (covariates,)
+
+    def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the features of images, of shape (n, n_features).
 
         Raises
@@ -129,12 +184,13 @@ class OwnNetwork(ImageNetwork):
                     "last layer is a torch.nn.Linear."
                 )
             body = own[:-1]
-        features: Tensor = body(self.standardize(images))
+        features: Tensor = body(self.standardize(images), *self._beside(images, covariates))
         return features.flatten(1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the outputs for images."""
-        return _main_output(self.own(self.standardize(images)), self.own)
+        beside = self._beside(images, covariates)
+        return _main_output(self.own(self.standardize(images), *beside), self.own)
 
 
 def _main_output(returned: object, own: nn.Module) -> Tensor:

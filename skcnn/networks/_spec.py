@@ -74,6 +74,7 @@ class NetworkSpec(BaseEstimator, ABC):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> ImageNetwork:
         """Build a network with new weights.
 
@@ -86,6 +87,9 @@ class NetworkSpec(BaseEstimator, ABC):
         clip_pool_size : bool, default=False
             Whether to pool less where nothing is left to pool, in place of an error: for rows of
             numbers that nobody called images.
+        n_covariates : int, default=0
+            Number of standardized numbers beside each image, which join its features. A
+            specification without this argument does not take covariates.
 
         Returns
         -------
@@ -114,8 +118,8 @@ class OwnModule(NetworkSpec):
     Parameters
     ----------
     module : callable
-        It is called with those of `image_shape`, `n_channels`, `n_outputs` and `n_classes` that
-        its signature names; the last two are the same number.
+        It is called with those of `image_shape`, `n_channels`, `n_outputs`, `n_classes` and
+        `n_covariates` that its signature names; `n_outputs` and `n_classes` are the same number.
     """
 
     def __init__(self, module: Callable[..., nn.Module]) -> None:
@@ -133,15 +137,24 @@ class OwnModule(NetworkSpec):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> OwnNetwork:
         """Call the user's class or function."""
-        own = self.module(**self._accepted(image_shape, n_outputs))
+        arguments = self._accepted(image_shape, n_outputs, n_covariates)
+        if n_covariates and "n_covariates" not in arguments:
+            raise ValueError(
+                f"X has {n_covariates} covariates beside the images, which "
+                f"module={self.module!r} does not take. Give it an argument `n_covariates`, and "
+                "its `forward` a second argument, the covariates of a batch; or pass the images "
+                "alone."
+            )
+        own = self.module(**arguments)
         if not isinstance(own, nn.Module):
             raise TypeError(
                 f"module={self.module!r} returned {type(own).__name__}, expected a "
                 "torch.nn.Module. Pass a Module class, or a function that returns a Module."
             )
-        network = OwnNetwork(own, **statistics(image_shape, measured))
+        network = OwnNetwork(own, **statistics(image_shape, measured), n_covariates=n_covariates)
         if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
             # Lazy layers take their shape from the first image they see.
             with torch.no_grad():
@@ -154,7 +167,9 @@ class OwnModule(NetworkSpec):
             )
         return network
 
-    def _accepted(self, image_shape: ImageShape, n_outputs: int) -> dict[str, Any]:
+    def _accepted(
+        self, image_shape: ImageShape, n_outputs: int, n_covariates: int
+    ) -> dict[str, Any]:
         if getattr(self.module, "__init__", None) is nn.Module.__init__:
             # A class without its own constructor takes no arguments.
             return {}
@@ -165,6 +180,8 @@ class OwnModule(NetworkSpec):
             "n_classes": n_outputs,
         }
         accepted = inspect.signature(self.module).parameters
+        if n_covariates or "n_covariates" in accepted:
+            offered["n_covariates"] = n_covariates
         if any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             return offered
         return {name: value for name, value in offered.items() if name in accepted}

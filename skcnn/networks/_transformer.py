@@ -130,6 +130,7 @@ class CompactTransformer(NetworkSpec):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> ImageNetwork:
         """Build a network with new weights; see `NetworkSpec.build`.
 
@@ -168,8 +169,12 @@ class CompactTransformer(NetworkSpec):
         layers["pool"] = SequencePooling(width)
         if self.dropout:
             layers["dropout"] = Dropout(self.dropout)
-        head = nn.Linear(width, n_outputs)
-        return ImageNetwork(nn.Sequential(layers), head, **statistics(image_shape, measured))
+        return ImageNetwork(
+            nn.Sequential(layers),
+            nn.Linear(width + n_covariates, n_outputs),
+            **statistics(image_shape, measured),
+            n_covariates=n_covariates,
+        )
 
     def _tokenizer(self, channels: int, filters: int) -> nn.Sequential:
         kernel = int(self.kernel_size)

@@ -105,7 +105,7 @@ def test_a_subset_of_a_subset_has_the_rows_it_names(is_training, kind):
     batches = training(outer, 3) if is_training else Batches(outer, 3, device=CPU)
     seen = [
         (*row,)
-        for X, y, weight in batches
+        for X, y, weight, _ in batches
         for row in zip(X.flatten().tolist(), y.tolist(), weight.tolist())
     ]
     expected = [(n, n, pytest.approx(n / 10)) for n in (14, 5, 8, 8)]
@@ -130,20 +130,20 @@ def test_a_batch_without_weights_says_so():
 
 def test_without_labels_there_are_zeros_in_their_place():
     batches = list(Batches(dataset(5, y=False), 3, device=CPU))
-    assert [y.tolist() for _, y, _ in batches] == [[0, 0, 0], [0, 0]]
+    assert [y.tolist() for _, y, *_ in batches] == [[0, 0, 0], [0, 0]]
     assert numbers(batches) == [[0, 1, 2], [3, 4]]
 
 
 def test_batches_of_images_are_gathered_as_they_are(images):
     batches = list(Batches(ImageDataset(Images(images), np.arange(60)), 25, device=CPU))
     assert all(X.dtype == torch.uint8 for X, *_ in batches)
-    assert all(y.dtype == torch.int64 for _, y, _ in batches)
+    assert all(y.dtype == torch.int64 for _, y, *_ in batches)
     np.testing.assert_array_equal(torch.cat([X for X, *_ in batches]), images)
 
 
 def test_changing_a_batch_does_not_change_the_images():
     data = dataset()
-    for X, y, _ in Batches(data, 8, device=CPU):
+    for X, y, *_ in Batches(data, 8, device=CPU):
         X.zero_()
         y.zero_()
     assert numbers(Batches(data, 20, device=CPU)) == [list(range(20))]
@@ -163,7 +163,7 @@ def everything(batches):
     """All that an epoch yields, as lists."""
     return [
         (X.flatten().tolist(), y.tolist(), None if weight is None else weight.tolist())
-        for X, y, weight in batches
+        for X, y, weight, _ in batches
     ]
 
 
@@ -265,7 +265,7 @@ def test_mixed_images_come_with_the_labels_of_both():
         data, 8, augment=[Flip(), MixUp(1.0), CutMix()], mix=ClassTarget(np.arange(20)).mix
     )
     seen = 0
-    for images, targets, weight in batches:
+    for images, targets, weight, _ in batches:
         expected = (targets * torch.arange(20)).sum(1)
         torch.testing.assert_close(images.mean((1, 2, 3)), expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(weight, torch.ones(len(images)))

@@ -124,14 +124,31 @@ def test_two_columns_of_text_without_a_name_are_not_guessed():
         read_paths(frame)
 
 
-def test_columns_of_numbers_beside_the_paths_are_refused():
-    frame = pd.DataFrame({"path": NAMES, "elevation": [1, 2, 3], **_columns(np.zeros((3, 4)) + 1)})
+def test_text_beside_the_paths_is_refused_and_the_message_keeps_the_boxes():
+    frame = pd.DataFrame({"path": NAMES, "species": NAMES, **_columns(np.zeros((3, 4)) + 1)})
     frame[["box_x", "box_y"]] = 0
     with pytest.raises(
-        ValueError, match=r"photos has columns beside .*'elevation'. They would not be used. Pass "
+        ValueError, match=r"photos has columns of text beside .*'species'. Make them categories"
     ) as raised:
         read_paths(frame, "photos")
     assert f"photos[{['path', *BOX_COLUMNS]}]" in str(raised.value)
+
+
+def test_numbers_and_categories_beside_the_paths_are_left_to_others():
+    frame = pd.DataFrame(
+        {"elevation": [1, 2, 3], "site": pd.Categorical(["a", "b", "a"]), "file": NAMES}
+    )
+    paths = read_paths(frame)
+    assert paths.names.tolist() == NAMES
+    assert paths.boxes is None
+
+
+def test_a_category_is_no_path_where_there_are_other_columns():
+    frame = pd.DataFrame({"site": pd.Categorical(["a", "b", "a"]), "elevation": [1, 2, 3]})
+    with pytest.raises(ValueError, match=r"no column of images: 'site', 'elevation'. Expected"):
+        read_paths(frame)
+    frame = frame.rename(columns={"site": "path"})
+    assert read_paths(frame).names.tolist() == ["a", "b", "a"]
 
 
 def _columns(boxes):

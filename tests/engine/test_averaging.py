@@ -30,7 +30,7 @@ def test_batch_normalization_takes_new_figures():
     average = WeightAverage(network, 1, 1.0)
     average.update()
     images = torch.rand(6, 5, 2, 3, 3) * 7
-    average.apply(images)
+    average.apply((batch,) for batch in images)
     torch.testing.assert_close(network[0].running_mean, images.mean((0, 1, 3, 4)))
     assert not network.training
 
