@@ -45,7 +45,7 @@ def test_a_network_is_as_it_was_if_averaging_fails(error):
     before = {name: value.clone() for name, value in network.state_dict().items()}
 
     def images():
-        yield torch.rand(4, 2, 3, 3)
+        yield (torch.rand(4, 2, 3, 3),)
         raise error
 
     with pytest.raises(error):
