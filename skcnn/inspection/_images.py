@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._data._covariates import split_covariates
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
 from skcnn._data._paths import read_paths
@@ -133,6 +134,7 @@ class ChannelsDisplay(Display):
 
 
 def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any] | FileImages:
+    images, _ = split_covariates(images, "images")
     paths = read_paths(images, "images")
     if paths is not None:
         return FileImages(paths, find_shape(paths), resize="pad", name="images")

@@ -102,12 +102,18 @@ class ImageNetwork(nn.Module):
         if not self.n_covariates:
             x: Tensor = self.body(standardized)
             return x
-        x, joined = standardized, False
-        for name, layer in self.body.named_children():
-            if not joined and name.startswith("dense"):
-                x, joined = self.covariates(x, covariates), True
-            x = layer(x)
-        return x if joined else self.covariates(x, covariates)
+        before, after = self.split_body()
+        joined: Tensor = after(self.covariates(before(standardized), covariates))
+        return joined
+
+    def split_body(self) -> tuple[nn.Module, nn.Module]:
+        """Return the part of the body that sees images alone, and the part behind covariates."""
+        if not self.n_covariates or not isinstance(self.body, nn.Sequential):
+            return self.body, nn.Identity()
+        names = [name for name, _ in self.body.named_children()]
+        dense = [number for number, name in enumerate(names) if name.startswith("dense")]
+        first = dense[0] if dense else len(names)
+        return self.body[:first], self.body[first:]
 
     def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the features of images, of shape (n, n_features)."""

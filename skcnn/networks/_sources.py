@@ -188,9 +188,14 @@ def of_donor(donor: Any) -> Source:
     unit = 1 if network.mean.max() <= 1 else _BYTE
     mean, std = ((values / unit).tolist() for values in (network.mean, network.scale))
     if isinstance(network, OwnNetwork):
+        if network.n_covariates:
+            raise ValueError(
+                f"The source of Backbone holds a {type(network.own).__name__} that takes "
+                "covariates beside images, which a body of images cannot. Fit one without them."
+            )
         stages, _ = _feature_stages(network.own, pools=True)
     else:
-        stages = _as_stages(network.body)
+        stages = _as_stages(network.split_body()[0])
     size = network.size if isinstance(network, BackboneNetwork) else exact_size
     return Source(
         stages,
