@@ -1,6 +1,8 @@
 """Numbers from images: how well networks count and measure, and how often intervals hold.
 
-    python benchmarks/questions.py [counts] [sizes] [quantiles] [--seeds N] [--no-store]
+    python benchmarks/questions.py [JOB ...] [--seeds N] [--no-store]
+
+The jobs are counts, sizes, quantiles and covariates.
 
 Generated images of 64x64 pixels, 1,500 to train on and 500 to test on, new ones for each seed.
 Beside the network stands ridge regression on the flattened pixels, whose penalty is chosen by
@@ -11,14 +13,16 @@ import argparse
 import time
 
 import numpy as np
+import pandas as pd
 from reporting import conditions, spread, store
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skcnn import ConvNetRegressor
-from skcnn.datasets import make_scenes
+from skcnn import ConvNetClassifier, ConvNetRegressor
+from skcnn.datasets import make_images_and_covariates, make_organisms, make_scenes
 
 N_TRAINING, N_TEST = 1_500, 500
 
@@ -95,7 +99,37 @@ def interval(seed):
     }
 
 
-JOBS = {"counts": count, "sizes": size, "quantiles": interval}
+def site_data(seed):
+    """Species of which an image tells the genus, and the elevation which of two it is."""
+    rng = np.random.RandomState(300 + seed)
+    n = N_TRAINING + N_TEST
+    images, genus = make_organisms(n, n_classes=3, image_size=32, difficulty=0.7, random_state=rng)
+    frame = pd.DataFrame(
+        {"elevation": rng.uniform(0, 2000, n), "slope": rng.uniform(0, 45, n)}
+    )
+    # The two species of a genus replace each other around 1,000 m.
+    high = 1 / (1 + np.exp(-(frame["elevation"].to_numpy() - 1000) / 150))
+    species = 2 * genus + (rng.uniform(size=n) < high)
+    (images, images_test), (y, y_test) = split(images), split(species)
+    sites, sites_test = split(frame)
+    common = {"filters": (16, 32, 64), "augment": ("shift", "flip"), "random_state": seed}
+    alone = ConvNetClassifier(**common).fit(images, y).score(images_test, y_test)
+    numbers = HistGradientBoostingClassifier(random_state=seed).fit(sites, y)
+    clf = ConvNetClassifier(**common).fit(make_images_and_covariates(images, sites), y)
+    both = clf.score(make_images_and_covariates(images_test, sites_test), y_test)
+    # Whoever knows the genus, and how likely the species is at this elevation.
+    best = np.maximum(high, 1 - high)[N_TRAINING:].mean()
+    better = max(alone, numbers.score(sites_test, y_test))
+    return clf, {
+        "accuracy": both,
+        "accuracy, images alone": alone,
+        "accuracy, numbers alone": numbers.score(sites_test, y_test),
+        "best possible accuracy": best,
+        "share of the gap": (both - better) / (best - better),
+    }
+
+
+JOBS = {"counts": count, "sizes": size, "quantiles": interval, "covariates": site_data}
 
 
 def main():

@@ -202,6 +202,18 @@ def split_covariates(X: Any, name: str) -> tuple[Any, pd.DataFrame | None]:
     return images, X[others] if others else None
 
 
+def images_alone(X: Any, name: str, taken_by: str) -> Any:
+    """Return the images of X, or their paths, for an estimator that takes no covariates."""
+    images, frame = split_covariates(X, name)
+    if frame is not None:
+        raise ValueError(
+            f"{name} has columns beside the images, {listed(list(frame.columns))}, which "
+            f"{taken_by} does not take. Choose the column of the images with a "
+            "sklearn.compose.ColumnTransformer, which can prepare the others, too."
+        )
+    return images
+
+
 def _has_images(X: pd.DataFrame) -> bool:
     if list(X.columns).count(IMAGE_COLUMN) != 1 or X[IMAGE_COLUMN].dtype != object:
         return False

@@ -18,7 +18,7 @@ from skcnn._data._arrays import (
     has_columns,
     has_target,
 )
-from skcnn._data._covariates import CovariateEncoder, split_covariates
+from skcnn._data._covariates import CovariateEncoder, images_alone, split_covariates
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
@@ -71,13 +71,11 @@ def check_input(
         If X cannot be read as images, or not as images of the fitted shape, or has other columns
         of covariates than in fit.
     """
-    X, frame = split_covariates(X, name)
-    if frame is not None and not takes_covariates:
-        raise ValueError(
-            f"{name} has columns beside the images, {listed(list(frame.columns))}, which "
-            f"{type(estimator).__name__} does not take. Choose the column of the images with a "
-            "sklearn.compose.ColumnTransformer, which can prepare the others, too."
-        )
+    frame = None
+    if takes_covariates:
+        X, frame = split_covariates(X, name)
+    else:
+        X = images_alone(X, name, type(estimator).__name__)
     images, labels = _check_images(
         estimator,
         X,

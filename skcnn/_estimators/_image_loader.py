@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._data._arrays import ImageShape
+from skcnn._data._covariates import images_alone
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import COLORS, find_shape
 from skcnn._data._files import read_files
@@ -207,7 +208,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
 
 
 def _paths(X: npt.ArrayLike) -> Paths:
-    paths = read_paths(X)
+    paths = read_paths(images_alone(X, "X", "ImageLoader"))
     if paths is None or not len(paths):
         raise ValueError(
             f"X is a {type(X).__name__} without paths of image files. Expected one path or "
