@@ -191,7 +191,13 @@ X : array-like of images, or paths of image files
     read as paths if it has a column `path`, or just one column of text. The columns
     `box_x`, `box_y`, `box_width` and `box_height` beside it are the part of each image to
     use, in fractions of it (0 to 1) from its top left corner, or missing for the whole
-    image; any other column is an error.
+    image.
+
+    Other columns of a DataFrame with paths, or with arrays of images in a column `image`
+    as `skcnn.datasets.make_images_and_covariates` makes it, are covariates, which the
+    network takes beside the features of the image: numbers and booleans, standardized by
+    the training rows and with the mean in place of missing values, and columns of dtype
+    "category", with an input of 0 or 1 per category. Other text is an error.
 sample_weight : array-like of shape (n,), default=None
     Weights of the images in the loss, from 0. None weights all images equally.
 groups : array-like of shape (n,), default=None
