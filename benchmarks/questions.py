@@ -104,9 +104,7 @@ def site_data(seed):
     rng = np.random.RandomState(300 + seed)
     n = N_TRAINING + N_TEST
     images, genus = make_organisms(n, n_classes=3, image_size=32, difficulty=0.7, random_state=rng)
-    frame = pd.DataFrame(
-        {"elevation": rng.uniform(0, 2000, n), "slope": rng.uniform(0, 45, n)}
-    )
+    frame = pd.DataFrame({"elevation": rng.uniform(0, 2000, n), "slope": rng.uniform(0, 45, n)})
     # The two species of a genus replace each other around 1,000 m.
     high = 1 / (1 + np.exp(-(frame["elevation"].to_numpy() - 1000) / 150))
     species = 2 * genus + (rng.uniform(size=n) < high)

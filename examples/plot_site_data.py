@@ -73,6 +73,6 @@ fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
 for column, name in enumerate(both.classes_):
     style = "-" if name.endswith("alpina") else "--"
     ax.plot(steps, np.array(chance)[:, column], style, color=f"C{column // 2}", label=name)
-ax.set(xlabel="elevation in m", ylabel="mean probability", ylim=(0, None))
-ax.legend(frameon=False, ncols=3)
+ax.set(xlabel="elevation in m", ylabel="mean probability", ylim=(0, 0.5))
+ax.legend(frameon=False, ncols=3, loc="upper center")
 plt.show()

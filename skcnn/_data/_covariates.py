@@ -18,7 +18,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Column:
+class CovariateColumn:
     """One column of covariates, and what is known of it from training.
 
     Attributes
@@ -48,7 +48,7 @@ class CovariateEncoder:
 
     Attributes
     ----------
-    columns : tuple of Column
+    columns : tuple of CovariateColumn
 
     Examples
     --------
@@ -61,12 +61,12 @@ class CovariateEncoder:
     [[-1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 0.0, 0.0, 1.0]]
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[CovariateColumn, ...]
 
     @classmethod
     def infer(cls, frame: pd.DataFrame, name: str) -> "CovariateEncoder":
         """Take the columns of a DataFrame, and their categories, but no statistics yet."""
-        return cls(tuple(Column(c, _categories(frame[c], name)) for c in frame.columns))
+        return cls(tuple(CovariateColumn(c, _categories(frame[c], name)) for c in frame.columns))
 
     @property
     def names(self) -> list[Hashable]:
@@ -238,7 +238,7 @@ def _stacked(images: pd.Series, name: str) -> npt.NDArray[Any]:
 def _categories(values: pd.Series, name: str) -> tuple[Any, ...] | None:
     """Categories of a column that has any values of; None for a column of numbers."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return tuple(values.cat.remove_unused_categories().cat.categories)
+        return tuple(_plain(c) for c in values.cat.remove_unused_categories().cat.categories)
     if holds_text(values):
         raise ValueError(
             f"{name} has a column of text beside the images: {values.name!r}. Make it a "
@@ -253,8 +253,16 @@ def _is_text(values: pd.Series) -> bool:
 
 def _codes(values: pd.Series, categories: Sequence[Any]) -> Floats:
     """Number the values of a column by their categories; NaN for others."""
-    found = pd.Index(categories).get_indexer(pd.Index(values.astype(object)))
-    return np.where(found < 0, np.nan, found)
+    numbers = {category: number for number, category in enumerate(categories)}
+    known = zip(values.astype(object), values.isna())
+    codes = (np.nan if missing else numbers.get(_plain(v), np.nan) for v, missing in known)
+    return np.fromiter(codes, np.float64, len(values))
+
+
+def _plain(category: Any) -> Any:
+    """Return a category as text, a number or a boolean: intervals and times are told by text."""
+    category = category.item() if isinstance(category, np.generic) else category
+    return category if isinstance(category, str | int | float) else str(category)
 
 
 def _numbers(values: pd.Series, name: str) -> Floats:
@@ -281,7 +289,7 @@ def _numbers(values: pd.Series, name: str) -> Floats:
     )
 
 
-def _measured(column: Column, read: Floats, name: str) -> Column:
+def _measured(column: CovariateColumn, read: Floats, name: str) -> CovariateColumn:
     if column.categories is not None:
         return column
     known = read[~np.isnan(read)]
@@ -295,7 +303,7 @@ def _measured(column: Column, read: Floats, name: str) -> Column:
     return replace(column, mean=mean, scale=scale, had_missing=len(known) < len(read))
 
 
-def _equals(column: Column, read: Floats, labels: pd.Series) -> bool:
+def _equals(column: CovariateColumn, read: Floats, labels: pd.Series) -> bool:
     """Whether a column has the values of y, which are not all the same."""
     known = labels.notna().to_numpy()
     labels, read = labels[known], read[known]

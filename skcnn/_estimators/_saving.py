@@ -15,6 +15,7 @@ from skorch.callbacks import Callback, training
 from torch import Tensor
 
 from skcnn._compute._device import find_device
+from skcnn._data._covariates import CovariateColumn, CovariateEncoder
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._optimizers import OptimizerSpec
 from skcnn._engine._stored_net import make_net, net_parts
@@ -249,10 +250,10 @@ def _make_from_parameters(kind: Callable[..., object], parts: Parts) -> object:
     return kind(**parts)
 
 
-def _fields(target: Target) -> Parts:
-    if not dataclasses.is_dataclass(target):
-        raise UnknownTypeError(f"{type(target).__name__} is no dataclass")
-    return {f.name: getattr(target, f.name) for f in dataclasses.fields(target) if f.init}
+def _fields(thing: object) -> Parts:
+    if not dataclasses.is_dataclass(thing):
+        raise UnknownTypeError(f"{type(thing).__name__} is no dataclass")
+    return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing) if f.init}
 
 
 def _take_estimator(estimator: ConvNetEstimator) -> Parts:
@@ -328,6 +329,8 @@ _FAMILIES = (
     Family(ConvNetEstimator, _take_estimator, _make_estimator),
     Family(FeatureExtractor, _take_extractor, _make_extractor),
     Family(ImageLoader, _take_plain, _make_plain),
+    Family(CovariateEncoder, _fields, _make_from_parameters),
+    Family(CovariateColumn, _fields, _make_from_parameters),
     Family(Target, _fields, _make_from_parameters),
     Family(NetworkSpec, _parameters, _make_from_parameters),
     Family(OptimizerSpec, _parameters, _make_from_parameters),

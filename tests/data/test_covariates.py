@@ -131,6 +131,15 @@ def test_categories_come_as_any_values_in_new_rows():
     assert_array_equal(encode(fitted(years), pd.DataFrame({"year": [2021]})), [[0, 1]])
 
 
+def test_categories_of_intervals_and_times():
+    elevation = pd.cut(pd.Series([5, 15, 25, 7]), [0, 10, 20, 30])
+    frame = pd.DataFrame({"zone": elevation, "day": pd.date_range("2024-05-01", periods=4)})
+    frame["day"] = frame["day"].astype("category")
+    inputs = encode(fitted(frame), frame[::-1])
+    assert_array_equal(inputs[::-1, :3], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert_array_equal(inputs[::-1, 3:], np.eye(4))
+
+
 def test_missing_numbers_that_training_did_not_have_give_a_warning():
     encoder = fitted(site(elevation=[1, 2, 3, 6]))
     with pytest.warns(

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+import skcnn
 from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor, FeatureExtractor
 from skcnn.datasets import make_images_and_covariates, make_organisms
 from skcnn.inspection import (
@@ -124,6 +125,16 @@ def test_every_estimator_and_network_takes_columns(case, data):
     assert_array_equal(again._outputs(X), estimator._outputs(X))
     stored = pickle.loads(pickle.dumps(estimator))
     assert_array_equal(stored._outputs(X), estimator._outputs(X))
+
+
+def test_saved_estimators_know_their_columns(data, tmp_path):
+    X, y = data
+    X = X.assign(zone=pd.cut(X["noise"], [-9, 0, 9]), year=pd.Categorical(2020 + y))
+    clf = ConvNetClassifier(**SMALL).fit(X, y)
+    skcnn.save(clf, tmp_path / "net.skcnn")
+    loaded = skcnn.load(tmp_path / "net.skcnn")
+    assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert loaded._covariates == clf._covariates
 
 
 def test_early_stopping_takes_statistics_of_the_training_rows(data):
@@ -306,9 +317,9 @@ def test_a_body_of_images_is_a_backbone_for_others(data):
 def test_images_alone_and_columns_alone_are_refused(data, fitted):
     X, _ = data
     images = np.stack(X["image"])
-    with pytest.raises(ValueError, match="X has images alone, .*'elevation', 'noise', 'site'"):
+    with pytest.raises(ValueError, match=r"X has images alone, .*'elevation', 'noise', 'site'"):
         fitted.predict(images)
-    with pytest.raises(ValueError, match="X has a column 'slope', .*was not fitted"):
+    with pytest.raises(ValueError, match=r"X has a column 'slope', .*was not fitted"):
         fitted.predict(X.assign(slope=1))
     alone = ConvNetClassifier(**SMALL).fit(images, data[1])
     with pytest.raises(ValueError, match="was fitted on images alone"):
