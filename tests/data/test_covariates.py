@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skcnn._data import _loader
 from skcnn._data._arrays import Images
 from skcnn._data._covariates import CovariateEncoder, split_covariates
 from skcnn._data._dataset import Batch, ImageDataset
@@ -279,6 +280,17 @@ def test_batches_carry_the_covariates_of_their_rows():
         torch.testing.assert_close(batch.covariates, torch.stack([numbers, -numbers], dim=1))
         assert [part.shape[1:] for part in batch.inputs] == [(1, 1, 1), (2,)]
     assert Batch(torch.zeros(1), torch.zeros(1)).inputs == (torch.zeros(1),)
+
+
+def test_batches_on_a_device_have_the_same_covariates(monkeypatch):
+    device = torch.device("cpu")
+    here = list(Batches(dataset(), 8, device=device))
+    monkeypatch.setattr(
+        _loader, "_source", lambda rows, where, _: _loader._DeviceBatches(rows, where)
+    )
+    for batch, expected in zip(Batches(dataset(), 8, device=device), here, strict=True):
+        for part, other in zip(batch, expected, strict=True):
+            torch.testing.assert_close(part, other)
 
 
 def test_taken_rows_keep_their_covariates():

@@ -16,6 +16,7 @@ from torch import nn
 
 import skcnn
 from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor, FeatureExtractor
+from skcnn._engine import _loop
 from skcnn.datasets import make_images_and_covariates, make_organisms
 from skcnn.inspection import (
     EmbeddingDisplay,
@@ -171,6 +172,27 @@ def test_training_continues_with_the_columns(data):
     assert logits_change(step_by_step, X, "elevation", 0)
     with pytest.raises(ValueError, match="X has no column 'noise'"):
         step_by_step.partial_fit(X.drop(columns="noise"), y)
+
+
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0, 2, 160)])
+def test_captured_steps_get_the_columns(sample_weight, data, monkeypatch):
+    """A runner that calls what it would capture on a GPU takes the same steps."""
+
+    def mirrored(images, generator):
+        return images.flip(2)
+
+    X, y = data
+    clf = ConvNetClassifier(**SMALL, augment=mirrored)
+    expected = clone(clf).fit(X, y, sample_weight)._outputs(X)
+    calls = []
+
+    def runner(function):
+        return lambda *parts: calls.append(len(parts)) or function(*parts)
+
+    monkeypatch.setattr(_loop, "make_capturable", lambda *_: True)
+    monkeypatch.setattr(_loop, "CUDAGraphRunner", runner)
+    assert_array_equal(clf.fit(X, y, sample_weight)._outputs(X), expected)
+    assert set(calls) == {3 if sample_weight is None else 4}
 
 
 def test_checkpoints_tell_columns_apart(data, tmp_path):
