@@ -442,7 +442,7 @@ def has_target(y: object) -> bool:
     return not (isinstance(y, str) and y == "no_validation")
 
 
-def has_columns(y: Any) -> bool:
+def has_columns(y: object) -> bool:
     """Whether y has several columns. scikit-learn flattens a single one, and warns."""
     return count_columns(y) > 1
 

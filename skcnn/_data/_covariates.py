@@ -202,7 +202,7 @@ def split_covariates(X: Any, name: str) -> tuple[Any, pd.DataFrame | None]:
     return images, X[others] if others else None
 
 
-def images_alone(X: Any, name: str, taken_by: str) -> Any:
+def images_alone(X: object, name: str, taken_by: str) -> Any:
     """Return the images of X, or their paths, for an estimator that takes no covariates."""
     images, frame = split_covariates(X, name)
     if frame is not None:
@@ -259,7 +259,7 @@ def _codes(values: pd.Series, categories: Sequence[Any]) -> Floats:
     return np.fromiter(codes, np.float64, len(values))
 
 
-def _plain(category: Any) -> Any:
+def _plain(category: object) -> Any:
     """Return a category as text, a number or a boolean: intervals and times are told by text."""
     category = category.item() if isinstance(category, np.generic) else category
     return category if isinstance(category, str | int | float) else str(category)

@@ -137,7 +137,7 @@ def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values
 
 
-def is_frame(X: Any) -> bool:
+def is_frame(X: object) -> bool:
     """Whether X is a DataFrame."""
     return hasattr(X, "columns") and hasattr(X, "iloc")
 

@@ -102,7 +102,7 @@ class TrainedNet(skorch.NeuralNet):
 
     def __init__(
         self,
-        module: Any,
+        module: object,
         *,
         target: Target,
         precision: str = "float32",
@@ -119,8 +119,8 @@ class TrainedNet(skorch.NeuralNet):
         progress: bool = False,
         open_ended: bool = False,
         plan: PredictionBatching = PredictionBatching(256),  # noqa: B008  (cannot be changed)
-        dataset: Any = ImageDataset,
-        train_split: Any = None,
+        dataset: object = ImageDataset,
+        train_split: object = None,
         verbose: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -190,16 +190,16 @@ class TrainedNet(skorch.NeuralNet):
             raise AttributeError(f"{type(self.target).__name__} has no classes.")
         return np.arange(self.target.n_outputs)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: object) -> npt.NDArray[Any]:
         """Return encoded predictions."""
         return self.target.predict(to_numpy(self.forward(X)))
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: object, y: Any) -> float:
         """Return the accuracy of a classifier, and R² for other targets."""
         metric = accuracy_score if self.target.kind == "classifier" else r2_score
         return float(metric(y, self.predict(X)))
 
-    def get_iterator(self, dataset: Any, training: bool = False) -> Batches:
+    def get_iterator(self, dataset: object, training: bool = False) -> Batches:
         """Return the batches of a data set; see `skorch.NeuralNet.get_iterator`."""
         device = torch.device(self.device)
         if not training:
@@ -228,7 +228,7 @@ class TrainedNet(skorch.NeuralNet):
         _, kwargs = super().get_params_for_optimizer(prefix, iter(()))
         return (parameter_groups(self.module_),), kwargs
 
-    def replace_optimizer(self, optimizer: Any, options: dict[str, Any]) -> None:
+    def replace_optimizer(self, optimizer: object, options: dict[str, Any]) -> None:
         """Start with a new optimizer, which has no state yet.
 
         Parameters
@@ -451,12 +451,14 @@ class TrainedNet(skorch.NeuralNet):
         outputs: Tensor = self.module_(to_tensor(x, device=self.device), *beside, **fit_params)
         return outputs.float()
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: object) -> None:
+    def on_train_begin(
+        self, net: object, X: object = None, y: object = None, **kwargs: object
+    ) -> None:
         """Initialize the callbacks of a net that was stored, which come without their state."""
         if not self.callbacks_:
             self.initialize_callbacks()
 
-    def on_epoch_end(self, net: Any, **kwargs: object) -> None:
+    def on_epoch_end(self, net: object, **kwargs: object) -> None:
         """Show the epoch's figures in the progress bar, and keep the best weights."""
         self.best_weights_ = better_weights(self.best_weights_, self)
         row = self.history[-1]

@@ -259,7 +259,7 @@ def _masked(values: Any) -> Any:
     return objects
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Plain form of a parameter value: tuples for lists, names for functions and estimators."""
     if isinstance(value, list | np.ndarray):
         return tuple(value)

@@ -369,7 +369,7 @@ class ConvBlocks(NetworkSpec):
             )
 
 
-def ints(value: Any) -> tuple[int, ...]:
+def ints(value: object) -> tuple[int, ...]:
     """Return one or several numbers as a tuple of int."""
     return tuple(int(n) for n in as_tuple(value))
 

@@ -125,6 +125,7 @@ class UNet(NetworkSpec):
         *,
         measured: Measured | None = None,
         clip_pool_size: bool = False,
+        n_covariates: int = 0,
     ) -> ImageNetwork:
         """Build a network with new weights; see `NetworkSpec.build`.
 
@@ -132,8 +133,13 @@ class UNet(NetworkSpec):
         ------
         ValueError
             If `decoder_filters` has another number of values than the encoder asks for, or a
-            backbone has no maps.
+            backbone has no maps; or if there are covariates, which it has no place for.
         """
+        if n_covariates:
+            raise ValueError(
+                f"UNet got {n_covariates} covariates, but it names pixels by the image alone. Pass "
+                "the images without the other columns."
+            )
         blocks = self.encoder
         if blocks is None:
             filters = tuple(width // 2 for width in choose_filters(image_shape[:2]))

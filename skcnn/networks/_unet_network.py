@@ -252,12 +252,12 @@ class UNetNetwork(ImageNetwork):
         encoder = [f"encoder.{name}" for name in body.encoder.main_parts]
         self.main_parts = (*encoder, *(f"decoder.{name}" for name in body.decoder))
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the features of images, of shape (n, n_features)."""
         coarsest: Tensor = self.body.coarsest(self.standardize(images))
         return coarsest.mean((2, 3))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the outputs for each pixel, of shape (n, n_outputs, height, width)."""
         outputs: Tensor = self.head(self.body(self.standardize(images)))
         return outputs

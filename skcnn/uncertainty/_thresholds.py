@@ -292,7 +292,7 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _of_labels(probability: Any) -> Probabilities:
+def _of_labels(probability: object) -> Probabilities:
     """Return the probability of each label; forests have one of its absence beside it."""
     if isinstance(probability, list):
         return np.column_stack([both[:, -1] for both in probability])

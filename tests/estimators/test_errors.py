@@ -49,7 +49,7 @@ def _raises(error, words, call, *args, **kwargs):
         call(*args, **kwargs)
     missing = [word for word in words if word not in str(caught.value)]
     assert not missing, f"{missing} not in: {caught.value}"
-    assert type(caught.value).__module__.partition(".")[0] in ("builtins", "sklearn")
+    assert type(caught.value).__module__.partition(".")[0] in ("builtins", "sklearn", "skcnn")
 
 
 # ---------------------------------------------------------------- X and y of fit
@@ -235,7 +235,11 @@ BAD_SPLIT_OF_LABELS = {
     ),
 }
 BAD_SPLIT_OF_NUMBERS = {
-    "one image": ({}, {"rows": 1}, ["validation_fraction=0.1", "1 images", "early_stopping=False"])
+    "one image": (
+        {},
+        {"rows": 1},
+        ["validation_fraction=0.1", "n_samples=1", "early_stopping=False"],
+    )
 }
 
 
