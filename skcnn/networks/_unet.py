@@ -137,8 +137,8 @@ class UNet(NetworkSpec):
         """
         if n_covariates:
             raise ValueError(
-                f"UNet got {n_covariates} covariates, but it names pixels by the image alone. Pass "
-                "the images without the other columns."
+                f"UNet got {n_covariates} covariates, but it names pixels by the image alone. "
+                "Pass the images without the other columns."
             )
         blocks = self.encoder
         if blocks is None:

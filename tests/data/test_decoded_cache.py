@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -89,30 +90,31 @@ def test_a_disk_that_will_be_full_is_an_error_before_anything_is_decoded(
     assert raised.value.errno == errno.ENOSPC
 
 
-@pytest.fixture
-def file_limit():
-    """Files end at 2,000 bytes, with an error as on a full disk."""
+@contextmanager
+def full_disk(n_bytes=2_000):
+    """Files end at so many bytes, with an error as on a full disk.
+
+    A context inside a test, since pytest itself may write to a longer file between tests.
+    """
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes=2_000):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("limit", [0, 2**31])
 def test_a_disk_that_is_full_all_of_a_sudden_is_an_error_in_fit(
-    limit, names, tmp_path, file_limit, monkeypatch
+    limit, names, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(_files, "_CHUNK_ROWS", 8)
     monkeypatch.setattr(_files, "_MAX_BYTES_IN_MEMORY", limit)
     folder = tmp_path / "cache"
-    file_limit()
-    with pytest.raises(OSError, match=r"cannot be written: .* Free space, use another folder"):
+    message = r"cannot be written: .* Free space, use another folder"
+    with full_disk(), pytest.raises(OSError, match=message):
         read(names, folder).load()
-    file_limit(2**40)
     # What was written before is not lost, and nothing is wrong.
     assert read(names, folder).cache.has(file_keys(read_paths(names), np.arange(40))).sum() == 16
     found, _ = read(names, folder).load()
@@ -120,10 +122,10 @@ def test_a_disk_that_is_full_all_of_a_sudden_is_an_error_in_fit(
     assert read(names, folder).cache.has(file_keys(read_paths(names), np.arange(40))).all()
 
 
-def test_a_full_disk_is_a_warning_in_predict(names, tmp_path, file_limit):
+def test_a_full_disk_is_a_warning_in_predict(names, tmp_path):
     files = read(names, tmp_path / "cache")
-    file_limit()
-    with pytest.warns(UserWarning, match=r"cannot be written: .*\. Images are decoded without it"):
+    message = r"cannot be written: .*\. Images are decoded without it"
+    with full_disk(), pytest.warns(UserWarning, match=message):
         found = [files[:25], files[25:]]
     assert_array_equal(np.concatenate(found), images(40))
 
