@@ -591,12 +591,12 @@ FILE_RATIOS = {
     "predict": {
         "time per image, over that of few": "`predict_proba` of {images:,} paths against "
         "{few images:,}, per image",
-        "MB more than for few": "MB of memory that these take more",
+        "MB more than for few": "MB of memory that 100,000 take more than 10,000",
     },
     "stream": {
         "time per image, over that of few": "one epoch of {images:,} cached images, read batch by "
         "batch, against {few images:,}, per image",
-        "MB more than for few": "MB of memory that these take more",
+        "MB more than for few": "MB of memory that 100,000 take more than 10,000",
     },
 }
 
@@ -658,7 +658,7 @@ def masks_classes_table():
     result = load("masks_classes")
     shown = {
         "U-Net": "mean IoU of the U-Net",
-        "U-Net, 2% of the pixels labelled": "mean IoU with 2% of the pixels labelled",
+        "U-Net, 2% of the pixels labelled": "mean IoU with 2% of the pixels labeled",
         "random forest": "mean IoU of a random forest on features of pixels",
     }
     head = ["", "median", f"{result['figures']['U-Net']['n']} seeds"]

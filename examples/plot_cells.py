@@ -48,7 +48,7 @@ def brush(mask, rng):
 
 rng = np.random.default_rng(0)
 strokes = np.stack([brush(mask, rng) for mask in masks[:40]])
-print(f"labelled pixels: {np.mean(strokes != NO_LABEL):.1%}")
+print(f"labeled pixels: {np.mean(strokes != NO_LABEL):.1%}")
 
 # %%
 # **Train** on the strokes, and look at the result beside the true masks.

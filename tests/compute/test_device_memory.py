@@ -165,7 +165,8 @@ has_proc = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="t
 @only_glibc
 @has_proc
 def test_predictions_take_the_same_memory_for_many_images():
-    assert megabytes(12_000) < 100
+    # What a process takes at all varies by megabytes; 18,000 images as floats are 211.
+    assert megabytes(24_000) - megabytes(6_000) < 60
 
 
 @only_glibc

@@ -14,7 +14,7 @@ def test_batch_has_no_weight_unless_one_is_given():
     images, target = torch.zeros(2, 4, 4, 3), torch.tensor([0, 1])
     batch = Batch(images, target)
     assert batch.weight is None
-    assert tuple(batch) == (images, target, None)
+    assert tuple(batch) == (images, target, None, None)
 
 
 @pytest.mark.parametrize("weight", [None, torch.ones(2)], ids=["plain", "weighted"])

@@ -711,7 +711,7 @@ def test_parameters_are_documented_as_they_are():
     signature = inspect.signature(ConvNetClassifier).parameters
     sections = [documented("Parameters"), documented("Other Parameters")]
     names = [name for lines in sections for name, _ in lines]
-    assert len(signature) == 42
+    assert len(signature) == 43
     assert sorted(names) == sorted(signature)
     for lines in sections:
         for name, line in lines:
