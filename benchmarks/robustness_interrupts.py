@@ -1,6 +1,7 @@
 """Ctrl-C at random moments of fits, predictions and searches: what is left afterwards."""
 
 import copy
+import gc
 import os
 import signal
 import subprocess
@@ -341,6 +342,10 @@ class Tracer:
         """As with a sender; the signal always comes during the call."""
         self.n_lines, self.stop_at = 0, line
         raised = False
+        # What Python calls when it finds garbage, also that of other work, cannot raise: Python
+        # itself would drop Ctrl-C there.
+        gc.collect()
+        gc.disable()
         sys.settrace(self.trace)
         try:
             call()
@@ -348,6 +353,7 @@ class Tracer:
             raised = True
         finally:
             sys.settrace(None)
+            gc.enable()
         return raised, raised or self.n_lines < line
 
     def count(self, call):

@@ -49,9 +49,9 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
     --------
     >>> y = {"count": [3, None], "species": ["fox", "elk"]}
     >>> print(read_answers(y, ["species", "count"], 2))
-      species count
-    0     fox     3
-    1     elk  None
+      species  count
+    0     fox    3.0
+    1     elk    NaN
     """
     if y is None:
         raise ValueError(

@@ -268,6 +268,6 @@ def test_only_training_batches_are_changed(training, images):
         generator=generator() if training else None,
         augment=[add_one, add_one],
     )
-    for batch, rows, _ in batches:
+    for batch, rows, *_ in batches:
         expected = torch.tensor(images)[rows] + (2 if training else 0)
         assert torch.equal(batch, expected)
