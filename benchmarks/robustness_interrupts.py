@@ -324,6 +324,10 @@ class Sender:
         self.counter.close()
 
 
+# Functions in them are called when an object ends. Python drops what they raise, Ctrl-C as well.
+_CALLED_AT_ENDS = ("weakref.py", "torch/_dynamo/utils.py", "torch/utils/weak.py")
+
+
 class Tracer:
     """Interrupts a call before some line of Python, of whatever module, that it runs."""
 
@@ -332,6 +336,8 @@ class Tracer:
         self.stop_at = -1
 
     def trace(self, frame, event, argument):
+        if frame.f_code.co_filename.endswith(_CALLED_AT_ENDS):
+            return None
         if event == "line":
             self.n_lines += 1
             if self.n_lines == self.stop_at:
@@ -342,8 +348,7 @@ class Tracer:
         """As with a sender; the signal always comes during the call."""
         self.n_lines, self.stop_at = 0, line
         raised = False
-        # What Python calls when it finds garbage, also that of other work, cannot raise: Python
-        # itself would drop Ctrl-C there.
+        # The same lines each time, without those that the garbage of other work adds.
         gc.collect()
         gc.disable()
         sys.settrace(self.trace)
