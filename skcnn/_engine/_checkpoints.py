@@ -35,7 +35,6 @@ from skcnn.networks import NetworkSpec
 _LEFT_OUT = {
     "cache_dir",
     "callbacks",
-    "class_weight",
     "data_format",
     "device",
     "image_shape",
@@ -102,6 +101,8 @@ class CheckpointRequest:
                 # The last bits of a network depend on these, too.
                 [self.kind, version("skcnn"), torch.__version__],
                 [net.device, torch.get_num_threads()],
+                # That of `partial_fit` is not what the parameters say.
+                [net.schedule, net.averaging, net.target.n_outputs],
             ]
         )
         return TrainingCheckpoint(Path(folder).expanduser() / "skcnn", str(key), epochs)
@@ -252,13 +253,15 @@ def _description(module: NetworkSpec | None, network: nn.Module) -> list[Any]:
     """Return what tells a network from others, beside the flat parameters."""
     if module is None:
         return []
-    parameters = module.get_params(deep=False)
-    if "source" not in parameters:
-        return [type(module).__name__, parameters]
+    parameters = module.get_params()
+    # That of a U-Net is a parameter of its encoder.
+    sources = [name for name in parameters if "source" in name.split("__")]
+    if not sources:
+        return [type(module).__name__, module.get_params(deep=False)]
     # The network that it starts from may be large, and be another one under the same name.
     weights = [values.cpu().numpy() for values in network.state_dict().values()]
-    del parameters["source"]
-    return [type(module).__name__, parameters, weights]
+    told = {n: v for n, v in parameters.items() if n not in sources and not hasattr(v, "source")}
+    return [type(module).__name__, told, weights]
 
 
 def _contents(dataset: ImageDataset) -> list[Any]:

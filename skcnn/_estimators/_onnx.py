@@ -157,6 +157,11 @@ def _answer_of(
 
 
 def _check_one_answer(estimator: ConvNetEstimator | FeatureExtractor) -> None:
+    if getattr(estimator, "_covariates", None) is not None:
+        raise TypeError(
+            f"export_onnx got a {type(estimator).__name__} that was fitted with columns beside "
+            "the images, which the file cannot take. Fit on the images alone."
+        )
     if isinstance(getattr(estimator, "_target", None), SeveralTarget):
         raise TypeError(
             "export_onnx got a classifier with several columns of labels, each with probabilities "

@@ -17,6 +17,7 @@ from torch import Tensor
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._data._arrays import Images, as_shape
+from skcnn._data._covariates import images_alone
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
 from skcnn._data._paths import as_rows, read_paths
@@ -469,6 +470,7 @@ class ConvNetSegmenter(ConvNetEstimator):
     def _check_input(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
     ) -> tuple[AnyImages, npt.NDArray[Any]]:
+        X = images_alone(X, "X", type(self).__name__)
         rows = as_rows(X)
         n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
         # Label images are checked here: scikit-learn takes none.

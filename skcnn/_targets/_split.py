@@ -252,7 +252,9 @@ def split_with_each_label(
     True
     """
     training, validation = random_split(len(indicators), fraction, groups, random_state)
-    units = np.arange(len(indicators)) if groups is None else np.asarray(groups)
+    units = np.arange(len(indicators))
+    if groups is not None:
+        units = _check_groups(groups, len(indicators))[1]
     values = np.hstack([indicators, 1 - indicators])
     for value in values.T:
         if value[validation].any() and not value[training].any():

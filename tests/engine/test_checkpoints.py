@@ -9,18 +9,18 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from _helpers import small_net, stripes
+from _helpers import small_multi_task, small_net, stripes
 from sklearn.base import clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV, HalvingRandomSearchCV
 from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
-from skcnn import ConvNetClassifier, ConvNetRegressor
+from skcnn import ConvNetClassifier, ConvNetRegressor, ConvNetSegmenter
 from skcnn._engine import _checkpoints
 from skcnn._engine._checkpoints import TrainingCheckpoint
 from skcnn._storage._container import read_file
-from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
+from skcnn.networks import Backbone, CompactTransformer, ConvBlocks, UNet
 from skcnn.optimizers import SGD
 
 X, Y = stripes(90)
@@ -147,6 +147,39 @@ def test_another_training_is_not_taken_for_this_one(case, tmp_path, trained):
     parameters, data = DIFFERENT[case]
     steady_net(max_epochs=2, checkpoint_dir=str(tmp_path), **parameters).fit(*data())
     assert trained == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["indicators", "tasks", "masks"])
+def test_class_weights_inside_a_loss_are_part_of_what_was_trained(kind, tmp_path, trained):
+    estimator, y, weight = {
+        "indicators": (small_net(), np.c_[Y != 0, Y == 1].astype(int), "balanced"),
+        "tasks": (small_multi_task(), Y[:, None], {"stripes": {0: 2, 1: 1, 2: 1}}),
+        "masks": (
+            ConvNetSegmenter(UNet(ConvBlocks((4, 8))), device="cpu", random_state=0),
+            (X.mean(axis=3) > 120).astype(int),
+            "balanced",
+        ),
+    }[kind]
+    estimator.set_params(max_epochs=1, checkpoint_dir=str(tmp_path)).fit(X, y)
+    clone(estimator).set_params(class_weight=weight).fit(X, y)
+    assert trained == [1, 1]
+
+
+def test_a_partial_fit_and_a_fit_are_not_taken_for_each_other(tmp_path, trained):
+    for first, second in (("partial_fit", "fit"), ("fit", "partial_fit")):
+        folder = str(tmp_path / first)
+        for method in (first, second):
+            clf = small_net(max_epochs=1, lr_schedule="onecycle", checkpoint_dir=folder)
+            getattr(clf, method)(X, Y)
+    assert trained == [1] * 4
+
+
+def test_weights_below_a_unet_are_part_of_what_was_trained():
+    unet = UNet(Backbone("efficientnet_lite0"))
+    networks = [torch.nn.Linear(2, 2) for _ in range(2)]
+    first, second = (joblib.hash(_checkpoints._description(unet, n)) for n in networks)
+    assert first != second
+    assert first == joblib.hash(_checkpoints._description(clone(unet), networks[0]))
 
 
 def test_images_watched_are_part_of_what_was_trained(tmp_path, trained):

@@ -15,6 +15,7 @@ from torch import nn
 import skcnn
 from skcnn import ConvNetMultiTask, ConvNetRegressor, FeatureExtractor
 from skcnn._estimators import _onnx
+from skcnn.datasets import make_images_and_covariates
 from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
 
 needs_onnx = pytest.mark.skipif(
@@ -123,6 +124,14 @@ def test_several_answers_are_refused(tmp_path):
         skcnn.export_onnx(several, tmp_path / "f")
     clf = small_net(max_epochs=1, filters=(4,)).fit(X, np.stack([Y, Y], axis=1))
     with pytest.raises(TypeError, match="several columns of labels"):
+        skcnn.export_onnx(clf, tmp_path / "f")
+
+
+@needs_onnx
+def test_columns_beside_the_images_are_refused(tmp_path):
+    both = make_images_and_covariates(X, pd.DataFrame({"site": np.arange(len(X)) % 7.0}))
+    clf = small_net(max_epochs=1, filters=(4,)).fit(both, Y)
+    with pytest.raises(TypeError, match="fitted with columns beside the images"):
         skcnn.export_onnx(clf, tmp_path / "f")
 
 

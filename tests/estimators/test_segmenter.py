@@ -5,6 +5,7 @@ import pickle
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -23,6 +24,7 @@ from torch import nn
 
 from skcnn import ConvNetClassifier, ConvNetSegmenter
 from skcnn.augmentation import Flip, GeometricAugmentation, Shift
+from skcnn.datasets import make_images_and_covariates
 from skcnn.masks import iou_score, mask_scorer
 from skcnn.networks import Backbone, ConvBlocks, UNet
 
@@ -587,3 +589,13 @@ def test_other_estimators_name_what_they_expect_of_a_u_net():
         ValueError, match=r"outputs of shape \('n', 2, 16, 16\), expected the logits"
     ):
         clf.fit(X, np.arange(24) % 2)
+
+
+def test_columns_beside_the_images_are_refused_in_words():
+    X = make_images_and_covariates(
+        np.zeros((2, 16, 16, 3), dtype=np.uint8), pd.DataFrame({"site": [1.0, 2.0]})
+    )
+    masks = np.zeros((2, 16, 16), dtype=int)
+    masks[:, :8] = 1
+    with pytest.raises(ValueError, match="'site', which ConvNetSegmenter does not take"):
+        ConvNetSegmenter(max_epochs=1).fit(X, masks)

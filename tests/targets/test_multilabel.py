@@ -168,7 +168,7 @@ def test_rare_labels_are_trained_on():
     groups = np.arange(40) // 4
     target = MultilabelTarget.infer(y)
     for seed in range(20):
-        for given in (None, groups):
+        for given in (None, groups, groups[:, None]):
             training, validation = target.split(y, 0.5, given, seed)
             assert (y[training].sum(axis=0) > 0).all()
             assert sorted([*training, *validation]) == list(range(40))
