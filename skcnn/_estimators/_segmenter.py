@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from skcnn._compute._fork import computing
@@ -419,13 +419,12 @@ class ConvNetSegmenter(ConvNetEstimator):
     ) -> None:
         self._check_parameters()
         continues = self.warm_start and hasattr(self, "net_")
+        whole_images = X
         X, y, rows = self._cut(X, y, continues=continues)
         if rows is not None:
-            if groups is None and len(np.unique(rows)) > 1:
-                groups = rows
-            elif groups is not None:
-                groups = safe_indexing(groups, rows)
-            sample_weight = _of_rows(sample_weight, rows)
+            sample_weight = _of_rows(sample_weight, rows, whole_images)
+            if groups is not None or len(np.unique(rows)) > 1:
+                groups = rows if groups is None else _of_rows(groups, rows, whole_images)
         if X_val is not None and y_val is not None:
             images = image_list(X, self.data_format)
             size = images[0].shape[:2] if images else ()
@@ -440,9 +439,10 @@ class ConvNetSegmenter(ConvNetEstimator):
         classes: Classes,
     ) -> None:
         self._check_parameters()
+        whole_images = X
         X, y, rows = self._cut(X, y, continues=hasattr(self, "net_"))
         if rows is not None:
-            sample_weight = _of_rows(sample_weight, rows)
+            sample_weight = _of_rows(sample_weight, rows, whole_images)
         super()._partial_fit_or_fail(X, y, sample_weight, classes)
 
     def _cut(
@@ -598,6 +598,11 @@ class ConvNetSegmenter(ConvNetEstimator):
         return tags
 
 
-def _of_rows(values: npt.ArrayLike | None, rows: npt.NDArray[np.intp]) -> Any:
+def _of_rows(
+    values: npt.ArrayLike | None, rows: npt.NDArray[np.intp], images: npt.ArrayLike
+) -> Any:
     """Return the values of the images that pieces are from; one value for all stays as it is."""
-    return values if values is None or np.ndim(values) == 0 else safe_indexing(values, rows)
+    if values is None or np.ndim(values) == 0:
+        return values
+    check_consistent_length(images, values)
+    return safe_indexing(values, rows)

@@ -5,8 +5,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from skcnn._utils import safe_indexing
 from skcnn.uncertainty._checks import check_fraction
 from skcnn.uncertainty._conformal import (
     conformal_sets,
@@ -95,9 +96,13 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             As in `conformal_threshold`.
         """
         check_is_fitted(self.estimator)
+        proba = self.estimator.predict_proba(X)
+        check_consistent_length(y, proba)
+        # Files that were skipped have no probabilities.
+        known = np.flatnonzero(~np.isnan(proba).all(axis=1))
         self.threshold_ = conformal_threshold(
-            y,
-            self.estimator.predict_proba(X),
+            safe_indexing(y, known),
+            proba[known],
             classes=self.estimator.classes_,
             method=self.method,
             level=self.level,
@@ -231,11 +236,14 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         low, high = self._ends(X)
         if len(numbers) != len(low):
             raise ValueError(f"y has {len(numbers)} numbers, but X has {len(low)} images.")
-        margin = score_quantile(np.maximum(low - numbers, numbers - high), self.level)
+        scores = np.maximum(low - numbers, numbers - high)
+        # Files that were skipped have no prediction.
+        scores = scores[~np.isnan(scores)]
+        margin = score_quantile(scores, self.level)
         if np.isinf(margin):
             raise ValueError(
                 f"level={self.level} needs at least {images_needed(self.level)} images to "
-                f"calibrate with, got {len(numbers)}. Give more images, or a lower level."
+                f"calibrate with, got {len(scores)}. Give more images, or a lower level."
             )
         self.margin_ = margin
         return self

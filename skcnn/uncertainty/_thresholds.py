@@ -11,6 +11,8 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skcnn._utils import safe_indexing
+
 Probabilities = npt.NDArray[np.float64]
 Scoring = str | Callable[..., float]
 
@@ -233,7 +235,9 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 )
             )
             self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        found = _tune(y, probability, self.scoring, self.thresholds)
+        # Files that were skipped have no probabilities.
+        known = np.flatnonzero(~np.isnan(probability).all(axis=1))
+        found = _tune(safe_indexing(y, known), probability[known], self.scoring, self.thresholds)
         self.best_thresholds_, self.best_scores_ = found
         return self
 

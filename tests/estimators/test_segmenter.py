@@ -599,3 +599,13 @@ def test_columns_beside_the_images_are_refused_in_words():
     masks[:, :8] = 1
     with pytest.raises(ValueError, match="'site', which ConvNetSegmenter does not take"):
         ConvNetSegmenter(max_epochs=1).fit(X, masks)
+
+
+@pytest.mark.parametrize("what", ["sample_weight", "groups"])
+def test_values_of_other_images_are_refused_where_images_are_cut(what):
+    rng = np.random.RandomState(0)
+    images = [rng.randint(256, size=(40, side, 3), dtype=np.uint8) for side in (40, 48)]
+    masks = [(image.mean(axis=2) > 127).astype(int) for image in images]
+    seg = ConvNetSegmenter(UNet(ConvBlocks((4, 8))), image_shape=(16, 16), max_epochs=1)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[2, 5\]"):
+        seg.fit(images, masks, **{what: np.ones(5)})

@@ -100,3 +100,41 @@ def test_regressor_errors(numbers):
 def test_parameters_can_be_searched(fitted):
     conformal = ConformalClassifier(LogisticRegression(), level=0.8)
     assert clone(conformal).set_params(estimator__C=2.0, per_class=True).estimator.C == 2.0
+
+
+class Skipping:
+    """Predictions of files, some of which cannot be read."""
+
+    def __init__(self, estimator, unread):
+        self.estimator, self.unread = estimator, unread
+        self.classes_ = getattr(estimator, "classes_", None)
+
+    def fit(self, X, y):
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        return self._without(self.estimator.predict_proba(X))
+
+    def predict(self, X):
+        return self._without(self.estimator.predict(X))
+
+    def _without(self, found):
+        found = found.astype(float)
+        found[self.unread] = np.nan
+        return found
+
+
+def test_files_that_were_skipped_do_not_calibrate(images, labels, numbers):
+    clf = ConvNetClassifier((4,), max_epochs=1, random_state=0).fit(images, labels)
+    known = np.arange(len(labels)) >= 20
+    skipping = ConformalClassifier(Skipping(clf, ~known)).fit(images, labels)
+    without = ConformalClassifier(clf).fit(images[known], np.asarray(labels)[known])
+    assert skipping.threshold_ == without.threshold_
+    X, y = numbers
+    reg = LinearRegression().fit(X, y)
+    known = np.arange(len(y)) >= 20
+    skipping = ConformalRegressor(Skipping(reg, ~known)).fit(X, y)
+    assert skipping.margin_ == ConformalRegressor(reg).fit(X[known], y[known]).margin_
