@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from _helpers import CLASSES
 from mapie.classification import SplitConformalClassifier
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, QuantileRegressor
 
@@ -102,7 +102,7 @@ def test_parameters_can_be_searched(fitted):
     assert clone(conformal).set_params(estimator__C=2.0, per_class=True).estimator.C == 2.0
 
 
-class Skipping:
+class Skipping(BaseEstimator):
     """Predictions of files, some of which cannot be read."""
 
     def __init__(self, estimator, unread):
