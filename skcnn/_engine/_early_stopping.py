@@ -12,7 +12,6 @@ from skcnn._utils import StopTraining
 
 # Epochs over which the learning rate falls to zero, in units of the patience.
 _ENDING = 2
-_ENDING = 2
 
 
 class StopEarly(Callback):

@@ -1,15 +1,14 @@
 """One call of fit: from a data set, a target and settings to a trained net."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from torch import Generator, Tensor
+from torch import Tensor
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
@@ -27,8 +26,8 @@ from skcnn._compute._threads import compute_threads, single_thread
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
 from skcnn._engine._best_weights import NotFiniteError
-from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._frozen import FrozenPart, summarize_trained
+from skcnn._engine._job import FitJob, FitSettings
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._network_checks import (
@@ -39,97 +38,12 @@ from skcnn._engine._network_checks import (
 )
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
-from skcnn._targets import Target
-from skcnn._utils import warn
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary
 
 _MOST_IMAGES = 2**31
-
-
-@dataclass(frozen=True)
-class FitJob:
-    """What one call of fit trains on, and for how long.
-
-    Attributes
-    ----------
-    dataset : ImageDataset
-    image_shape : tuple of (height, width, channels)
-    target : Target
-    epochs : int
-    seed : int
-        Decides everything random.
-    clip_pool_size : bool
-        Whether a new network pools less where nothing is left to pool, and images are not reduced
-        to sizes that it cannot take.
-    validation : ImageDataset or None
-        Scored after each epoch.
-    schedule : {"onecycle", "cosine"} or None
-        Learning-rate schedule.
-    averaging : float
-        Fraction of the steps whose weights are averaged at the end.
-    open_ended : bool
-        Whether a callback may shorten the training.
-    callbacks : sequence of skorch callbacks
-    checkpoint : CheckpointRequest or None
-        Where the state after the last epoch is kept.
-    head : dict of torch.Tensor or None
-        Weights that the head of a new network begins with.
-    """
-
-    dataset: ImageDataset
-    image_shape: ImageShape
-    target: Target
-    epochs: int
-    seed: int
-    clip_pool_size: bool = False
-    validation: ImageDataset | None = None
-    schedule: str | None = None
-    averaging: float = 0.0
-    open_ended: bool = False
-    callbacks: Sequence[Callback] = ()
-    checkpoint: CheckpointRequest | None = None
-    head: dict[str, Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How networks are built and trained, whatever the data.
-
-    Attributes
-    ----------
-    spec : NetworkSpec
-    device : torch.device
-    precision : torch.dtype
-        Floating-point type of training.
-    optimizer : str, OptimizerSpec or torch.optim.Optimizer class
-    lr, bias_lr_factor, weight_decay : float
-    augment : tuple of callables
-    resizing : tuple of float
-        Fractions of their sides that images are reduced to.
-    batch_size : int or "auto"
-    compiles, deterministic : bool
-    thread_limit : int or None
-        Limit that the process has which sent the work to this one.
-    verbose : int
-    """
-
-    spec: NetworkSpec
-    device: torch.device
-    precision: torch.dtype
-    optimizer: Any
-    lr: float
-    bias_lr_factor: float = 1.0
-    weight_decay: float = 0.0
-    augment: tuple[Callable[[Tensor, Generator], Tensor], ...] = ()
-    resizing: tuple[float, ...] = ()
-    batch_size: int | str = "auto"
-    compiles: bool = False
-    deterministic: bool = False
-    thread_limit: int | None = None
-    verbose: int = field(default=0, compare=False)
 
 
 def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -> TrainedNet:
@@ -449,27 +363,3 @@ def _check_finite(net: TrainedNet) -> None:
     if not all(bool(p.isfinite().all()) for p in net.module_.state_dict().values()):
         what = f"The weights of the network are not finite after epoch {len(net.history)}"
         raise NotFiniteError(what, net.lr, net.best_weights_)
-
-
-def ends_within_epoch(net: TrainedNet) -> bool:
-    """Whether the last epoch was not finished."""
-    # Rows further up may be of epochs that an earlier call left unfinished.
-    return len(net.history) > 0 and "dur" not in net.history[-1]
-
-
-def warn_of_interrupt(net: TrainedNet, best_epoch: int = 0) -> None:
-    """Warn that training has ended early, and with which weights.
-
-    Parameters
-    ----------
-    net : TrainedNet
-    best_epoch : int, default=0
-        Epoch to whose weights early stopping has gone back, if it has.
-    """
-    within = ends_within_epoch(net)
-    when = f"{'in' if within else 'after'} epoch {len(net.history)}"
-    if best_epoch:
-        state = f"; the network has its weights after epoch {best_epoch}, the best so far"
-    else:
-        state = "; the network is as the last batch left it" if within else ""
-    warn(f"Training was interrupted {when}{state}.")

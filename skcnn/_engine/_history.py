@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
+from skorch import NeuralNet
+
+from skcnn._utils import warn
 
 _NAMES = {"dur": "seconds"}
 
@@ -42,3 +45,27 @@ def as_frame(history: Any, score_name: str | None = None) -> pd.DataFrame:
     columns = ["train_loss", "valid_loss", *score, "lr", "seconds"]
     others = [name for name in figures if name not in columns]
     return figures.reindex(columns=[*columns, *others])
+
+
+def ends_within_epoch(net: NeuralNet) -> bool:
+    """Whether the last epoch was not finished."""
+    # Rows further up may be of epochs that an earlier call left unfinished.
+    return len(net.history) > 0 and "dur" not in net.history[-1]
+
+
+def warn_of_interrupt(net: NeuralNet, best_epoch: int = 0) -> None:
+    """Warn that training has ended early, and with which weights.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    best_epoch : int, default=0
+        Epoch to whose weights early stopping has gone back, if it has.
+    """
+    within = ends_within_epoch(net)
+    when = f"{'in' if within else 'after'} epoch {len(net.history)}"
+    if best_epoch:
+        state = f"; the network has its weights after epoch {best_epoch}, the best so far"
+    else:
+        state = "; the network is as the last batch left it" if within else ""
+    warn(f"Training was interrupted {when}{state}.")

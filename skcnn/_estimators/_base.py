@@ -1,67 +1,46 @@
 """Base of the estimators: fit and predict as a template, whatever the target."""
 
 import copy
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._device import find_device, find_precision
-from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import (
     InterruptHold,
-    allow_interrupts,
     hold_interrupts,
     is_in_search,
 )
-from skcnn._compute._process_group import broadcast_from_rank_zero
-from skcnn._compute._rng import draw_seed, make_random_state, own_random_numbers
+from skcnn._compute._rng import draw_seed
 from skcnn._compute._threads import ThreadLimitMixin
-from skcnn._data._arrays import ImageShape, as_shape, from_torch
-from skcnn._data._covariates import CovariateEncoder
+from skcnn._data._arrays import from_torch
 from skcnn._data._dataset import ImageDataset
-from skcnn._data._files import FileImages
-from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._best_weights import NotFiniteError
 from skcnn._engine._checkpoints import CheckpointRequest
 from skcnn._engine._early_stopping import RestoreBest, StopEarly
-from skcnn._engine._fit import (
-    FitJob,
-    FitSettings,
-    ends_within_epoch,
-    fit_net,
-    warn_of_interrupt,
-)
-from skcnn._engine._history import as_frame, whole_epochs
-from skcnn._engine._inference import infer, plan_inference
+from skcnn._engine._fit import fit_net
+from skcnn._engine._history import ends_within_epoch, warn_of_interrupt, whole_epochs
+from skcnn._engine._job import FitJob, FitSettings
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skcnn._engine._storing import without_state
+from skcnn._estimators._fitted import FittedNetEstimator
 from skcnn._estimators._parameters import (
     check_parameters,
     flat_spec,
     parameters_of,
     validate_each,
 )
+from skcnn._estimators._reading import Classes, ReadingEstimator
 from skcnn._targets import Target
-from skcnn._targets._columns import as_table
-from skcnn._targets._split import check_groups
-from skcnn._targets._weights import normalize_weights
-from skcnn._utils import as_tuple, safe_indexing, warn, whole
+from skcnn._utils import as_tuple, whole
 from skcnn.augmentation import as_augmentation
-from skcnn.networks import ImageNetwork, NetworkSpec
+from skcnn.networks import NetworkSpec
 from skcnn.networks._spec import OwnModule
-from skcnn.networks._summary import NetworkSummary, summarize
 
 # Parameters that hold objects with parameters of their own, and an example of each.
 _SLOTS = {
@@ -82,39 +61,24 @@ _FITTED_PRIVATE = {
     "_target",
 }
 
-Classes = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
-
 
 class ConvNetEstimator(
     ThreadLimitMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    BaseEstimator,
+    ReadingEstimator,
+    FittedNetEstimator,
 ):
     """Base of estimators that hold a skorch net.
 
     A subclass is its signature, its documentation, its `_make_target`, and its way to read
-    predictions from `_outputs`. Only what holds for every target belongs here.
+    predictions from `_outputs`. Only what holds for every target belongs here. What a fit learns
+    from is in `ReadingEstimator`, and what a fitted net offers in `FittedNetEstimator`.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]]
-    image_shape_: ImageShape
-    net_: TrainedNet
     n_features_in_: int
-    skipped_: pd.DataFrame
-    _covariates: CovariateEncoder | None
-    _random_state: np.random.RandomState
-    _target: Target
-
-    @abstractmethod
-    def _make_target(
-        self,
-        y: npt.NDArray[Any],
-        classes: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
-    ) -> Target:
-        """Return the target of a y; `classes` are those that `partial_fit` names."""
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -156,37 +120,27 @@ class ConvNetEstimator(
         epochs = int(self.max_epochs)
         task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
         continues = self.warm_start and hasattr(self, "net_")
-        images, labels = self._read(X, y, reset=not continues)
-        images, readable = self._load(images)
-        labels, sample_weight, groups = (
-            _rows_of(part, readable, len(labels)) for part in (labels, sample_weight, groups)
-        )
-        made = self._make_target(labels, sample_weight=sample_weight)
-        target = self._take_target(made, continues=continues)
-        encoded = target.encode(labels)
-        check_groups(groups, len(encoded))
-        weight = target.weights(sample_weight, encoded)
-
+        rows = self._read_rows(X, y, sample_weight, continues=continues, groups=groups)
         training_rows = held_out = None
         if X_val is None and y_val is None and self.early_stopping:
-            training_rows, held_out = target.split(
-                encoded, self.validation_fraction, groups, self._split_seed
+            training_rows, held_out = rows.target.split(
+                rows.encoded, self.validation_fraction, rows.groups, self._split_seed
             )
         if not continues:
-            images = self._fit_covariates(images, labels, training_rows)
-        validation = self._read_validation(X_val, y_val, target)
+            rows = self._fit_covariates(rows, training_rows)
+        validation = self._read_validation(X_val, y_val, rows.target)
         if held_out is not None:
-            validation = _dataset(images, encoded, weight, held_out)
+            validation = rows.dataset(held_out)
         stopper = StopEarly(int(self.n_iter_no_change), self.tol)
         callbacks = list(self.callbacks or ())
         if self.early_stopping:
             callbacks = [RestoreBest(stopper), *callbacks, stopper]
         self._train(
-            _dataset(images, encoded, weight, training_rows),
-            target,
+            rows.dataset(training_rows),
+            rows.target,
             epochs,
             continues=continues,
-            clip_pool_size=images.shape_inferred,
+            clip_pool_size=rows.images.shape_inferred,
             validation=validation,
             schedule=self.lr_schedule,
             averaging=self.weight_averaging,
@@ -224,23 +178,15 @@ class ConvNetEstimator(
         self._check_parameters()
         y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
         continues = hasattr(self, "net_")
-        images, labels = self._read(X, y, reset=not continues)
-        images, readable = self._load(images)
-        labels, sample_weight = (
-            _rows_of(part, readable, len(labels)) for part in (labels, sample_weight)
-        )
-        made = self._make_target(labels, classes, sample_weight)
-        target = self._take_target(made, continues=continues)
-        encoded = target.encode(labels)
-        weight = target.weights(sample_weight, encoded)
+        rows = self._read_rows(X, y, sample_weight, continues=continues, classes=classes)
         if not continues:
-            images = self._fit_covariates(images, labels, None)
+            rows = self._fit_covariates(rows, None)
         self._train(
-            _dataset(images, encoded, weight),
-            target,
+            rows.dataset(),
+            rows.target,
             1,
             continues=continues,
-            clip_pool_size=images.shape_inferred,
+            clip_pool_size=rows.images.shape_inferred,
             callbacks=self.callbacks or (),
         )
 
@@ -345,112 +291,6 @@ class ConvNetEstimator(
             return spec
         return OwnModule(self.module)
 
-    def _read(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
-    ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
-        if hasattr(self, "skipped_"):
-            del self.skipped_
-        with allow_interrupts():
-            images, checked = self._check_input(X, y, reset=reset)
-        if reset:
-            self.image_shape_ = images.shape
-            self._random_state = broadcast_from_rank_zero(make_random_state(self.random_state))
-            # The same images are held out when training continues.
-            self._split_seed = draw_seed(self._random_state)
-        return images, checked
-
-    def _check_input(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
-    ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
-        """Read images and what is known about them, and check that they fit each other."""
-        images, checked = check_input(
-            self,
-            X,
-            y,
-            reset=reset,
-            image_shape=self._asked_shape(X),
-            data_format=self.data_format,
-            takes_covariates=True,
-        )
-        assert checked is not None
-        return images, as_table(checked, y)
-
-    def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
-        """Return the shape that images must have, or that files and flattened images get."""
-        shape: Sequence[int] | None = self.image_shape
-        return shape
-
-    def _load(self, images: AnyImages) -> tuple[AnyImages, npt.NDArray[np.intp] | None]:
-        """Decode image files before training, and say which rows could be read; None for all."""
-        if not isinstance(images, FileImages):
-            return images, None
-        with allow_interrupts():
-            loaded, readable = images.load()
-        if images.skips:
-            skipped = images.report()
-            earlier = [self.skipped_] if hasattr(self, "skipped_") else []
-            self.skipped_ = pd.concat([*earlier, skipped], ignore_index=True)
-        if images.failures:
-            warn(
-                f"Left out {len(images.failures)} of {len(images)} image file(s) of "
-                f"{images.name}, which cannot be read; skipped_ lists them all:"
-                f"{images.describe_failures()}"
-            )
-        return loaded, readable
-
-    def _fit_covariates(
-        self,
-        images: AnyImages,
-        labels: npt.NDArray[Any] | pd.DataFrame,
-        rows: npt.NDArray[np.intp] | None,
-    ) -> AnyImages:
-        """Encode covariates, with statistics of the training rows; None for all rows."""
-        values = images.covariates
-        if values is None:
-            return images
-        assert self._covariates is not None
-        self._covariates.warn_of_labels(values, labels)
-        self._covariates = self._covariates.fit(values if rows is None else values[rows], "X")
-        return replace(images, covariates=self._covariates.encode(values))
-
-    def _take_target(self, target: Target, *, continues: bool) -> Target:
-        """Store the target of this fit, which may continue that of an earlier one."""
-        if continues and type(target) is not type(self._target):
-            raise ValueError(
-                f"Training continues with {self._target.description}, but this y asks for "
-                f"{target.description}. Give a y of the same kind, or fit from the start: with "
-                "warm_start=False, or a clone of this estimator."
-            )
-        self._target = self._target.continued(target) if continues else target
-        return self._target
-
-    def _read_validation(
-        self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target
-    ) -> ImageDataset | None:
-        if X_val is None and y_val is None:
-            return None
-        if X_val is None or y_val is None:
-            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
-            raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
-        with allow_interrupts():
-            images, _ = check_input(
-                self,
-                X_val,
-                reset=False,
-                data_format=self.data_format,
-                takes_covariates=True,
-                name="X_val",
-            )
-        labels = self._check_validation_target(y_val, images, target)
-        images, readable = self._load(images)
-        encoded = target.encode(_rows_of(labels, readable, len(labels)), "y_val")
-        return _dataset(images, encoded, target.weights(None, encoded))
-
-    def _check_validation_target(
-        self, y_val: npt.ArrayLike, images: AnyImages, target: Target
-    ) -> npt.NDArray[Any]:
-        return target.check(y_val, len(images), "y_val")
-
     def _check_parameters(self) -> None:
         validate_each(self)
         check_parameters(self)
@@ -488,136 +328,6 @@ class ConvNetEstimator(
         super().set_params(**params)
         return self
 
-    # ------------------------------------------------------------------ the fitted network
-
-    @property
-    def module_(self) -> ImageNetwork:
-        """The fitted torch network; it takes images (n, height, width, channels)."""
-        check_is_fitted(self, "net_")
-        network: ImageNetwork = self.net_.module_
-        return network
-
-    @property
-    def device_(self) -> torch.device:
-        """Device the network is on."""
-        check_is_fitted(self, "net_")
-        return torch.device(self.net_.device)
-
-    @property
-    def history_(self) -> pd.DataFrame:
-        """Figures of the training: one row per epoch."""
-        check_is_fitted(self, "net_")
-        return as_frame(self.net_.history, self._target.score_name)
-
-    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Return the features of images: the input of the network's head.
-
-        In a pipeline, the network can therefore act as a feature extractor.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
-            Images of the shape that the network was fitted on.
-
-        Returns
-        -------
-        features : ndarray of shape (n, n_features), float32
-
-        Raises
-        ------
-        ValueError
-            If X does not fit, or the network of `module` does not say what its features are: by
-            attributes `body` and `head`, or as a Sequential that ends in a Linear layer.
-        """
-        return self._outputs(X, features=True)
-
-    def summary(
-        self, image_shape: Sequence[int] | None = None, n_classes: int | None = None
-    ) -> NetworkSummary:
-        """Describe the network: its layers, their output shapes and parameters.
-
-        Parameters
-        ----------
-        image_shape : sequence of (height, width) or (height, width, channels), default=None
-            Shape of the images, for a network that is not fitted yet. None describes the fitted
-            network.
-        n_classes : int, default=None
-            Number of classes or other outputs, needed together with `image_shape`.
-
-        Returns
-        -------
-        summary : NetworkSummary
-            It prints as a table, and has the attributes `layers`, `n_parameters` and
-            `multiply_adds`.
-
-        Raises
-        ------
-        ValueError
-            If only one of the arguments is given, or nothing of such an image is left to pool.
-        NotFittedError
-            If neither is given and the estimator is not fitted.
-
-        Examples
-        --------
-        >>> from skcnn import ConvNetClassifier
-        >>> print(ConvNetClassifier(filters=(8, 16)).summary((28, 28), n_classes=10))
-        layer                    type               output shape  parameters
-        --------------------------------------------------------------------
-        block1.0.convolutions.0  Conv2d             28 x 28 x 8           72
-        ...
-        head                     Linear             10                   170
-        --------------------------------------------------------------------
-        1,578 parameters, 0.3 million multiply-adds (MACs) per image
-        """
-        if image_shape is None and n_classes is None:
-            with hold_interrupts(), computing():
-                return summarize(self.module_, self.image_shape_)
-        if image_shape is None or n_classes is None:
-            raise ValueError(
-                f"summary got image_shape={image_shape} and n_classes={n_classes}. Expected both, "
-                "or neither to describe the fitted network."
-            )
-        self._check_parameters()
-        shape = as_shape(image_shape)
-        settings = default_torch_settings(torch.device("cpu"))
-        with hold_interrupts(), own_random_numbers(), settings, computing():
-            return summarize(self._spec().build(shape, n_classes), shape)
-
-    @property
-    def _n_features_out(self) -> int:
-        device = self.device_
-        with hold_interrupts(), torch.inference_mode(), computing():
-            features = self.module_.features(torch.zeros(1, *self.image_shape_, device=device))
-        return features.shape[1]
-
-    def _outputs(self, X: npt.ArrayLike, *, features: bool = False) -> npt.NDArray[np.float32]:
-        """Return the outputs of the network for images, or their features."""
-        check_is_fitted(self, "net_")
-        net, network = self.net_, self.module_
-        images, _ = check_input(
-            self,
-            X,
-            reset=False,
-            data_format=self.data_format,
-            any_size=network.takes_any_size,
-            takes_covariates=True,
-        )
-        device = torch.device(net.device)
-        plan, costs = net.plan, net.costs_
-        if images.shape != self.image_shape_:
-            plan, costs = plan_inference(network, images.shape, device)
-        if network.training:
-            network.eval()
-        return infer(
-            network.features if features else network,
-            images,
-            device,
-            plan,
-            costs,
-            self._thread_limit,
-            flip=self.test_time_flip and not features,
-        )
-
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -626,41 +336,6 @@ class ConvNetEstimator(
         return tags
 
 
-def without_missing(
-    missing: npt.NDArray[np.bool_],
-    y: npt.ArrayLike,
-    predicted: npt.NDArray[Any],
-    sample_weight: npt.ArrayLike | None,
-) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
-    """Leave out the rows of image files that were skipped, before a score is computed."""
-    if not missing.any():
-        return y, predicted, sample_weight
-    check_consistent_length(predicted, y, sample_weight)
-    if sample_weight is not None:
-        sample_weight = safe_indexing(sample_weight, ~missing)
-    return safe_indexing(y, ~missing), predicted[~missing], sample_weight
-
-
 def is_fitted_state(attribute: str) -> bool:
     """Whether an attribute is set by a fit, and not by scikit-learn's own machinery."""
     return attribute in _FITTED_PRIVATE or attribute.endswith("_")
-
-
-def _rows_of(values: Any, rows: npt.NDArray[np.intp] | None, n_rows: int) -> Any:
-    """Return some rows of what has one row per image, or is the same for all images."""
-    if rows is None or values is None or np.ndim(values) == 0:
-        return values
-    check_consistent_length(values, range(n_rows))
-    return safe_indexing(values, rows)
-
-
-def _dataset(
-    images: AnyImages,
-    encoded: npt.NDArray[Any],
-    weight: npt.NDArray[np.float64] | None,
-    rows: npt.NDArray[np.intp] | None = None,
-) -> ImageDataset:
-    if rows is not None:
-        images, encoded = images.take(rows), encoded[rows]
-        weight = None if weight is None else weight[rows]
-    return ImageDataset(images, encoded, None if weight is None else normalize_weights(weight))

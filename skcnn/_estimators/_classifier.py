@@ -13,9 +13,10 @@ from sklearn.utils import Tags
 
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
-from skcnn._estimators._base import ConvNetEstimator, without_missing
+from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS
+from skcnn._estimators._reading import without_missing
 from skcnn._targets import (
     ClassifierTarget,
     ClassTarget,

@@ -17,17 +17,17 @@ from torch import Tensor
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._data._arrays import Images, as_shape
-from skcnn._data._covariates import images_alone
-from skcnn._data._inputs import AnyImages, check_input
+from skcnn._data._inputs import AnyImages
 from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
 from skcnn._data._paths import as_rows, read_paths
 from skcnn._engine._inference import infer, scale_plan
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
-from skcnn._estimators._base import Classes, ConvNetEstimator
+from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
+from skcnn._estimators._reading import Classes
 from skcnn._targets import MaskTarget, Target
 from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whole
 from skcnn.masks import iou_score
@@ -150,6 +150,7 @@ class ConvNetSegmenter(ConvNetEstimator):
     """
 
     _parameter_constraints = SEGMENTER_CONSTRAINTS
+    _takes_covariates = False
     _target: MaskTarget
     _has_flat_masks: bool
 
@@ -330,7 +331,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         found = self._in_each(X, self.predict, tile_size)
         if found is not None:
             return found
-        images = self._images(X)
+        images = self._read_images(X)
         target, n, (height, width) = self._target, len(images), images.shape[:2]
         if self._needs_tiles(images, tile_size):
             labels = np.empty((n, height, width), dtype=target.classes.dtype)
@@ -364,7 +365,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         found = self._in_each(X, self.predict_proba, tile_size)
         if found is not None:
             return found
-        images = self._images(X)
+        images = self._read_images(X)
         if not self._needs_tiles(images, tile_size):
             return self._infer(images, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
         shape = (len(images), *images.shape[:2], self._target.n_outputs)
@@ -470,7 +471,6 @@ class ConvNetSegmenter(ConvNetEstimator):
     def _check_input(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
     ) -> tuple[AnyImages, npt.NDArray[Any]]:
-        X = images_alone(X, "X", type(self).__name__)
         rows = as_rows(X)
         n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
         # Label images are checked here: scikit-learn takes none.
@@ -529,18 +529,6 @@ class ConvNetSegmenter(ConvNetEstimator):
         if images is None or len({image.shape for image in images}) == 1:
             return None
         return [method([image], tile_size=tile_size)[0] for image in X]
-
-    def _images(self, X: npt.ArrayLike) -> AnyImages:
-        images, _ = check_input(
-            self,
-            X,
-            reset=False,
-            data_format=self.data_format,
-            any_size=self.module_.takes_any_size,
-        )
-        if self.module_.training:
-            self.module_.eval()
-        return images
 
     def _infer(
         self, images: AnyImages, finish: Callable[[Tensor], Tensor]

@@ -13,7 +13,7 @@ from skcnn._compute._ambient import default_torch_settings, no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import check_interrupts, hold_interrupts
 from skcnn._data._files import FileImages
-from skcnn._data._inputs import AnyImages, check_input
+from skcnn._data._inputs import AnyImages
 from skcnn._targets._classes import encode
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._copy import structural_copy
@@ -309,14 +309,7 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
         Slices and arrays of row numbers give uint8 or float32 arrays of shape (n, height, width,
         n_channels).
     """
-    images, _ = check_input(
-        estimator,
-        X,
-        reset=False,
-        data_format=estimator.data_format,
-        any_size=estimator.module_.takes_any_size,
-        takes_covariates=True,
-    )
+    images: AnyImages = estimator._read_images(X)
     # There is nothing to show of a file that cannot be read.
     return replace(images, skips=False) if isinstance(images, FileImages) else images
 
