@@ -17,6 +17,7 @@ from torch import Tensor
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._data._arrays import Images, as_shape
+from skcnn._data._dataset import ImageDataset
 from skcnn._data._inputs import AnyImages
 from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
 from skcnn._data._paths import as_rows, read_paths
@@ -27,7 +28,7 @@ from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
-from skcnn._estimators._reading import Classes
+from skcnn._estimators._reading import Classes, TrainingRows
 from skcnn._targets import MaskTarget, Target
 from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whole
 from skcnn.masks import iou_score
@@ -409,56 +410,42 @@ class ConvNetSegmenter(ConvNetEstimator):
 
     # ------------------------------------------------------------------ images and masks
 
-    def _fit_or_fail(
+    def _read_rows(
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None,
-        X_val: npt.ArrayLike | None,
-        y_val: npt.ArrayLike | None,
-        groups: npt.ArrayLike | None,
-    ) -> None:
-        self._check_parameters()
-        continues = self.warm_start and hasattr(self, "net_")
-        whole_images = X
-        X, y, rows = self._cut(X, y, continues=continues)
+        *,
+        continues: bool,
+        classes: Classes = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> TrainingRows:
+        asked = self.image_shape_ if continues else self.image_shape
+        pixels, masks, rows = self._cut(X, y, asked)
         if rows is not None:
-            sample_weight = _of_rows(sample_weight, rows, whole_images)
+            sample_weight = _of_rows(sample_weight, rows, X)
             if groups is not None or len(np.unique(rows)) > 1:
-                groups = rows if groups is None else _of_rows(groups, rows, whole_images)
-        if X_val is not None and y_val is not None:
-            images = image_list(X, self.data_format)
-            size = images[0].shape[:2] if images else ()
-            X_val, y_val, _ = self._cut(X_val, y_val, continues=continues, size=size)
-        super()._fit_or_fail(X, y, sample_weight, X_val, y_val, groups)
+                # Pieces of an image stay together.
+                groups = rows if groups is None else _of_rows(groups, rows, X)
+        return super()._read_rows(
+            pixels, masks, sample_weight, continues=continues, classes=classes, groups=groups
+        )
 
-    def _partial_fit_or_fail(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None,
-        classes: Classes,
-    ) -> None:
-        self._check_parameters()
-        whole_images = X
-        X, y, rows = self._cut(X, y, continues=hasattr(self, "net_"))
-        if rows is not None:
-            sample_weight = _of_rows(sample_weight, rows, whole_images)
-        super()._partial_fit_or_fail(X, y, sample_weight, classes)
+    def _read_validation(
+        self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target
+    ) -> ImageDataset | None:
+        if X_val is not None and y_val is not None:
+            X_val, y_val, _ = self._cut(X_val, y_val, self.image_shape_)
+        return super()._read_validation(X_val, y_val, target)
 
     def _cut(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, continues: bool, size: tuple[int, ...] = ()
+        self, X: npt.ArrayLike, y: npt.ArrayLike, asked: Sequence[int] | None
     ) -> tuple[Any, Any, npt.NDArray[np.intp] | None]:
         """Cut images of unequal or large sizes into pieces; return the row of each piece."""
         images = image_list(X, self.data_format)
         if images is None:
             return X, y, None
-        asked = size if len(size) == 2 else ()
-        if continues:
-            asked = self.image_shape_[:2]
-        elif not asked and self.image_shape is not None:
-            asked = as_shape(whole(self.image_shape))[:2]
-        wanted = piece_size(images, (asked[0], asked[1]) if asked else None)
+        wanted = piece_size(images, None if asked is None else as_shape(whole(asked))[:2])
         if wanted is None:
             return X, y, None
         with allow_interrupts():
