@@ -136,7 +136,8 @@ def test_shares_make_up_the_mean_over_all_rows(n, weighted):
     for rank in range(2):
         group = object.__new__(ProcessGroup)
         group.rank, group.size = rank, 2
-        part, numbers, w = group.shard(values, labels, weight)
+        part, numbers, w, beside = group.shard(values, labels, weight, values[:, None])
+        assert torch.equal(beside[:, 0], part)
         means.append((part if w is None else part * w).mean())
         seen += numbers.tolist()
     assert seen == list(range(n))

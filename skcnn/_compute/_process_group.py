@@ -30,26 +30,26 @@ class ProcessGroup:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def shard(
-        self, images: Tensor, target: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        self,
+        images: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        covariates: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Return this process's rows of a batch.
 
         If the rows cannot be divided evenly, weights correct for that: the mean of the losses of
         all processes is the mean over all rows.
         """
         n = len(images)
-        part = self.rows_of(n)
+        rows = torch.arange(n).tensor_split(self.size)[self.rank]
+        part = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
         images, target = images[part], target[part]
-        weight = None if weight is None else weight[part]
+        weight, covariates = (x if x is None else x[part] for x in (weight, covariates))
         if n % self.size:
             ones = torch.ones(len(images), device=images.device)
             weight = (ones if weight is None else weight) * (len(images) * self.size / n)
-        return images, target, weight
-
-    def rows_of(self, n: int) -> slice:
-        """Return this process's rows of a batch of n images."""
-        rows = torch.arange(n).tensor_split(self.size)[self.rank]
-        return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
+        return images, target, weight, covariates
 
     def min_batch_size(self) -> int:
         """Return how many images a batch needs, so that each process gets enough of them."""

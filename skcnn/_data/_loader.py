@@ -172,9 +172,9 @@ class Batches:
                 else:
                     images = change(images, self.augment_rng)
         if self.group is not None:
-            if covariates is not None:
-                covariates = covariates[self.group.rows_of(len(images))]
-            images, target, weight = self.group.shard(images, target, weight)
+            images, target, weight, covariates = self.group.shard(
+                images, target, weight, covariates
+            )
         # Rows of features have no sides.
         images = images if self.scale == 1 else resize(images, self.scale)
         return Batch(images, target, weight, covariates)
