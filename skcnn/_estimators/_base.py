@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.utils import Tags
 
 from skcnn._compute._device import find_device, find_precision
@@ -65,8 +65,6 @@ _FITTED_PRIVATE = {
 class ConvNetEstimator(
     ThreadLimitMixin,
     CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     ReadingEstimator,
     FittedNetEstimator,
 ):

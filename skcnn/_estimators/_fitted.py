@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._compute._ambient import default_torch_settings
@@ -25,7 +25,7 @@ from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._summary import NetworkSummary, summarize
 
 
-class FittedNetEstimator(BaseEstimator):
+class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of estimators that hold a skorch net: what can be asked of it once it is fitted."""
 
     _takes_covariates: ClassVar[bool]

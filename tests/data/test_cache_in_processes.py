@@ -109,7 +109,11 @@ def test_a_writer_killed_at_a_moment_loses_nothing_else(
         assert_array_equal(found[:], images(N_FILES))
     assert sorted(decoded) == names[n_whole:]
     # What was left half written is overwritten.
-    assert sum(path.stat().st_size for path in segments(folder)) == images(N_FILES).nbytes
+    assert size(folder) == images(N_FILES).nbytes
+
+
+def size(folder):
+    return sum(path.stat().st_size for path in segments(folder))
 
 
 @needs_fork
@@ -130,7 +134,10 @@ def test_writers_killed_at_any_moment_leave_a_sound_cache(names, start, tmp_path
         ]
         begin.set()
         for writer in writers:
-            time.sleep(rng.uniform(0, 0.03))
+            # By what is written rather than by the clock, which knows nothing of a busy machine.
+            n_bytes = size(folder) + rng.randint(expected[0].nbytes * 100)
+            while size(folder) < n_bytes and writer.is_alive():
+                time.sleep(0.0001)
             writer.kill()
             writer.join()
         found = np.zeros_like(expected)
@@ -160,7 +167,7 @@ def test_two_processes_at_once_decode_each_file_once(names, start, tmp_path):
         process.join()
         assert process.exitcode == 0
     # No image is stored twice.
-    assert sum(path.stat().st_size for path in segments(folder)) == images(N_FILES).nbytes
+    assert size(folder) == images(N_FILES).nbytes
     found, _ = read(names, folder).load()
     assert_array_equal(found[:], images(N_FILES))
 
