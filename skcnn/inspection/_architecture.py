@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sklearn.base import BaseEstimator
 
+from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._u_shape import boxes_of, draw_u, is_u_net
 from skcnn.inspection._unwrap import unwrap_unfitted
@@ -23,7 +24,6 @@ _MAX_BAR_WIDTH = 0.9
 _MAX_PLATE_WIDTH = 1.7
 _MAX_PLATE_HEIGHT = 0.2
 _PLATE_TOP_INSET = 0.12
-_MAX_FIGURE_HEIGHT = 16.0
 
 _FONT_SIZE = 9.0
 _HEADER = ("layer", "", "output", "parameters")
@@ -132,23 +132,15 @@ class ArchitectureDisplay(Display):
         return cls(summary=summary, image_shape=shape).plot(ax)
 
     def _draw(self, ax: "Axes | None") -> "Axes":
-        import matplotlib.pyplot as plt
-
         if is_u_net(self.summary):
             return draw_u(ax, boxes_of(self.summary, self.image_shape), self.summary.n_parameters)
         rows = [_Row("", ["image"], self.image_shape, 0), *_rows_of(self.summary.layers)]
         cells = [_cells(row) for row in rows]
         columns = _Columns([_HEADER, *cells])
         height = (len(rows) + 2) * _ROW_HEIGHT
-        if ax is None:
-            size = columns.width, min(_MAX_FIGURE_HEIGHT, height)
-            # No layout engine: all places are known, and axes of the figure's size cut nothing.
-            ax = plt.figure(figsize=size).add_axes((0, 0, 1, 1))
+        ax, text_scale = _drawing.make_sheet(ax, columns.width, height)
+        font = _FONT_SIZE * text_scale
         ax.set(xlim=(0, columns.width), ylim=(height, 0))
-        ax.set_axis_off()
-        to_inches: Any = ax.figure.dpi_scale_trans
-        box = ax.get_window_extent().transformed(to_inches.inverted())
-        font = _FONT_SIZE * min(1.0, box.width / columns.width, box.height / height)
 
         columns.write(ax, _ROW_HEIGHT / 2, _HEADER, font, weight="bold")
         scale = _Scale(rows)

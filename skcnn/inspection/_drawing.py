@@ -86,6 +86,28 @@ def make_grid(
     return axes
 
 
+def make_sheet(ax: "Axes | None", width: float, height: float) -> tuple["Axes", float]:
+    """Make axes for a drawing of this size in inches, all places of which are known.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        A new one where it is None.
+    text_scale : float
+        Factor on the size of text: below 1 where there is less space than the drawing takes.
+    """
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        # Without a layout engine, axes of the figure's size cut nothing.
+        size = width, min(_MAX_HEIGHT, height)
+        ax = plt.figure(figsize=size).add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    to_inches: Any = ax.figure.dpi_scale_trans
+    space = ax.get_window_extent().transformed(to_inches.inverted())
+    return ax, min(1.0, space.width / width, space.height / height)
+
+
 def set_title(axes: npt.NDArray[Any], title: str) -> None:
     """Write a title above all axes of a new figure, in lines as wide as the figure."""
     figure = axes.flat[0].figure

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from skcnn.inspection import _drawing
 from skcnn.networks._summary import NetworkSummary
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ class Box(NamedTuple):
 
 
 def is_u_net(summary: NetworkSummary) -> bool:
-    """Whether the layers are named as those of a U-Net."""
-    halves = {layer.name.partition(".")[0] for layer in summary.layers}
-    return {"encoder", "decoder"} <= halves
+    """Whether the layers are those of `UNet`; other networks have encoders and decoders too."""
+    return any(layer.name == "decoder.block1.reduce" for layer in summary.layers)
 
 
 def boxes_of(summary: NetworkSummary, image_shape: Sequence[int]) -> list[Box]:
@@ -53,7 +53,7 @@ def boxes_of(summary: NetworkSummary, image_shape: Sequence[int]) -> list[Box]:
     for layer, (half, *inner) in zip(summary.layers, split):
         if half == "encoder" and inner[0].startswith("pool"):
             continue
-        name = f"{half}.{inner[0]}" if inner else half
+        name = ".".join([half, *inner[:1]])
         if inner[:1] == ["stages"]:
             # Stages of a backbone, or what has maps of one size where it is not divided.
             sides = " × ".join(map(str, layer.output_shape[:2]))
@@ -74,7 +74,6 @@ def boxes_of(summary: NetworkSummary, image_shape: Sequence[int]) -> list[Box]:
 
 def draw_u(ax: "Axes | None", boxes: Sequence[Box], n_parameters: int) -> "Axes":
     """Draw boxes as a U, with arrows down, up and across."""
-    import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
     heights = sorted({box.shape[0] for box in boxes}, reverse=True)
@@ -87,14 +86,9 @@ def draw_u(ax: "Axes | None", boxes: Sequence[Box], n_parameters: int) -> "Axes"
     lefts = [0.0, *accumulate(steps)]
     width = lefts[-1] + _BOX_WIDTH
     height = len(heights) * (_BOX_HEIGHT + _GAP_DOWN) + 0.2
-    if ax is None:
-        size = width + 2 * _MARGIN, height + 2 * _MARGIN
-        ax = plt.figure(figsize=size).add_axes((0, 0, 1, 1))
+    ax, scale = _drawing.make_sheet(ax, width + 2 * _MARGIN, height + 2 * _MARGIN)
+    font = _FONT_SIZE * scale
     ax.set(xlim=(-_MARGIN, width + _MARGIN), ylim=(height + _MARGIN, -_MARGIN))
-    ax.set_axis_off()
-    to_inches: Any = ax.figure.dpi_scale_trans
-    space = ax.get_window_extent().transformed(to_inches.inverted())
-    font = _FONT_SIZE * min(1.0, space.width / width, space.height / height)
     tops = [levels[box.shape[0]] * (_BOX_HEIGHT + _GAP_DOWN) for box in boxes]
     places = list(zip(lefts, tops))
     for box, (left, top) in zip(boxes, places):

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from sklearn.pipeline import make_pipeline
@@ -155,6 +156,25 @@ def test_a_u_net_is_drawn_as_a_u(fitted):
     # Down on the left, up on the right.
     tops = [patch.get_y() for patch in display.ax_.patches]
     assert np.sign(np.diff(tops)).tolist() == [0, 1, 1, -1, -1, 0]
+
+
+class EncoderAndDecoder(torch.nn.Module):
+    """A classifier whose parts have the names of those of a U-Net."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.encoder = torch.nn.Conv2d(3, 8, 3)
+        self.decoder = torch.nn.Linear(8, n_classes)
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x).mean((2, 3)))
+
+
+def test_other_networks_with_a_decoder_are_drawn_as_rows():
+    clf = ConvNetClassifier(module=EncoderAndDecoder)
+    display = ArchitectureDisplay.from_estimator(clf, (12, 16, 3), n_classes=3)
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert {"encoder", "Conv2d", "decoder", "Linear"} <= set(texts)
 
 
 def test_stages_of_a_backbone_are_boxes():
