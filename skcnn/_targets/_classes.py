@@ -97,6 +97,16 @@ def _is_text(labels: Labels) -> bool:
     return labels.dtype.kind in "US"
 
 
+def check_same_classes(classes: Labels, new: Labels) -> None:
+    """Raise a ValueError unless training can continue from some classes to others."""
+    if not np.array_equal(classes, new):
+        raise ValueError(
+            f"Training continues with the classes {classes.tolist()}, but now got "
+            f"{new.tolist()}. Give labels of the same classes, or fit from the "
+            "start: with warm_start=False, or a clone of this estimator."
+        )
+
+
 def check_labels(y: npt.ArrayLike, n_images: int, name: str) -> Labels:
     """Check labels that come beside those of the training images."""
     labels: Labels = column_or_1d(y, warn=True)
@@ -223,12 +233,7 @@ class ClassTarget(ClassifierTarget):
 
     def check_same(self, other: Self) -> None:
         """Training continues with the same classes only."""
-        if not np.array_equal(self.classes, other.classes):
-            raise ValueError(
-                f"Training continues with the classes {self.classes.tolist()}, but now got "
-                f"{other.classes.tolist()}. Give labels of the same classes, or fit from the "
-                "start: with warm_start=False, or a clone of this estimator."
-            )
+        check_same_classes(self.classes, other.classes)
 
     def mix(
         self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None

@@ -1,7 +1,7 @@
 """Label images: one label per pixel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from skcnn._targets._base import Target
-from skcnn._targets._classes import Labels, encode
+from skcnn._targets._classes import Labels, check_same_classes, encode
+from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._weights import class_weights
 
 #: Code of pixels without a label.
@@ -63,6 +64,7 @@ class MaskTarget(Target):
     class_weight: npt.NDArray[np.float64] | None = None
     ignore_label: object = None
     is_flat: bool = False
+    _constants: DeviceConstants = field(default_factory=DeviceConstants, init=False, repr=False)
 
     @classmethod
     def infer(
@@ -162,8 +164,7 @@ class MaskTarget(Target):
         logarithm = outputs.log_softmax(1)
         weighted = true
         if self.class_weight is not None:
-            # Filled in on the device: CUDA graphs allow no copy to it.
-            weight = torch.cat([outputs.new_full((1,), float(w)) for w in self.class_weight])
+            weight = self._constants.get("weight", self.class_weight, like=outputs)
             weighted = true * weight[:, None, None]
         n_known = known.sum((1, 2)).clamp_min(1)
         entropy = -(weighted * logarithm).sum((1, 2, 3)) / n_known
@@ -202,12 +203,7 @@ class MaskTarget(Target):
 
     def check_same(self, other: Self) -> None:
         """Training continues with the same classes only."""
-        if not np.array_equal(self.classes, other.classes):
-            raise ValueError(
-                f"Training continues with the classes {self.classes.tolist()}, but now got "
-                f"{other.classes.tolist()}. Give labels of the same classes, or fit from the "
-                "start: with warm_start=False, or a clone of this estimator."
-            )
+        check_same_classes(self.classes, other.classes)
 
     def moved(self, encoded: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
         """Move pixels of label images as those of their images were moved."""

@@ -1,6 +1,5 @@
 """Several labels: each of them is in an image, or is not."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -8,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy.sparse import issparse
 from scipy.special import expit, log_expit
 from sklearn.utils.validation import check_array
 from torch import Tensor
 from torch.nn import functional as F
 
 from skcnn._targets._base import ClassifierTarget, Outputs
-from skcnn._targets._columns import as_table, check_names, column_names
+from skcnn._targets._columns import check_names, column_names
 from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, split_with_each_label
-from skcnn._targets._weights import ClassWeight, ClassWeights, class_weights
+from skcnn._targets._weights import ClassWeights, class_weights, each_class_weight
 from skcnn._utils import warn
 
 Indicators = npt.NDArray[np.uint8]
@@ -185,7 +185,7 @@ class MultilabelTarget(ClassifierTarget):
         checked = check_array(y, accept_sparse="csr", dtype=None, input_name=name)
         if checked.shape[0] != n_images:
             raise ValueError(f"{name} has {checked.shape[0]} rows for {n_images} images.")
-        return as_table(checked, checked)
+        return checked.toarray() if issparse(checked) else checked
 
     def continued(self, new: Self) -> Self:
         """Continue with the same labels, and with the weights and the smoothing set now."""
@@ -225,16 +225,7 @@ def _label_weights(
     if class_weight is None:
         return None
     n_labels = present.shape[1]
-    each: Sequence[ClassWeight]
-    if isinstance(class_weight, str):
-        each = [class_weight] * n_labels
-    elif isinstance(class_weight, Mapping) or len(class_weight) != n_labels:
-        raise ValueError(
-            f"class_weight={class_weight!r}, but y has {n_labels} labels. Expected a list of one "
-            'dict per label, such as {0: 1, 1: 5}, or "balanced".'
-        )
-    else:
-        each = class_weight
+    each = each_class_weight(class_weight, n_labels, "label")
     weights = np.ones((n_labels, 2))
     for number, (weight, column) in enumerate(zip(each, present.T)):
         # A label that is in every image, or in none, has no other side to balance.

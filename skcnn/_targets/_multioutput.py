@@ -1,6 +1,6 @@
 """Several columns of classes, as scikit-learn's forests take them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,7 +14,12 @@ from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._classes import ClassTarget, Labels
 from skcnn._targets._columns import check_names, column_names, each_column
 from skcnn._targets._several import SeveralTarget
-from skcnn._targets._weights import ClassWeight, ClassWeights, class_weights
+from skcnn._targets._weights import (
+    ClassWeight,
+    ClassWeights,
+    class_weights,
+    each_class_weight,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +64,8 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
             ClassTarget.infer(column, labels, label_smoothing=label_smoothing)
             for column, labels in zip(columns, each)
         )
-        weights = _class_weights(class_weight, targets, columns)
+        each_weight = each_class_weight(class_weight, len(columns), "column")
+        weights = tuple(mean_one(w, t, c) for w, t, c in zip(each_weight, targets, columns))
         return cls(names, targets, (1.0,) * len(targets), weights)
 
     @property
@@ -103,25 +109,6 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
         if len(checked) != n_images:
             raise ValueError(f"{name} has {len(checked)} rows for {n_images} images.")
         return checked
-
-
-def _class_weights(
-    class_weight: ClassWeights, targets: tuple[ClassTarget, ...], columns: list[npt.NDArray[Any]]
-) -> tuple[npt.NDArray[np.float64] | None, ...]:
-    """Return the weights of the classes of each column, with a mean of 1 over its images."""
-    if class_weight is None:
-        return (None,) * len(targets)
-    each: Sequence[ClassWeight]
-    if isinstance(class_weight, str):
-        each = [class_weight] * len(targets)
-    elif isinstance(class_weight, Mapping) or len(class_weight) != len(targets):
-        raise ValueError(
-            f"class_weight={class_weight!r}, but y has {len(targets)} columns of classes. "
-            'Expected a list of one dict per column, or "balanced".'
-        )
-    else:
-        each = class_weight
-    return tuple(mean_one(w, t, c) for w, t, c in zip(each, targets, columns))
 
 
 def mean_one(

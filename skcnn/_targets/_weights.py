@@ -15,6 +15,20 @@ ClassWeight = Mapping[Any, float] | str | None
 ClassWeights = ClassWeight | Sequence[ClassWeight]
 
 
+def each_class_weight(
+    class_weight: ClassWeights, n_columns: int, what: str
+) -> Sequence[ClassWeight]:
+    """Return the class weights of each column of y; `what` stands in each, for messages."""
+    if class_weight is None or isinstance(class_weight, str):
+        return [class_weight] * n_columns
+    if isinstance(class_weight, Mapping) or len(class_weight) != n_columns:
+        raise ValueError(
+            f"class_weight={class_weight!r}, but y has {n_columns} {what}s. Expected a list of "
+            f'one dict per {what}, such as {{0: 1, 1: 5}}, or "balanced".'
+        )
+    return class_weight
+
+
 def class_weights(
     class_weight: ClassWeight, classes: Labels, y: Labels
 ) -> npt.NDArray[np.float64] | None:
