@@ -14,7 +14,6 @@ from skcnn._data._arrays import (
     Images,
     ImageShape,
     check_images,
-    check_range_as_fitted,
     has_columns,
     has_target,
 )
@@ -23,6 +22,7 @@ from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
 from skcnn._data._paths import listed, read_paths
+from skcnn._data._pixel_range import check_range_as_fitted
 
 AnyImages = Images | FileImages
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skcnn._data._arrays import decoded, from_torch
+from skcnn._data._conversion import decoded, from_torch
 from skcnn._data._decode import (
     Path,
     UnreadableImageError,
