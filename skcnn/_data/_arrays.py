@@ -172,10 +172,7 @@ def check_images(
             X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     check_fits_float32(X, name)
     if reset:
-        # As validate_data does, which takes no images.
-        estimator.n_features_in_ = int(np.prod(X.shape[1:]))
-        if hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
+        set_features(estimator, X.shape[1:])
     images = Images(X)
     compare_ranges(estimator, images.pixels, reset=reset, name=name)
     return images, labels
@@ -317,6 +314,13 @@ _CHANNEL_HINTS = {
     (4, 3): "Leave out the opacity with {name}[..., :3], or read the files with "
     'Image.convert("RGB").',
 }
+
+
+def set_features(estimator: BaseEstimator, shape: tuple[int, ...]) -> None:
+    """Set what `validate_data` sets, which takes no images."""
+    estimator.n_features_in_ = int(np.prod(shape))
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
 
 
 def has_target(y: object) -> bool:
