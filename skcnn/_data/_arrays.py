@@ -1,17 +1,16 @@
 """Arrays as X: every form in which images come in memory, and every error about them."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_X_y, validate_data
-from torch.utils.data import DataLoader, Dataset
 
+from skcnn._data._conversion import as_array
+from skcnn._data._pixel_range import check_fits_float32, compare_ranges
 from skcnn._data._statistics import channel_statistics
 from skcnn._targets._columns import count_columns
 from skcnn._utils import RowChoice, warn
@@ -141,7 +140,7 @@ def check_images(
     expected = None if image_shape is None else as_shape(image_shape)
     if not reset:
         expected = estimator.image_shape_
-    X = _as_array(X, name)
+    X = as_array(X, name)
     if getattr(X, "ndim", 2) < 3:
         if not reset:
             _refuse_single_image(estimator, X, name)
@@ -156,7 +155,7 @@ def check_images(
                 f"that {name} was flattened from."
             )
         images = Images(_unflatten(X, shape, data_format), expected is None)
-        _compare_ranges(estimator, images, reset=reset, name=name)
+        compare_ranges(estimator, images.pixels, reset=reset, name=name)
         return images, labels
 
     X = _channels_last(X, data_format, name)
@@ -171,56 +170,12 @@ def check_images(
         labels = None
         if X.dtype.kind not in "biu" or not len(X):
             X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
-    _check_range(X, name)
+    check_fits_float32(X, name)
     if reset:
-        # As validate_data does, which takes no images.
-        estimator.n_features_in_ = int(np.prod(X.shape[1:]))
-        if hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
+        set_features(estimator, X.shape[1:])
     images = Images(X)
-    _compare_ranges(estimator, images, reset=reset, name=name)
+    compare_ranges(estimator, images.pixels, reset=reset, name=name)
     return images, labels
-
-
-# Images whose pixels tell the range of all.
-_RANGE_ROWS = 32
-_RANGE_PIXELS = 2**20
-
-
-def _pixel_range(images: Images) -> tuple[float, float]:
-    """Lowest and highest pixel of a few images."""
-    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _RANGE_ROWS)).astype(int))
-    # Of large images, which may be on a disk, some rows and columns are enough.
-    step = max(1, int(np.sqrt(np.prod(images.shape[:2]) / _RANGE_PIXELS)))
-    sample = replace(images, pixels=images.pixels[:, ::step, ::step])[rows]
-    return float(sample.min()), float(sample.max())
-
-
-def _compare_ranges(estimator: BaseEstimator, images: Images, *, reset: bool, name: str) -> None:
-    """Warn if images come in another range of pixels than those of training."""
-    fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))[1]
-    if not reset and images.pixels.dtype == np.uint8 and fitted_high > 2:
-        return
-    low, high = _pixel_range(images)
-    check_range_as_fitted(estimator, low, high, reset=reset, name=name)
-
-
-def check_range_as_fitted(
-    estimator: BaseEstimator, low: float, high: float, *, reset: bool, name: str
-) -> None:
-    """Store the range of the pixels of training, or warn if it was another one."""
-    if reset:
-        estimator._pixel_range = low, high
-        return
-    fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
-    of_one, of_bytes = low >= 0 and high <= 1, high > 2
-    was_of_one, was_of_bytes = fitted_low >= 0 and fitted_high <= 1, fitted_high > 2
-    # Black images are in every range.
-    if (of_one and high > 0 and was_of_bytes) or (of_bytes and was_of_one and fitted_high > 0):
-        warn(
-            f"{name} has pixels from {low:g} to {high:g}, but the network was trained on pixels "
-            f"from {fitted_low:g} to {fitted_high:g}. Scale them alike."
-        )
 
 
 def infer_shape(n_features: int) -> ImageShape:
@@ -273,83 +228,6 @@ def as_shape(image_shape: Sequence[int]) -> ImageShape:
     return height, width, channels
 
 
-def _as_array(X: Any, name: str) -> Any:
-    """Turn tensors and sequences into arrays; scikit-learn checks everything else."""
-    if hasattr(X, "getbands"):
-        raise ValueError(
-            f"{name} is a single image of {type(X).__module__}. Expected a sequence of images: "
-            f"pass [{name}]."
-        )
-    if isinstance(X, Dataset | DataLoader | Iterator) and not hasattr(X, "__array__"):
-        raise TypeError(
-            f"{name} is a {type(X).__name__}. Expected images as an array (n, height, width, "
-            "channels) with the labels beside it, since scikit-learn's tools pick rows from it. "
-            "Gather them first, for example with numpy.stack."
-        )
-    if isinstance(X, list | tuple):
-        X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
-    X = from_torch(X)
-    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
-        shapes = {tuple(np.shape(x)) for x in X}
-        if len(shapes) > 1:
-            raise ValueError(
-                f"{name} is a list of images of different shapes, among them "
-                f"{' and '.join(str(s) for s in sorted(shapes)[:2])}. Expected one shape: "
-                "resize or crop the images first."
-            )
-        return np.stack([_as_array(x, name) for x in X])
-    text = (str, bytes, os.PathLike)
-    if isinstance(X, text) or isinstance(_first_value(X), text):
-        raise ValueError(
-            f"{name} holds text, not pixels. Expected an array of images, or paths of image files "
-            "as a list, a Series, or a DataFrame with one column of text."
-        )
-    return X
-
-
-def from_torch(values: object) -> Any:
-    """Return tensors, also in a list, as numpy has them; everything else as it is.
-
-    A list that mixes text with something else becomes an array of objects, where numpy would turn
-    numbers into text.
-
-    Examples
-    --------
-    >>> from_torch(["a", 1])
-    array(['a', 1], dtype=object)
-    >>> from_torch(torch.ones(2, requires_grad=True)), from_torch("balanced")
-    (array([1., 1.], dtype=float32), 'balanced')
-    """
-    if isinstance(values, list | tuple) and any(isinstance(v, torch.Tensor) for v in values):
-        return [from_torch(value) for value in values]
-    if isinstance(values, list | tuple) and len({isinstance(v, str) for v in values}) > 1:
-        mixed = np.empty(len(values), object)
-        mixed[:] = values
-        return mixed
-    if not isinstance(values, torch.Tensor):
-        return values
-    values = values.detach().cpu()
-    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def decoded(image: Any) -> Any:
-    """Return the pixels of an image of Pillow; a palette's numbers stand for colors."""
-    if not hasattr(image, "getbands"):
-        return image
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return np.asarray(image)
-
-
-def _first_value(X: Any) -> Any:
-    """Return one value that shows the type of all; None for arrays of numbers."""
-    if hasattr(X, "iloc"):
-        return X.iloc[(0,) * X.ndim] if X.size else None
-    if isinstance(X, np.ndarray):
-        return X.flat[0] if X.size and X.dtype.kind in "OUS" else None
-    return X[0] if isinstance(X, list | tuple) and len(X) else None
-
-
 def _channels_last(X: npt.NDArray[Any], data_format: str, name: str) -> npt.NDArray[Any]:
     """View an array of images as (n, height, width, channels)."""
     if X.ndim > 4 or 0 in X.shape[1:]:
@@ -393,7 +271,7 @@ def _check_flat(
         X, labels = validate_data(estimator, X, y, reset=reset, multi_output=has_columns(y))
     else:
         X = validate_data(estimator, X, reset=reset)
-    _check_range(X, name)
+    check_fits_float32(X, name)
     return X, labels
 
 
@@ -438,6 +316,13 @@ _CHANNEL_HINTS = {
 }
 
 
+def set_features(estimator: BaseEstimator, shape: tuple[int, ...]) -> None:
+    """Set what `validate_data` sets, which takes no images."""
+    estimator.n_features_in_ = int(np.prod(shape))
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
 def has_target(y: object) -> bool:
     return not (isinstance(y, str) and y == "no_validation")
 
@@ -445,12 +330,3 @@ def has_target(y: object) -> bool:
 def has_columns(y: object) -> bool:
     """Whether y has several columns. scikit-learn flattens a single one, and warns."""
     return count_columns(y) > 1
-
-
-def _check_range(X: npt.NDArray[Any], name: str) -> None:
-    limit = np.finfo(np.float32).max
-    if X.dtype.kind == "f" and X.dtype.itemsize > 4 and max(X.max(), -X.min()) > limit:
-        raise ValueError(
-            f"{name} contains a value too large for float32, in which the network computes. "
-            "Scale the pixels down."
-        )

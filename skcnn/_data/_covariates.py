@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._data._conversion import decoded, from_torch
 from skcnn._data._paths import find_path_column, holds_text, is_frame, is_missing, listed
 from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, warn
 
@@ -223,7 +224,7 @@ def _has_images(X: pd.DataFrame) -> bool:
 
 def _stacked(images: pd.Series, name: str) -> npt.NDArray[Any]:
     """Gather the images of a column as one array."""
-    arrays = [np.asarray(image) for image in images]
+    arrays = [np.asarray(decoded(from_torch(image))) for image in images]
     for row, array in enumerate(arrays):
         if array.shape != arrays[0].shape or array.ndim < 2:
             found = "no image" if array.ndim < 2 else f"an image of shape {array.shape}"

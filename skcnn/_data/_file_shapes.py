@@ -9,7 +9,7 @@ import numpy as np
 from skcnn._data._arrays import ImageShape, as_shape
 from skcnn._data._decode import UnreadableImageError, read_header
 from skcnn._data._decoded_cache import DecodedCache, Keys
-from skcnn._data._file_keys import KEY
+from skcnn._data._file_keys import KEY, file_keys
 from skcnn._data._paths import Paths
 from skcnn._data._threads import call_in_threads
 from skcnn._utils import whole
@@ -48,7 +48,7 @@ def find_shape(
     cache_dir : str or PathLike, default=None
         Folder where the result is kept, for the same files.
     keys : ndarray of shape (n_paths,), default=None
-        Result of `file_keys`, needed with `cache_dir`.
+        Result of `file_keys` where it is known; otherwise it is computed if needed.
 
     Raises
     ------
@@ -65,10 +65,12 @@ def find_shape(
             channels = _check_channels(shape, color)
     if sides and channels:
         return (*sides, channels)
-    if cache_dir is None or keys is None:
+    if cache_dir is None:
         return _shape_of_files(paths, sides, channels)
     cache = DecodedCache(cache_dir, _STORED, "shapes")
     question = blake2b(f"{sides} {channels}".encode(), digest_size=KEY.itemsize)
+    if keys is None:
+        keys = file_keys(paths, np.arange(len(paths)))
     question.update(keys.tobytes())
     key = np.frombuffer(question.digest(), dtype=KEY)
     answer = np.zeros((1, *_STORED), dtype=np.uint8)

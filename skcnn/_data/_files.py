@@ -26,7 +26,6 @@ ON_ERROR = ("raise", "skip")
 # read when it is needed.
 _MAX_BYTES_IN_MEMORY = 2**31
 _CHUNK_ROWS = 512
-_N_NAMED = 10
 # After a file that cannot be read, so many more are looked at, for one error to name them all.
 _MAX_ROWS_CHECKED = 10_000
 
@@ -194,12 +193,7 @@ class FileImages:
 
     def describe_failures(self, failures: dict[int, str] | None = None) -> str:
         """Name the first files that cannot be read, and how many more there are."""
-        failures = self.failures if failures is None else failures
-        rows = sorted(failures)
-        lines = [f"row {row}: {self.paths.names[row]} {failures[row]}" for row in rows[:_N_NAMED]]
-        if len(rows) > _N_NAMED:
-            lines.append(f"and {len(rows) - _N_NAMED} more")
-        return "\n  ".join(["", *lines])
+        return self.paths.describe_failures(self.failures if failures is None else failures)
 
     def _numbers(self, rows: slice | npt.ArrayLike) -> Rows:
         """Rows of `paths` for a slice or an array of rows."""

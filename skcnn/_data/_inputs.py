@@ -14,15 +14,16 @@ from skcnn._data._arrays import (
     Images,
     ImageShape,
     check_images,
-    check_range_as_fitted,
     has_columns,
     has_target,
+    set_features,
 )
 from skcnn._data._covariates import CovariateEncoder, images_alone, split_covariates
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
 from skcnn._data._paths import listed, read_paths
+from skcnn._data._pixel_range import check_range_as_fitted
 
 AnyImages = Images | FileImages
 
@@ -152,12 +153,9 @@ def _check_images(
         if cache_dir is not None:
             keys = file_keys(paths, np.arange(len(paths)))
         shape = find_shape(paths, image_shape, cache_dir=cache_dir, keys=keys)
+        set_features(estimator, shape)
     else:
         shape = _fitted_shape(estimator, name)
-    if reset:
-        estimator.n_features_in_ = int(np.prod(shape))
-        if hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
     check_range_as_fitted(estimator, 0.0, 255.0, reset=reset, name=name)
     return read_files(paths, shape, name=name, keys=keys, **given), labels
 

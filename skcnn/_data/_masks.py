@@ -1,13 +1,12 @@
-"""Label images as y: arrays, lists and files; and large images with theirs, cut into pieces."""
+"""Label images as y: arrays, lists and files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from skcnn._data._arrays import decoded, from_torch
+from skcnn._data._conversion import from_torch
 from skcnn._data._decode import (
     Path,
     UnreadableImageError,
@@ -20,30 +19,7 @@ from skcnn._data._decode import (
 from skcnn._data._paths import Paths, read_paths
 from skcnn._data._threads import call_in_threads
 
-# Larger images are cut into pieces of this side for training, unless image_shape says otherwise.
-LARGEST_SIDE = 512
-PIECE_SIDE = 256
-_N_NAMED = 10
-
 Mask = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Parts of images that all have one size, with their label images.
-
-    Attributes
-    ----------
-    images : ndarray of shape (n_pieces, height, width, channels)
-    masks : ndarray of shape (n_pieces, height, width)
-        A masked array where pixels were added to small images.
-    rows : ndarray of shape (n_pieces,)
-        The row of the image that each piece is from.
-    """
-
-    images: npt.NDArray[Any]
-    masks: Mask
-    rows: npt.NDArray[np.intp]
 
 
 def read_masks(
@@ -74,23 +50,15 @@ def read_masks(
     ValueError
         If they are no label images, or of another size or number than the images.
     """
-    if y is None:
-        raise ValueError(
-            f"{name} is None: this estimator requires y to be passed, but the target y is None. "
-            "Give a label image for each image."
-        )
-    y = from_torch(y)
-    paths = read_paths(y, name)
+    y, paths = _given(y, name)
     if paths is not None:
-        _check_number(len(paths), n_images, name)
-        return _read_files(paths, size, resize, name), False
+        return stack_masks(read_label_files(paths, [size] * n_images, resize, name)), False
     if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]) >= 2:
         _check_number(len(y), n_images, name)
-        for row, mask in enumerate(map(_plane, y)):
-            _check_size(mask.shape, size, row, name)
-        y = [_plane(mask) for mask in y]
-        stack = np.ma.stack if any(isinstance(mask, np.ma.MaskedArray) for mask in y) else np.stack
-        return stack(y), False
+        planes = [_plane(mask) for mask in y]
+        for row, mask in enumerate(planes):
+            check_size(mask.shape, size, row, name)
+        return stack_masks(planes), False
     masks: Mask = np.asanyarray(y)
     if masks.ndim < 2:
         raise ValueError(
@@ -114,8 +82,35 @@ def read_masks(
             f"{name} has shape {masks.shape}. Expected label images (n, height, width). Images "
             f"with a channel per class become labels by {name}.argmax(axis=3)."
         )
-    _check_size(masks.shape[1:], size, None, name)
+    check_size(masks.shape[1:], size, None, name)
     return masks, False
+
+
+def read_mask_list(y: npt.ArrayLike, n_images: int, name: str = "y") -> list[Mask]:
+    """Read y as label images, each in its own size.
+
+    Raises
+    ------
+    ValueError
+        If they are no label images, or of another number than the images.
+    """
+    given, paths = _given(y, name)
+    if paths is not None:
+        return read_label_files(paths, [None] * n_images, name=name)
+    masks = [_plane(mask) for mask in given]
+    _check_number(len(masks), n_images, name)
+    return masks
+
+
+def _given(y: npt.ArrayLike, name: str) -> tuple[Any, Paths | None]:
+    """Return y without tensors, and the paths that it holds."""
+    if y is None:
+        raise ValueError(
+            f"{name} is None: this estimator requires y to be passed, but the target y is None. "
+            "Give a label image for each image."
+        )
+    y = from_torch(y)
+    return y, read_paths(y, name)
 
 
 def _check_number(n_masks: int, n_images: int, name: str) -> None:
@@ -126,7 +121,8 @@ def _check_number(n_masks: int, n_images: int, name: str) -> None:
         )
 
 
-def _check_size(found: tuple[int, ...], size: tuple[int, ...], row: int | None, name: str) -> None:
+def check_size(found: tuple[int, ...], size: tuple[int, ...], row: int | None, name: str) -> None:
+    """Refuse a label image, or all of them, of another size than the image."""
     if tuple(found) != tuple(size):
         where = "" if row is None else f" in row {row}"
         raise ValueError(
@@ -141,33 +137,47 @@ def _plane(mask: npt.ArrayLike) -> Mask:
     return plane[..., 0] if plane.ndim == 3 and plane.shape[2] == 1 else plane
 
 
-def _read_files(paths: Paths, size: tuple[int, int], resize: str, name: str) -> Mask:
-    decoded: list[Any] = [None] * len(paths)
+def stack_masks(masks: Sequence[Mask]) -> Mask:
+    """Return label images of one size as one array, masked if any of them is."""
+    is_masked = any(isinstance(mask, np.ma.MaskedArray) for mask in masks)
+    stacked: Mask = np.ma.stack(masks) if is_masked else np.stack(masks)
+    return stacked
+
+
+def read_label_files(
+    paths: Paths,
+    sizes: Sequence[Sequence[int] | None],
+    resize: str = "stretch",
+    name: str = "y",
+) -> list[Mask]:
+    """Read files as label images, each in a size of its own, as `decode_labels` does.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read as a label image, or there is another number of sizes.
+    """
+    _check_number(len(paths), len(sizes), name)
+    labels: list[Any] = [None] * len(paths)
     failures: dict[int, str] = {}
 
     def read(row: int) -> None:
         try:
-            decoded[row] = decode_labels(paths.names[row], size, resize)
+            labels[row] = decode_labels(paths.names[row], sizes[row], resize)
         except UnreadableImageError as error:
             failures[row] = str(error)
 
     call_in_threads(read, len(paths))
     if failures:
-        lines = [f"row {row}: {paths.names[row]} {failures[row]}" for row in sorted(failures)]
-        shown = "\n  ".join(["", *lines[:_N_NAMED]])
         raise ValueError(
             f"{len(failures)} of {len(paths)} file(s) of {name} cannot be read as label images:"
-            f"{shown}\nExpected paths of gray or palette images, such as PNG files. For one "
-            "label per image, use ConvNetClassifier."
+            f"{paths.describe_failures(failures)}\nExpected paths of gray or palette images, such "
+            "as PNG files. For one label per image, use ConvNetClassifier."
         )
-    stack = np.ma.stack if resize == "pad" else np.stack
-    masks: Mask = stack(decoded)
-    return masks
+    return labels
 
 
-def decode_labels(
-    path: Path, size: tuple[int, int] | None = None, resize: str = "stretch"
-) -> Mask:
+def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "stretch") -> Mask:
     """Read a file as a label image: the numbers of a gray or palette image, as they are.
 
     Parameters
@@ -197,140 +207,19 @@ def decode_labels(
         return values
     full = (0.0, 0.0, 1.0, 1.0)
     (left, top, right, bottom), (width, height) = plan_resizing(
-        values.shape[::-1], full, (*size, 1), resize
+        values.shape[::-1], full, (size[0], size[1], 1), resize
     )
     rows = (top + (np.arange(height) + 0.5) * (bottom - top) / height).astype(np.intp)
     columns = (left + (np.arange(width) + 0.5) * (right - left) / width).astype(np.intp)
     labels: Mask = values[rows][:, columns]
     if resize != "pad":
         return labels
-    padded = _unlabelled(size, values.dtype)
+    padded = unlabelled(size, values.dtype)
     up, aside = (size[0] - height) // 2, (size[1] - width) // 2
     padded[up : up + height, aside : aside + width] = labels
     return padded
 
 
-# ---------------------------------------------------------------------- pieces of large images
-
-
-def image_list(X: npt.ArrayLike, data_format: str) -> list[npt.NDArray[Any]] | None:
-    """Return images of unequal or large sizes as views (height, width, channels); else None."""
-    if isinstance(X, list | tuple):
-        X = [decoded(from_torch(image)) for image in X]
-        if not X or not all(np.ndim(image) in (2, 3) for image in X):
-            return None
-        images = [np.asanyarray(image) for image in X]
-    else:
-        X = from_torch(X)
-        if not isinstance(X, np.ndarray) or X.ndim not in (3, 4):
-            return None
-        images = list(X)
-    if data_format == "channels_first":
-        images = [np.moveaxis(image, 0, -1) if image.ndim == 3 else image for image in images]
-    return [image[..., np.newaxis] if image.ndim == 2 else image for image in images]
-
-
-def piece_size(
-    images: Sequence[npt.NDArray[Any]], asked: tuple[int, int] | None
-) -> tuple[int, int] | None:
-    """Return the height and width of pieces to cut; None where images are used as they are.
-
-    Examples
-    --------
-    >>> small, large = np.zeros((80, 90, 3)), np.zeros((700, 200, 3))
-    >>> piece_size([small, small], None), piece_size([small, large], None)
-    (None, (256, 200))
-    """
-    sizes = {image.shape[:2] for image in images}
-    if asked is not None:
-        return None if sizes == {asked} else asked
-    height, width = (max(size[axis] for size in sizes) for axis in (0, 1))
-    if len(sizes) == 1 and max(height, width) <= LARGEST_SIDE:
-        return None
-    return min(height, PIECE_SIDE), min(width, PIECE_SIDE)
-
-
-def starts_of(side: int, piece: int) -> list[int]:
-    """Return where pieces begin that cover a side, the last one at its end.
-
-    Examples
-    --------
-    >>> starts_of(600, 256), starts_of(100, 256)
-    ([0, 172, 344], [0])
-    """
-    n_pieces = max(1, -(-side // piece))
-    return [int(start) for start in np.linspace(0, max(0, side - piece), n_pieces)]
-
-
-def cut_pieces(
-    images: Sequence[npt.NDArray[Any]],
-    y: npt.ArrayLike,
-    size: tuple[int, int],
-    ignore_label: object,
-    name: str = "y",
-) -> Pieces:
-    """Cut images and their label images into pieces of one size, and drop those without labels.
-
-    Raises
-    ------
-    ValueError
-        If a label image has another size than its image, or images differ in their channels.
-    """
-    channels = {image.shape[2] for image in images}
-    if len(channels) > 1:
-        raise ValueError(
-            f"X holds images with {' and '.join(map(str, sorted(channels)))} channels. Expected "
-            "one number of channels."
-        )
-    masks = _mask_list(y, len(images), name)
-    parts, labels, rows = [], [], []
-    for row, (image, mask) in enumerate(zip(images, masks)):
-        _check_size(mask.shape, image.shape[:2], row, name)
-        for top in starts_of(image.shape[0], size[0]):
-            for left in starts_of(image.shape[1], size[1]):
-                where = slice(top, top + size[0]), slice(left, left + size[1])
-                known = ~np.ma.getmaskarray(mask[where])
-                if ignore_label is not None:
-                    known &= np.asarray(mask[where] != ignore_label)
-                if known.any():
-                    parts.append(_padded(image[where], size))
-                    labels.append(_padded_labels(mask[where], size))
-                    rows.append(row)
-    if not parts:
-        raise ValueError(f"{name} has no pixel with a label other than the ignore_label.")
-    stack = np.ma.stack if any(np.ma.isMaskedArray(mask) for mask in labels) else np.stack
-    return Pieces(np.stack(parts), stack(labels), np.array(rows))
-
-
-def _mask_list(y: npt.ArrayLike, n_images: int, name: str) -> list[Mask]:
-    if y is None:
-        raise ValueError(f"{name} is None. Expected a label image for each image.")
-    given: Sequence[npt.ArrayLike] = from_torch(y)
-    paths = read_paths(given, name)
-    if paths is not None:
-        _check_number(len(paths), n_images, name)
-        try:
-            return [decode_labels(path) for path in paths.names]
-        except UnreadableImageError as error:
-            raise ValueError(f"A file of {name} cannot be read: it {error}.") from error
-    masks = [_plane(mask) for mask in given]
-    _check_number(len(masks), n_images, name)
-    return masks
-
-
-def _padded(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    """Extend an image to a size at the right and at the bottom, by reflection."""
-    missing = [(0, most - side) for most, side in zip(size, image.shape)]
-    return np.pad(image, [*missing, (0, 0)], mode="reflect")
-
-
-def _unlabelled(size: tuple[int, int], dtype: npt.DTypeLike) -> Mask:
+def unlabelled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:
+    """Return a label image without a label."""
     return np.ma.array(np.zeros(size, dtype), mask=True)
-
-
-def _padded_labels(mask: Mask, size: tuple[int, int]) -> Mask:
-    if mask.shape == size:
-        return mask
-    padded = _unlabelled(size, mask.dtype)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return padded

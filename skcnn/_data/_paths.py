@@ -1,7 +1,7 @@
 """Paths of image files as X: in which forms they come, and boxes beside them."""
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ PATH_COLUMN = "path"
 
 # Detectors round, so that a box may leave the image by a little.
 _BOX_TOLERANCE = 0.02
+_N_NAMED = 10
 _TEXT = (str, os.PathLike)
 
 
@@ -44,6 +45,20 @@ class Paths:
             return None
         box: npt.NDArray[np.float64] = self.boxes[row]
         return box
+
+    def describe_failures(self, failures: Mapping[int, str]) -> str:
+        """Name the first files that cannot be read, and how many more there are.
+
+        Parameters
+        ----------
+        failures : dict of int to str
+            The reason for each row.
+        """
+        rows = sorted(failures)
+        lines = [f"row {row}: {self.names[row]} {failures[row]}" for row in rows[:_N_NAMED]]
+        if len(rows) > _N_NAMED:
+            lines.append(f"and {len(rows) - _N_NAMED} more")
+        return "\n  ".join(["", *lines])
 
     def take(self, rows: npt.NDArray[np.intp] | slice) -> "Paths":
         """Return some of the paths."""

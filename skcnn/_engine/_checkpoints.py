@@ -26,7 +26,7 @@ from skcnn._engine._training_state import (
     put_stopper_state,
     take_state,
 )
-from skcnn._storage._container import read_file, write_file
+from skcnn._storage._container import read_file, remove_unfinished, write_file
 from skcnn._utils import warn
 from skcnn.augmentation import Augmentation
 from skcnn.networks import NetworkSpec
@@ -54,7 +54,6 @@ _KIND = "checkpoint"
 _FINISHED, _RUNNING = "finished", "running"
 # Writing a state must take at most the twentieth part of the time since the last one.
 _MOST_WRITING = 20
-_STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class TrainingCheckpoint(Callback):
 
     def load(self, net: TrainedNet) -> int:
         """Load the last stored epoch into a net, and return the number of epochs left to train."""
-        self._remove_stale_files()
+        remove_unfinished(self.folder, f"{self.key}-")
         for n_epochs, path in self._stored():
             state = _read(path)
             if state is not None:
@@ -155,15 +154,6 @@ class TrainingCheckpoint(Callback):
             if match is not None and int(match[1]) <= self.epochs:
                 found.append((int(match[1]), path))
         return sorted(found, reverse=True)
-
-    def _remove_stale_files(self) -> None:
-        """Remove what processes that were killed have begun to write."""
-        for path in self.folder.glob(f".{self.key}-*.tmp"):
-            try:
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()
-            except OSError:  # another process was faster
-                continue
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Let early stopping, which has begun anew, go on from the stored state."""

@@ -17,7 +17,7 @@ from skcnn._compute._interrupt import (
 )
 from skcnn._compute._rng import draw_seed
 from skcnn._compute._threads import ThreadLimitMixin
-from skcnn._data._arrays import from_torch
+from skcnn._data._conversion import from_torch
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._best_weights import NotFiniteError
 from skcnn._engine._checkpoints import CheckpointRequest

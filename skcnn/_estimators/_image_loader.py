@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcnn._data._arrays import ImageShape
 from skcnn._data._covariates import images_alone
-from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import COLORS, find_shape
 from skcnn._data._files import read_files
 from skcnn._data._paths import Paths, read_paths
@@ -131,12 +130,8 @@ class ImageLoader(TransformerMixin, BaseEstimator):
             If a parameter or X is not as described.
         """
         validate_each(self)
-        paths = _paths(X)
-        keys = None
-        if self.cache_dir is not None:
-            keys = file_keys(paths, np.arange(len(paths)))
         self.image_shape_: ImageShape = find_shape(
-            paths, self.image_shape, self.color, cache_dir=self.cache_dir, keys=keys
+            _paths(X), self.image_shape, self.color, cache_dir=self.cache_dir
         )
         return self
 

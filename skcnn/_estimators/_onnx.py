@@ -108,7 +108,6 @@ class _Whole(nn.Module):
     def __init__(self, estimator: ConvNetEstimator | FeatureExtractor) -> None:
         super().__init__()
         self.network = copy.deepcopy(estimator.module_).cpu()
-        self.is_extractor = isinstance(estimator, FeatureExtractor)
         self.target = None if isinstance(estimator, FeatureExtractor) else estimator._target
         self.flips = getattr(estimator, "test_time_flip", False)
 

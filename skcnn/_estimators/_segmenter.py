@@ -19,8 +19,9 @@ from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
 from skcnn._data._arrays import Images, as_shape
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._inputs import AnyImages
-from skcnn._data._masks import cut_pieces, decode_labels, image_list, piece_size, read_masks
+from skcnn._data._masks import read_label_files, read_masks
 from skcnn._data._paths import as_rows, read_paths
+from skcnn._data._pieces import cut_pieces, image_list, piece_size
 from skcnn._engine._inference import infer, scale_plan
 from skcnn._engine._optimizers import Optimizer
 from skcnn._engine._sklearn_callbacks import with_callbacks
@@ -435,11 +436,15 @@ class ConvNetSegmenter(ConvNetEstimator):
         self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target
     ) -> ImageDataset | None:
         if X_val is not None and y_val is not None:
-            X_val, y_val, _ = self._cut(X_val, y_val, self.image_shape_)
+            X_val, y_val, _ = self._cut(X_val, y_val, self.image_shape_, "_val")
         return super()._read_validation(X_val, y_val, target)
 
     def _cut(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, asked: Sequence[int] | None
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        asked: Sequence[int] | None,
+        suffix: str = "",
     ) -> tuple[Any, Any, npt.NDArray[np.intp] | None]:
         """Cut images of unequal or large sizes into pieces; return the row of each piece."""
         images = image_list(X, self.data_format)
@@ -449,7 +454,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         if wanted is None:
             return X, y, None
         with allow_interrupts():
-            pieces = cut_pieces(images, y, wanted, self.ignore_label)
+            pieces = cut_pieces(images, y, wanted, self.ignore_label, suffix)
         pixels = pieces.images
         if self.data_format == "channels_first":
             pixels = np.moveaxis(pixels, -1, 1)
@@ -481,10 +486,8 @@ class ConvNetSegmenter(ConvNetEstimator):
         if paths is None:
             return y
         size = self.image_shape_[:2]
-        return [
-            decode_labels(path, size if mask is None else np.shape(mask), self.resize)
-            for path, mask in zip(paths.names, predicted, strict=True)
-        ]
+        sizes = [size if mask is None else np.shape(mask) for mask in predicted]
+        return read_label_files(paths, sizes, self.resize)
 
     def _make_target(
         self,

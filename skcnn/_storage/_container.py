@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +29,7 @@ _NO_CHECKSUM = "0" * 64
 # Quotes within values are escaped, so that nothing else looks like this.
 _CHECKSUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _PACKAGES = ("skcnn", "torch", "numpy", "scikit-learn")
+_STALE_SECONDS = 3600
 # First bytes of files that people may take for one of these.
 _FOREIGN = {
     b"\x80": "a pickle, which joblib.load or pickle.load may read",
@@ -156,6 +158,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         new.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def remove_unfinished(folder: Path, start: str) -> None:
+    """Remove what processes that were killed have begun to write.
+
+    Parameters
+    ----------
+    folder : Path
+    start : str
+        What the names of the files begin with.
+    """
+    for path in folder.glob(f".{start}*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
+        except OSError:  # another process was faster
+            continue
 
 
 def _sync_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from skcnn import ConvNetClassifier
-from skcnn._data._arrays import Images, _pixel_range, as_shape, check_images, infer_shape
+from skcnn._data._arrays import Images, as_shape, check_images, infer_shape
 
 
 def read(X, image_shape=None, data_format="auto"):
@@ -624,18 +624,3 @@ def test_what_holds_no_array_of_images_is_named(X, message):
 def test_a_single_image_seen_backwards_is_gathered_for_torch():
     images = Images(np.zeros((3, 4, 4, 1), np.uint8)[::-1])
     assert torch.from_numpy(images[2:]).shape == (1, 4, 4, 1)
-
-
-def test_the_range_of_a_large_image_is_read_from_some_of_its_pixels(tmp_path):
-    mapped = np.lib.format.open_memmap(
-        tmp_path / "large.npy", "w+", np.float32, (1, 3000, 3000, 1)
-    )
-    mapped[:] = 200
-    mapped[0, 1500:] = 7
-    tracemalloc.start()
-    try:
-        assert _pixel_range(Images(mapped)) == (7, 200)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < mapped.nbytes / 2

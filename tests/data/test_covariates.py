@@ -241,6 +241,15 @@ def test_pillow_images_in_a_table():
     table = site()
     table["image"] = [Image.fromarray(image) for image in IMAGES]
     assert_array_equal(split_covariates(table, "X")[0], IMAGES)
+    # A palette has few enough colors here to keep them all.
+    table["image"] = [image.quantize() for image in table["image"]]
+    assert_array_equal(split_covariates(table, "X")[0], IMAGES)
+
+
+def test_tensors_in_a_table():
+    table = site()
+    table["image"] = list(torch.from_numpy(IMAGES).float().requires_grad_())
+    assert_array_equal(split_covariates(table, "X")[0], IMAGES)
 
 
 def test_missing_and_odd_images_are_named():

@@ -148,6 +148,7 @@ def test_the_shape_of_files_is_found_once(names, tmp_path, monkeypatch):
     )
     for _ in range(2):
         assert find_shape(paths, cache_dir=folder, keys=all_keys) == SHAPE
+    assert find_shape(paths, cache_dir=folder) == SHAPE
     assert len(looked_at) == 40
     # Other questions, and other files.
     assert find_shape(paths, (3, 4), cache_dir=folder, keys=all_keys) == (3, 4, 3)

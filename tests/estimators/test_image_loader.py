@@ -46,6 +46,13 @@ def test_rows_are_flattened_images(data):
     assert_array_equal(loader.transform(paths[7]), X[7:8].reshape(1, -1))
 
 
+def test_a_whole_shape_needs_no_look_at_the_files(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("skcnn._data._file_shapes.file_keys", None)
+    loader = ImageLoader((4, 4, 3), cache_dir=tmp_path / "cache").fit(data[2])
+    assert loader.image_shape_ == (4, 4, 3)
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
 def test_networks_see_the_same_pixels(resize, photographs):
     y = [0, 1, 0, 1]

@@ -495,6 +495,20 @@ def test_files_that_cannot_be_read_are_skipped(files, tmp_path):
         assert seg.score([str(broken), *images], [masks[0], *masks]) == seg.score(images, masks)
 
 
+def test_a_score_names_label_files_that_cannot_be_read(fitted, tmp_path):
+    lost = str(tmp_path / "lost.png")
+    with pytest.raises(ValueError, match=r"(?s)1 of 1 file\(s\) of y .*row 0: .*does not exist"):
+        fitted.score(X_NEW[:1], [lost])
+    with pytest.raises(ValueError, match="y has 1 label images for 2 images"):
+        fitted.score(X_NEW[:2], [lost])
+
+
+def test_pieces_for_validation_are_named_as_such():
+    large = np.zeros((1, 600, 40, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"y_val has label images of shape \(600, 39\)"):
+        small().fit(X, MASKS, X_val=large, y_val=np.zeros((1, 600, 39), int))
+
+
 # ---------------------------------------------------------------------- scikit-learn's tools
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from skcnn._storage import _container
-from skcnn._storage._container import read_file, write_file
+from skcnn._storage._container import read_file, remove_unfinished, replacing, write_file
 
 CONTENT = {"name": "ant", "numbers": [1, 0.1, None, True], "text": 'a "quoted" \u00e9 \ud800'}
 TENSORS = {
@@ -167,6 +167,19 @@ def test_a_failure_leaves_the_former_file_and_nothing_else(call, path, monkeypat
     monkeypatch.undo()
     assert [file.name for file in path.parent.iterdir()] == ["model.skcnn"]
     assert_whole(path)
+
+
+def test_what_killed_processes_have_begun_is_removed_after_a_while(tmp_path):
+    with replacing(tmp_path / "a-1"):
+        (begun,) = tmp_path.iterdir()
+    begun.write_bytes(b"begun")
+    remove_unfinished(tmp_path, "a-")
+    assert begun.exists()
+    os.utime(begun, (0, 0))
+    remove_unfinished(tmp_path, "b-")
+    assert begun.exists()
+    remove_unfinished(tmp_path, "a-")
+    assert [path.name for path in tmp_path.iterdir()] == ["a-1"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")

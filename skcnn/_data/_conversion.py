@@ -1,0 +1,86 @@
+"""Tensors, images of Pillow and sequences of them as arrays."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+def as_array(X: Any, name: str) -> Any:
+    """Turn tensors and sequences into arrays; scikit-learn checks everything else."""
+    if hasattr(X, "getbands"):
+        raise ValueError(
+            f"{name} is a single image of {type(X).__module__}. Expected a sequence of images: "
+            f"pass [{name}]."
+        )
+    if isinstance(X, Dataset | DataLoader | Iterator) and not hasattr(X, "__array__"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}. Expected images as an array (n, height, width, "
+            "channels) with the labels beside it, since scikit-learn's tools pick rows from it. "
+            "Gather them first, for example with numpy.stack."
+        )
+    if isinstance(X, list | tuple):
+        X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
+    X = from_torch(X)
+    if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
+        shapes = {tuple(np.shape(x)) for x in X}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"{name} is a list of images of different shapes, among them "
+                f"{' and '.join(str(s) for s in sorted(shapes)[:2])}. Expected one shape: "
+                "resize or crop the images first."
+            )
+        return np.stack([as_array(x, name) for x in X])
+    text = (str, bytes, os.PathLike)
+    if isinstance(X, text) or isinstance(_first_value(X), text):
+        raise ValueError(
+            f"{name} holds text, not pixels. Expected an array of images, or paths of image files "
+            "as a list, a Series, or a DataFrame with one column of text."
+        )
+    return X
+
+
+def from_torch(values: object) -> Any:
+    """Return tensors, also in a list, as numpy has them; everything else as it is.
+
+    A list that mixes text with something else becomes an array of objects, where numpy would turn
+    numbers into text.
+
+    Examples
+    --------
+    >>> from_torch(["a", 1])
+    array(['a', 1], dtype=object)
+    >>> from_torch(torch.ones(2, requires_grad=True)), from_torch("balanced")
+    (array([1., 1.], dtype=float32), 'balanced')
+    """
+    if isinstance(values, list | tuple) and any(isinstance(v, torch.Tensor) for v in values):
+        return [from_torch(value) for value in values]
+    if isinstance(values, list | tuple) and len({isinstance(v, str) for v in values}) > 1:
+        mixed = np.empty(len(values), object)
+        mixed[:] = values
+        return mixed
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def decoded(image: Any) -> Any:
+    """Return the pixels of an image of Pillow; a palette's numbers stand for colors."""
+    if not hasattr(image, "getbands"):
+        return image
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return np.asarray(image)
+
+
+def _first_value(X: Any) -> Any:
+    """Return one value that shows the type of all; None for arrays of numbers."""
+    if hasattr(X, "iloc"):
+        return X.iloc[(0,) * X.ndim] if X.size else None
+    if isinstance(X, np.ndarray):
+        return X.flat[0] if X.size and X.dtype.kind in "OUS" else None
+    return X[0] if isinstance(X, list | tuple) and len(X) else None
