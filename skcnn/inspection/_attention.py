@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
-from skcnn._data._paths import as_rows
 from skcnn.inspection._feature_maps import image_batches, read_images
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._attention import AttentionProduct, Positions, SequencePooling
@@ -185,6 +185,7 @@ class AttentionDisplay(OverlayDisplay):
     (2, 4)
     """
 
+    _bar_label = "attention"
     _title = "Attention: the features come from the bright regions"
 
     @classmethod
@@ -195,6 +196,7 @@ class AttentionDisplay(OverlayDisplay):
         *,
         method: str = "rollout",
         max_images: int = 8,
+        random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
         alpha: float = 0.55,
     ) -> Self:
@@ -208,6 +210,8 @@ class AttentionDisplay(OverlayDisplay):
             Images, in any form that ``estimator.predict`` takes.
         max_images : int, default=8
             Number of images to draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         ax, alpha
             As in `plot`.
 
@@ -220,7 +224,8 @@ class AttentionDisplay(OverlayDisplay):
         ValueError, NotFittedError, TypeError
             As in `attention_maps`.
         """
-        estimator, X = unwrap(estimator, as_rows(X)[:max_images])
+        X, _ = take_rows(X, None, max_images, random_state)
+        estimator, X = unwrap(estimator, X)
         maps = attention_maps(estimator, X, method=method)
         images = read_images(estimator, X)[:]
         return cls(images=images, maps=maps, labels=estimator.predict(X)).plot(ax, alpha=alpha)

@@ -136,17 +136,21 @@ class ConfusionDisplay(Display):
 
     def _draw(self, ax: "Axes | None") -> "Axes":
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import PercentFormatter
 
         n_classes = len(self.order)
         few = n_classes <= _MAX_CLASSES_WITH_VALUES
+        is_new = ax is None
         if ax is None:
             row_height = _ROW_HEIGHT_WITH_VALUES if few else _ROW_HEIGHT
             side = max(_MIN_MATRIX_HEIGHT, n_classes * row_height)
-            names = _CHARACTER_WIDTH * max(len(str(label)) for label in self.display_labels)
+            longest = max(len(str(label)) for label in self.display_labels)
+            names = _CHARACTER_WIDTH * (longest + len(f" ({self.confusion_matrix.sum()})"))
             size = (side + names + _COLORBAR_WIDTH, side + names + _AXIS_LABEL_HEIGHT)
             _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]
+        counts = self.confusion_matrix.sum(axis=1)[self.order]
         self.display_ = ConfusionMatrixDisplay(shares, display_labels=labels)
         self.display_.plot(
             include_values=few,
@@ -161,9 +165,17 @@ class ConfusionDisplay(Display):
             # Scikit-learn chooses the color by the largest share instead of the color scale.
             for text, share in zip(self.display_.text_.flat, shares.flat):
                 text.set_color("white" if share > 0.5 else "black")
+                text.set_visible(share > 0)
         ax.tick_params(labelsize=9 if few else 7)
-        ax.set(xlabel="predicted", ylabel="actual")
-        self.display_.im_.colorbar.set_label("share of the actual class")
+        ax.set(xlabel="predicted", ylabel="actual (n images)")
+        if is_new:
+            ax.set_title("Similar classes are neighbors", fontsize=9)
+        ax.set_yticks(
+            range(n_classes), [f"{label} ({n})" for label, n in zip(labels, counts.tolist())]
+        )
+        colorbar = self.display_.im_.colorbar
+        colorbar.set_label("share of the actual class")
+        colorbar.ax.yaxis.set_major_formatter(PercentFormatter(1))
         return ax
 
     def _find_pairs(self) -> pd.DataFrame:

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
 from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
-from skcnn._data._paths import as_rows
 from skcnn.inspection._feature_maps import image_batches, read_images
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._density import DensityNetwork
@@ -127,6 +126,7 @@ class DensityDisplay(OverlayDisplay):
     (2, 4)
     """
 
+    _bar_label = "of the highest"
     _title = "Bright where the network counts: the sum of a map is the prediction"
 
     def __init__(
@@ -151,6 +151,7 @@ class DensityDisplay(OverlayDisplay):
         *,
         output: int = 0,
         max_images: int = 6,
+        random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
@@ -168,6 +169,8 @@ class DensityDisplay(OverlayDisplay):
             Which output to draw, if there are several.
         max_images : int, default=6
             Number of images to draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         ax, **kwargs
             As in `plot`.
 
@@ -180,11 +183,10 @@ class DensityDisplay(OverlayDisplay):
         ValueError, NotFittedError, TypeError
             As in `density_map`; and if the lengths differ.
         """
-        X = as_rows(X)
-        check_consistent_length(X, y)
-        estimator, X = unwrap(estimator, X[:max_images])
+        X, y = take_rows(X, y, max_images, random_state)
+        estimator, X = unwrap(estimator, X)
         maps = density_map(estimator, X)
-        actual = None if y is None else np.asarray(y)[:max_images]
+        actual = None if y is None else np.asarray(y)
         if maps.ndim == 4:
             maps = maps[..., output]
             actual = None if actual is None else actual[:, output]

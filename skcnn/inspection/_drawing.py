@@ -144,6 +144,22 @@ def as_shown(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArra
     return shown if shown.shape[2] == 3 else shown.mean(axis=2)
 
 
+# Share of the pixels of an image that stretching shows as black, and of those shown as white.
+_CLIPPED = 0.01
+
+
+def stretched_limits(image: npt.NDArray[Any]) -> tuple[float, float]:
+    """Pixel values of one image that show nearly all of its pixels with full contrast.
+
+    Examples
+    --------
+    >>> stretched_limits(np.arange(101.0).reshape(1, 101, 1))
+    (1.0, 99.0)
+    """
+    low, high = np.quantile(image, [_CLIPPED, 1 - _CLIPPED])
+    return float(low), float(high)
+
+
 def limits_of(images: npt.NDArray[Any]) -> tuple[float, float]:
     """Pixel values that are shown as black and as white.
 

@@ -20,6 +20,9 @@ _MAX_EPOCHS_WITH_MARKERS = 30
 class HistoryDisplay(Display):
     """Loss, validation score and learning rate per epoch.
 
+    The two losses are not quite comparable: that of training is measured while the network
+    learns, on augmented images and with smoothed labels, which makes it higher.
+
     Make one with `from_estimator`, or from the history of a training run.
 
     Parameters

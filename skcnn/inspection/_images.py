@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._covariates import split_covariates
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
-from skcnn._data._paths import read_paths
+from skcnn._data._paths import as_rows, read_paths
+from skcnn._utils import RowChoice, safe_indexing
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 
@@ -54,7 +56,15 @@ class ImageGridDisplay(Display):
         self.labels = labels
         check_consistent_length(range(len(self.images)), labels)
 
-    def plot(self, ax: "Axes | None" = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        max_images: int = 25,
+        n_columns: int = 5,
+        stretch: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Self:
         """Draw the grid.
 
         Parameters
@@ -65,17 +75,24 @@ class ImageGridDisplay(Display):
             Number of images to draw, from the first.
         n_columns : int, default=5
             Number of images per row.
+        stretch : bool, default=False
+            Whether each image gets the full contrast, from its darkest to its brightest pixels,
+            so that dim images can be seen.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
 
         Returns
         -------
         display : ImageGridDisplay
         """
-        shown = self.images[:max_images]
+        rows = choose_rows(len(self.images), max_images, random_state)
+        shown = self.images[rows]
         axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
         limits = _drawing.limits_of(shown if isinstance(self.images, FileImages) else self.images)
-        labels = [""] * len(shown) if self.labels is None else list(np.asarray(self.labels))
+        labels = [""] * len(shown) if self.labels is None else list(np.asarray(self.labels)[rows])
         for place, image, label in zip(axes.flat, shown, labels):
-            _drawing.show_image(place, image, limits)
+            own = _drawing.stretched_limits(image) if stretch else limits
+            _drawing.show_image(place, image, own)
             place.set_title(_drawing.wrap_label(label), fontsize=8)
         return self._set_axes(axes)
 
@@ -124,13 +141,33 @@ class ChannelsDisplay(Display):
 
     def _draw(self, ax: "Axes | None") -> npt.NDArray[Any]:
         channels = np.moveaxis(self.image, 2, 0)[..., None]
-        pictures = [self.image, *channels]
+        # The only channel of a gray image is the image.
+        pictures = [self.image, *channels] if len(channels) > 1 else [self.image]
         axes = _drawing.make_grid(ax, len(pictures), 5, cell=(2.0, 2.2))
         limits = _drawing.limits_of(self.image)
         for place, picture, name in zip(axes.flat, pictures, ["image", *self.names]):
             _drawing.show_image(place, picture, limits)
             place.set_title(name, fontsize=9)
         return axes
+
+
+def choose_rows(
+    n: int, max_rows: int, random_state: int | np.random.RandomState | None
+) -> RowChoice:
+    """Return the rows to draw: the first ones, or some at random in ascending order."""
+    if random_state is None or n <= max_rows:
+        return slice(max_rows)
+    return np.sort(check_random_state(random_state).permutation(n)[:max_rows])
+
+
+def take_rows(
+    X: Any, y: Any, max_rows: int, random_state: int | np.random.RandomState | None
+) -> tuple[Any, Any]:
+    """Return the rows to draw, of images in any form and of their labels."""
+    X = as_rows(X)
+    check_consistent_length(X, y)
+    rows = choose_rows(len(X), max_rows, random_state)
+    return safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
 
 
 def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any] | FileImages:

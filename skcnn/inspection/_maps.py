@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.utils.validation import check_consistent_length
 
-from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import (
@@ -19,6 +17,7 @@ from skcnn.inspection._feature_maps import (
     grad_cam,
     read_images,
 )
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._unwrap import unwrap
 
@@ -192,7 +191,7 @@ class FeatureMapsDisplay(Display):
         estimator : ConvNetClassifier, Pipeline or search
             A fitted one. The last step of a pipeline must be a ConvNetClassifier.
         image : array-like
-            One image, as a row of the X that ``estimator.predict`` takes.
+            One image, as a row of the X that ``estimator.predict`` takes, or an X of one row.
         layers : sequence of str or int, default=None
             As in `skcnn.inspection.feature_maps`. None takes all convolutions outside of
             shortcuts and all pooling layers except global pooling, but at most eight layers: the
@@ -213,7 +212,9 @@ class FeatureMapsDisplay(Display):
         TypeError
             If the estimator has no network.
         """
-        estimator, X = unwrap(estimator, np.asarray(image)[None])
+        array = np.asarray(image)
+        shape = unwrap(estimator)[0].image_shape_
+        estimator, X = unwrap(estimator, array if _is_batch(array, shape) else array[None])
         images = read_images(estimator, X)
         chosen = _convolutions_and_pooling(estimator) if layers is None else layers
         parts = dict(find_layer(estimator, layer) for layer in chosen)
@@ -278,6 +279,8 @@ class GradCAMDisplay(OverlayDisplay):
         As returned by `grad_cam`.
     labels : ndarray of shape (n,)
         Class that each map explains, or the prediction of a regressor.
+    are_predicted : bool, default=False
+        Whether these are the predictions for the images, which the titles then say.
 
     Attributes
     ----------
@@ -301,6 +304,18 @@ class GradCAMDisplay(OverlayDisplay):
     """
 
     _title = "Grad-CAM: bright regions support the class, or raise the number, above"
+    _bar_label = "support"
+
+    def __init__(
+        self,
+        *,
+        images: npt.NDArray[Any],
+        maps: npt.NDArray[np.floating],
+        labels: npt.NDArray[Any],
+        are_predicted: bool = False,
+    ) -> None:
+        super().__init__(images=images, maps=maps, labels=labels)
+        self.are_predicted = are_predicted
 
     @classmethod
     def from_estimator(
@@ -311,6 +326,7 @@ class GradCAMDisplay(OverlayDisplay):
         *,
         layer: str | int | None = None,
         max_images: int = 8,
+        random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
@@ -326,6 +342,8 @@ class GradCAMDisplay(OverlayDisplay):
             As in `grad_cam`.
         max_images : int, default=8
             Number of images to draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         ax, **kwargs
             As in `plot`.
 
@@ -338,12 +356,12 @@ class GradCAMDisplay(OverlayDisplay):
         ValueError, NotFittedError, TypeError
             As in `grad_cam`.
         """
-        X = as_rows(X)
-        if np.ndim(target) == 1:  # type: ignore[arg-type]
-            check_consistent_length(X, target)
-            target = np.asarray(target)[:max_images]
-        estimator, X = unwrap(estimator, X[:max_images])
+        one_each = np.ndim(target) == 1  # type: ignore[arg-type]
+        X, own = take_rows(X, target if one_each else None, max_images, random_state)
+        target = np.asarray(own) if one_each else target
+        estimator, X = unwrap(estimator, X)
         maps = grad_cam(estimator, X, target, layer=layer)
+        are_predicted = target is None or is_regressor(estimator)
         if is_regressor(estimator):
             labels = np.array([_as_text(numbers) for numbers in estimator.predict(X)])
         elif target is None:
@@ -351,11 +369,27 @@ class GradCAMDisplay(OverlayDisplay):
         else:
             labels = np.broadcast_to(target, len(maps))
         images = read_images(estimator, X)[:]
-        return cls(images=images, maps=maps, labels=labels).plot(ax, **kwargs)
+        display = cls(images=images, maps=maps, labels=labels, are_predicted=are_predicted)
+        return display.plot(ax, **kwargs)
+
+    def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:
+        if not self.are_predicted:
+            return self.labels, self.maps
+        return np.array([f"predicted: {label}" for label in self.labels]), self.maps
 
 
 def _as_text(numbers: npt.ArrayLike) -> str:
     return ", ".join(f"{number:.3g}" for number in np.atleast_1d(np.asarray(numbers)))
+
+
+def _is_batch(image: npt.NDArray[Any], image_shape: tuple[int, int, int]) -> bool:
+    """Whether an array is an X of one row in place of an image."""
+    if image.ndim == 4:
+        return len(image) == 1
+    height, width, channels = image_shape
+    return image.shape in [(1, math.prod(image_shape)), (1, height, width)] and (
+        image.ndim == 2 or channels == 1
+    )
 
 
 def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:

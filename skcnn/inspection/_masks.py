@@ -8,10 +8,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._unwrap import unwrap
 from skcnn.masks import iou_score
 from skcnn.masks._scores import LabelImages
@@ -98,6 +98,7 @@ class MaskDisplay(Display):
         y: LabelImages | None = None,
         *,
         max_images: int = 4,
+        random_state: int | np.random.RandomState | None = None,
         background: object = None,
         ax: "Axes | None" = None,
     ) -> Self:
@@ -113,6 +114,8 @@ class MaskDisplay(Display):
             True label images, in any form that ``estimator.score`` takes.
         max_images : int, default=4
             Number of images to predict and draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         background
             As in the class.
         ax
@@ -131,9 +134,8 @@ class MaskDisplay(Display):
         TypeError
             If the estimator predicts no label images.
         """
-        rows = as_rows(X)
-        check_consistent_length(rows, y)
-        estimator, rows = unwrap(estimator, rows[:max_images])
+        rows, own = take_rows(X, y, max_images, random_state)
+        estimator, rows = unwrap(estimator, rows)
         if not hasattr(estimator, "_label_images"):
             raise TypeError(
                 f"MaskDisplay draws label images, and {type(estimator).__name__} predicts none. "
@@ -145,7 +147,7 @@ class MaskDisplay(Display):
             for row in range(len(masks))
             if masks[row] is not None
         ]
-        true = None if y is None else estimator._label_images(y[:max_images], masks)
+        true = None if own is None else estimator._label_images(own, masks)
         there = [row for row in range(len(masks)) if masks[row] is not None]
         return cls(
             images=images,

@@ -24,6 +24,8 @@ class OverlayDisplay(Display):
     """
 
     _title: ClassVar[str]
+    # What bright colors mean.
+    _bar_label: ClassVar[str]
 
     def __init__(
         self,
@@ -59,9 +61,14 @@ class OverlayDisplay(Display):
             above.set_title(_drawing.wrap_label(label, 16), fontsize=8)
             # In gray, so that all color comes from the map.
             _drawing.show_image(below, image.mean(axis=2, keepdims=True), limits)
-            below.imshow(values, cmap="viridis", vmin=0, vmax=1, alpha=alpha)
+            heat = below.imshow(values, cmap="viridis", vmin=0, vmax=1, alpha=alpha)
         if ax is None:
             _drawing.set_title(axes, self._title)
+            bar = axes[0, 0].figure.colorbar(
+                heat, ax=axes.ravel().tolist(), shrink=0.4, anchor=(0, 0.1), aspect=10
+            )
+            bar.set_label(self._bar_label, fontsize=8)
+            bar.ax.tick_params(labelsize=7)
         return self._set_axes(axes)
 
     def _shown(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:

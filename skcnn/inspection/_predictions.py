@@ -1,6 +1,7 @@
 """Displays of predictions for single images."""
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._unwrap import unwrap
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class PredictionsDisplay(Display):
         y: npt.ArrayLike | None = None,
         *,
         max_images: int = 25,
+        random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
@@ -101,6 +104,8 @@ class PredictionsDisplay(Display):
             Actual labels or numbers, if they are known.
         max_images : int, default=25
             Number of images to predict and draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         ax, **kwargs
             As in `plot`.
 
@@ -117,13 +122,12 @@ class PredictionsDisplay(Display):
         TypeError
             If the estimator has no network.
         """
-        X = as_rows(X)
-        check_consistent_length(X, y)
-        estimator, X = unwrap(estimator, X[:max_images])
+        X, y = take_rows(X, y, max_images, random_state)
+        estimator, X = unwrap(estimator, X)
         return cls.from_predictions(
             read_images(estimator, X)[:],
             _predict(estimator, X),
-            None if y is None else np.asarray(y)[:max_images],
+            y,
             classes=getattr(estimator, "classes_", None),
             max_images=max_images,
             ax=ax,
@@ -166,7 +170,14 @@ class PredictionsDisplay(Display):
         """
         return cls(**_compare(images, probability, y, classes)).plot(ax, **kwargs)
 
-    def plot(self, ax: "Axes | None" = None, *, max_images: int = 25, n_columns: int = 5) -> Self:
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        max_images: int = 25,
+        n_columns: int = 5,
+        stretch: bool = False,
+    ) -> Self:
         """Draw the grid.
 
         Parameters
@@ -177,6 +188,9 @@ class PredictionsDisplay(Display):
             Number of images to draw, from the first.
         n_columns : int, default=5
             Number of images per row.
+        stretch : bool, default=False
+            Whether each image gets the full contrast, from its darkest to its brightest pixels,
+            so that dim images can be seen.
 
         Returns
         -------
@@ -188,7 +202,9 @@ class PredictionsDisplay(Display):
         axes = _drawing.make_grid(ax, n_images, n_columns, cell=(1.85, 2.35))
         limits = _drawing.limits_of(self.images)
         for number, place in enumerate(axes.flat[:n_images]):
-            _drawing.show_image(place, self.images[number], limits)
+            image = self.images[number]
+            own = _drawing.stretched_limits(image) if stretch else limits
+            _drawing.show_image(place, image, own)
             self._write_labels(place, number)
         if ax is None and self.actual_probability is not None:
             looks: dict[str, Any] = {
@@ -208,7 +224,10 @@ class PredictionsDisplay(Display):
             if self.actual is not None:
                 place.set_xlabel(f"actual {self.actual[number]:.4g}", fontsize=8)
             return
-        guess = f"{_drawing.wrap_label(self.predicted[number])} {self.probability[number]:.0%}"
+        name = self.predicted[number]
+        # A number alone would look like a count or a share.
+        name = f"class {name}" if isinstance(name, Number | np.bool_) else name
+        guess = f"{_drawing.wrap_label(name)} {self.probability[number]:.0%}"
         if self.actual is None or self.actual_probability is None:
             place.set_title(guess, fontsize=8)
             return

@@ -7,10 +7,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._data._paths import as_rows
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
+from skcnn.inspection._images import take_rows
 from skcnn.inspection._unwrap import unwrap
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class ProbabilitiesDisplay(Display):
         y: npt.ArrayLike | None = None,
         *,
         max_images: int = 4,
+        random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
         """Predict images and draw the probabilities.
@@ -100,6 +101,8 @@ class ProbabilitiesDisplay(Display):
             Actual labels, if they are known.
         max_images : int, default=4
             Number of images to predict and draw, from the first.
+        random_state : int or RandomState, default=None
+            Draws the images at random, for data sorted by class. None takes the first ones.
         ax
             As in `plot`.
 
@@ -116,14 +119,13 @@ class ProbabilitiesDisplay(Display):
         TypeError
             If the estimator has no network.
         """
-        X = as_rows(X)
-        check_consistent_length(X, y)
-        estimator, X = unwrap(estimator, X[:max_images])
+        X, y = take_rows(X, y, max_images, random_state)
+        estimator, X = unwrap(estimator, X)
         return cls(
             images=read_images(estimator, X)[:],
             probability=estimator.predict_proba(X),
             classes=estimator.classes_,
-            actual=None if y is None else np.asarray(y)[:max_images],
+            actual=None if y is None else np.asarray(y),
         ).plot(ax)
 
     def _draw(self, ax: "Axes | None") -> npt.NDArray[Any]:

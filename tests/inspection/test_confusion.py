@@ -70,3 +70,16 @@ def test_values_can_be_read_on_their_cells():
     )
     for text in display.display_.text_.flat:
         assert text.get_color() == ("white" if text.get_text() == "60%" else "black")
+
+
+def test_the_numbers_of_images_are_told_and_empty_cells_stay_empty():
+    y, guess = (
+        ["cat", "dog", "oak", "dog", "oak", "oak"],
+        ["dog", "dog", "oak", "cat", "oak", "oak"],
+    )
+    display = ConfusionDisplay.from_predictions(y, guess)
+    rows = {text.get_text() for text in display.ax_.get_yticklabels()}
+    assert rows == {"cat (1)", "dog (2)", "oak (3)"}
+    shown = display.display_.text_.flat
+    assert sorted(t.get_text() for t in shown if t.get_visible()) == ["100%", "100%", "50%", "50%"]
+    assert display.ax_.get_title() == "Similar classes are neighbors"

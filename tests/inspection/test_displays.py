@@ -347,3 +347,64 @@ def test_classes_may_come_in_any_order(organisms):
     assert [ax.lines[0].get_ydata()[0] for ax in display.axes_[1]] == [0, 1]
     with pytest.raises(ValueError, match="actual holds labels that are not among the classes"):
         ProbabilitiesDisplay(actual=["oak", "yew"], **arguments)
+
+
+def test_images_are_drawn_at_random_where_that_is_asked_for(fitted, organisms):
+    X, y = organisms
+    order = np.argsort(y, kind="stable")
+    X, y = X[order], y[order]
+    rows = np.sort(np.random.RandomState(3).permutation(len(X))[:6])
+    options = {"max_images": 6, "random_state": 3}
+    assert len(set(y[rows])) > 2
+    predictions = PredictionsDisplay.from_estimator(fitted, X, y, **options)
+    np.testing.assert_array_equal(predictions.images, X[rows])
+    np.testing.assert_array_equal(predictions.actual, y[rows])
+    probabilities = ProbabilitiesDisplay.from_estimator(fitted, X.tolist(), y.tolist(), **options)
+    np.testing.assert_array_equal(probabilities.images, X[rows])
+    maps = GradCAMDisplay.from_estimator(fitted, X, y, **options)
+    np.testing.assert_array_equal(maps.maps, grad_cam(fitted, X[rows], y[rows]))
+    grid = ImageGridDisplay(X, y).plot(**options)
+    titles = [ax.get_title().replace("\n", "") for ax in grid.axes_.flat if ax.images]
+    assert titles == y[rows].tolist()
+    few = PredictionsDisplay.from_estimator(fitted, X[:4], y[:4], random_state=3)
+    np.testing.assert_array_equal(few.images, X[:4])
+
+
+def test_dim_images_are_stretched_where_that_is_asked_for(fitted, organisms):
+    dim = (organisms[0][:4] // 8).astype(np.uint8)
+    for display in (
+        ImageGridDisplay(dim).plot,
+        PredictionsDisplay.from_estimator(fitted, dim).plot,
+    ):
+        for stretch in (False, True):
+            shown = [ax.images[0].get_array() for ax in display(stretch=stretch).axes_.flat[:4]]
+            highest = [picture.max() for picture in shown]
+            assert min(highest) == 1 if stretch else max(highest) < 0.13
+
+
+def test_titles_say_what_is_predicted_and_what_is_a_number(fitted, organisms):
+    X, _ = organisms
+    labels = fitted.predict(X[:3])
+    titles = [ax.get_title() for ax in GradCAMDisplay.from_estimator(fitted, X[:3]).axes_[0]]
+    assert [t.replace("\n", "").replace(" ", "") for t in titles] == [
+        f"predicted:{label}".replace(" ", "") for label in labels
+    ]
+    display = PredictionsDisplay.from_predictions(X[:2], [[0.7, 0.3], [0.4, 0.6]], [0, 0])
+    assert [ax.get_title() for ax in display.axes_.flat] == ["✓ class 0 70%", "✗ class 1 60%"]
+
+
+@pytest.mark.parametrize("shape", [(24, 24, 3), (24, 24), (24, 24, 1)], ids=str)
+def test_feature_maps_take_an_image_or_a_batch_of_one(shape, organisms):
+    X = organisms[0][:32]
+    X = X if shape[-1] == 3 else X[..., 0].reshape(-1, *shape)
+    clf = ConvNetClassifier(filters=(4,), max_epochs=1, random_state=0)
+    clf.fit(X, np.arange(32) % 2)
+    for one, batch in ((X[0], X[:1]), (X[0].ravel(), X[:1].reshape(1, -1))):
+        drawn = [FeatureMapsDisplay.from_estimator(clf, image).maps for image in (one, batch)]
+        for name, maps in drawn[0].items():
+            np.testing.assert_array_equal(maps, drawn[1][name])
+
+
+def test_a_gray_image_is_its_only_channel(organisms):
+    display = ChannelsDisplay(organisms[0][0, ..., :1]).plot()
+    assert [ax.get_title() for ax in display.axes_.flat] == ["image"]
