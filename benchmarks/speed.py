@@ -8,6 +8,7 @@ MODE is one or several of
     train    an epoch of the baseline, or --epochs; on a GPU all 30 unless that is given
     predict  many images, and a single one
     memory   the most memory that a fit takes
+    onnx     predictions beside onnxruntime, with one thread and with all
     recipes  fits of other settings against plain skorch on the baseline, from a few epochs
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
@@ -19,6 +20,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from importlib.util import find_spec
@@ -31,7 +33,7 @@ from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch,
 from reporting import describe_machine, spread, store, versions
 from sklearn.base import clone
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, export_onnx, recipes
 from skcnn._engine._loop import scale_of
 from skcnn.datasets import fetch_cifar100
 
@@ -86,16 +88,16 @@ def show(name, figure):
         print(f"  {name}: {figure:.4g}")
 
 
-def seconds(function, *args):
+def seconds(function, *args, clock=time.perf_counter):
     """How long a call takes."""
-    start = time.perf_counter()
+    start = clock()
     function(*args)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def in_turns(jobs, rounds):
+def in_turns(jobs, rounds, clock=time.perf_counter):
     """Seconds of each job in each round, after one round to warm up.
 
     Every other round goes backwards, so that no job always follows the same one.
@@ -103,7 +105,7 @@ def in_turns(jobs, rounds):
     taken = {name: [] for name in jobs}
     for number in range(rounds + 1):
         for name, job in [*jobs.items()][:: -1 if number % 2 else 1]:
-            elapsed = seconds(job)
+            elapsed = seconds(job, clock=clock)
             if number:
                 taken[name].append(elapsed)
         print(f"  round {number} of {rounds}", flush=True)
@@ -212,6 +214,49 @@ def predict(X, y, options):
     return {"figures": figures}
 
 
+def onnx(X, y, options):
+    """Predict with an estimator, and with onnxruntime from the file that it exports."""
+    import onnxruntime
+
+    if options.device != "cpu":
+        raise SystemExit("onnxruntime is compared with on the CPU only.")
+    X = X[:5_000]
+    floats = X.astype(np.float32)
+    settings = {"default": {}, "baseline": LESSON, "fast": recipes.fast}
+    figures, all_threads = {}, torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, given in settings.items():
+            clf = ConvNetClassifier(**given).set_params(random_state=0, max_epochs=1)
+            clf.fit(X[:2_560], y[:2_560])
+            path = Path(folder, f"{name}.onnx")
+            export_onnx(clf, path)
+            for n_threads in sorted({1, all_threads}):
+                own = onnxruntime.SessionOptions()
+                own.intra_op_num_threads = n_threads
+                session = onnxruntime.InferenceSession(path, own)
+                torch.set_num_threads(n_threads)
+                jobs = {
+                    "skcnn": partial(clf.predict_proba, X),
+                    "onnxruntime": partial(run, session, floats),
+                }
+                taken = in_turns(jobs, options.rounds, time.process_time)
+                ratio = taken["skcnn"] / taken["onnxruntime"]
+                figures[f"CPU time, skcnn / onnxruntime, {name}, threads: {n_threads}"] = spread(
+                    ratio
+                )
+            difference = np.abs(run(session, floats[:256]) - clf.predict_proba(X[:256])).max()
+            figures[f"greatest difference of probabilities, {name}"] = float(difference)
+    torch.set_num_threads(all_threads)
+    return {"figures": figures, "onnxruntime": onnxruntime.__version__}
+
+
+def run(session, images):
+    """Probabilities by onnxruntime, in batches as large as those of an estimator."""
+    name = session.get_inputs()[0].name
+    parts = [images[first : first + 256] for first in range(0, len(images), 256)]
+    return np.concatenate([session.run(None, {name: part})[-1] for part in parts])
+
+
 _MEMORY = """
 import sys
 import numpy as np
@@ -290,7 +335,7 @@ def recipe_fits(X, y, options):
 
 
 MODES = {
-    **{function.__name__: function for function in (train, predict, memory)},
+    **{function.__name__: function for function in (train, predict, onnx, memory)},
     "recipes": recipe_fits,
 }
 

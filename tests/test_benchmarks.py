@@ -121,8 +121,11 @@ def test_images_that_are_scored_are_not_trained_on(benchmarks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["train", "predict", "memory", "recipes"])
+@pytest.mark.parametrize("mode", ["train", "predict", "onnx", "memory", "recipes"])
 def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, capsys):
+    if mode == "onnx":
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            pytest.importorskip(package)
     # Two epochs of each size of images, twice, take their time.
     images = "300" if mode == "recipes" else "700"
     options = ["--images", images, "--rounds", "1", "--machine", "other"]

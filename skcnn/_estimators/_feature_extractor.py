@@ -28,6 +28,7 @@ from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
+from skcnn.networks._folding import fold
 from skcnn.networks._spec import Measured
 from skcnn.networks._summary import summarize
 from skcnn.networks._weights import load_weights
@@ -185,7 +186,7 @@ class FeatureExtractor(
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
         plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
-        return infer(network.features, images, device, plan, self._costs, self._thread_limit)
+        return infer(fold(network).features, images, device, plan, self._costs, self._thread_limit)
 
     def _load_network(self, weights: Mapping[str, torch.Tensor], device: torch.device) -> None:
         """Take a network that was stored, whose weights need not be on this machine."""

@@ -22,6 +22,7 @@ from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
 from skcnn._targets import Target
 from skcnn.networks import ImageNetwork, NetworkSpec
+from skcnn.networks._folding import fold
 from skcnn.networks._summary import NetworkSummary, summarize
 
 
@@ -165,8 +166,9 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         plan, costs = net.plan, net.costs_
         if images.shape != self.image_shape_:
             plan, costs = plan_inference(network, images.shape, device)
+        folded = fold(network)
         return infer(
-            network.features if features else network,
+            folded.features if features else folded,
             images,
             device,
             plan,

@@ -35,6 +35,7 @@ from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whol
 from skcnn.masks import iou_score
 from skcnn.masks._scores import LabelImages
 from skcnn.networks import NetworkSpec
+from skcnn.networks._folding import fold
 
 # Images of up to this side are run as a whole; of larger ones, tiles of this side.
 _TILE_SIDE = 1024
@@ -524,7 +525,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         self, images: AnyImages, finish: Callable[[Tensor], Tensor]
     ) -> npt.NDArray[np.float32]:
         """Run images through the network, and return what `finish` makes of the logits."""
-        net, network = self.net_, self.module_
+        net, network = self.net_, fold(self.module_)
         device = torch.device(net.device)
 
         def run(batch: Tensor) -> Tensor:
