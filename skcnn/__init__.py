@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skcnn._estimators._regressor import ConvNetRegressor
     from skcnn._estimators._saving import load, save
     from skcnn._estimators._segmenter import ConvNetSegmenter
+    from skcnn._report._report import EvaluationReport, report
     from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
@@ -22,12 +23,14 @@ __all__ = [
     "ConvNetMultiTask",
     "ConvNetRegressor",
     "ConvNetSegmenter",
+    "EvaluationReport",
     "FeatureExtractor",
     "ImageLoader",
     "SearchReport",
     "clear_image_cache",
     "export_onnx",
     "load",
+    "report",
     "save",
     "search_report",
 ]
@@ -38,12 +41,14 @@ _HOMES = {
     "ConvNetMultiTask": "_estimators._multi_task",
     "ConvNetRegressor": "_estimators._regressor",
     "ConvNetSegmenter": "_estimators._segmenter",
+    "EvaluationReport": "_report._report",
     "FeatureExtractor": "_estimators._feature_extractor",
     "ImageLoader": "_estimators._image_loader",
     "SearchReport": "inspection._search",
     "clear_image_cache": "_data._cache_folder",
     "export_onnx": "_estimators._onnx",
     "load": "_estimators._saving",
+    "report": "_report._report",
     "save": "_estimators._saving",
     "search_report": "inspection._search",
 }

@@ -23,7 +23,9 @@ FLOORS = [
     {"_compute", "_targets", "augmentation", "datasets", "masks", "networks", "uncertainty"},
     {"_data", "recipes"},
     {"_engine", "inspection", "parallel"},
-    {"_estimators", "optimizers"},
+    {"_estimators", "_report", "optimizers"},
+    {"_command"},
+    {"__main__"},
 ]
 FORBIDDEN_LIBRARIES = {room: {"torch", "skorch"} for room in ("datasets", "uncertainty")}
 LEVELS = {room: level for level, floor in enumerate(FLOORS) for room in floor}
