@@ -9,7 +9,6 @@ from sklearn.metrics import mean_absolute_error, precision_recall_fscore_support
 from skcnn._report._evaluation import Evaluation
 from skcnn.uncertainty import ConfidenceInterval, bootstrap_interval
 
-
 #: With fewer, a bootstrap over groups may be far too narrow.
 FEW_GROUPS = 10
 
