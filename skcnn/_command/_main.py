@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         with _plain_warnings():
             COMMANDS[options.command](options)
-    except KeyboardInterrupt:
-        print("\nStopped. Nothing was written.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"\nStopped. {interrupt}".rstrip(), file=sys.stderr)
         return INTERRUPTED
     except (OSError, TypeError, ValueError) as error:
         if options.traceback:
@@ -75,5 +75,5 @@ def _in_plain_words(error: Exception) -> str:
         return f"{file}{error.strerror}"
     text = re.sub(r"\bload_image_(?:folder|table): ", "", str(error))
     text = re.sub(r"\bload_image_(?:folder|table)\b", "skcnn", text)
-    text = re.sub(r"\b(label|path)=(?=\S)", r"--\1 ", text)
-    return re.sub(r"\bgroup=(?=\S)", "--groups ", text)
+    text = re.sub(r"\b(label|path)= ?", r"--\1 ", text)
+    return re.sub(r"\bgroup= ?", "--groups ", text)

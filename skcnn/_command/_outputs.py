@@ -25,6 +25,18 @@ def say(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
+def count(n: int, noun: str) -> str:
+    """Return a number with a noun.
+
+    Examples
+    --------
+    >>> count(1, "file"), count(1200, "file"), count(2, "class")
+    ('1 file', '1,200 files', '2 classes')
+    """
+    ending = "" if n == 1 else "es" if noun.endswith("s") else "s"
+    return f"{n:,} {noun}{ending}"
+
+
 def check_output(text: str, inputs: Sequence[Path], endings: Sequence[str] = ()) -> Path:
     """Check, before anything takes time, that a file can be written and replaces no input.
 

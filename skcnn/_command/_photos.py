@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skcnn._command._outputs import count
 from skcnn._storage._container import replacing
 from skcnn.datasets import load_image_folder, load_image_table
 
@@ -72,12 +73,13 @@ class Photos:
     def describe(self) -> str:
         """Say how many there are, of which classes."""
         names, counts = np.unique(self.labels.astype(str), return_counts=True)
-        shown = ", ".join(f"{name} {count:,}" for name, count in zip(names[:12], counts))
+        shown = ", ".join(f"{name} {n:,}" for name, n in zip(names[:12], counts))
         more = ", ..." if len(names) > 12 else ""
-        sites = "" if self.groups is None else f" at {len(np.unique(self.groups)):,} sites"
+        n_sites = 0 if self.groups is None else len(np.unique(self.groups))
+        sites = f" at {count(n_sites, 'site')}" if n_sites else ""
         return (
-            f"{len(self):,} photographs of {len(names):,} classes{sites} in {self.folder}: "
-            f"{shown}{more}"
+            f"{count(len(self), 'photograph')} of {count(len(names), 'class')}{sites} in "
+            f"{self.folder}: {shown}{more}"
         )
 
 
@@ -127,7 +129,8 @@ def _level(text: str) -> int | str:
 def _as_photos(folder: Path, loaded: Bunch) -> Photos:
     notes = loaded.report.notes
     left_out = [
-        f"{n:,} {what} {remark}" for what, n, remark in notes.itertuples(index=False, name=None)
+        f"Not used: {what} ({n:,}), which {remark}."
+        for what, n, remark in notes.itertuples(index=False, name=None)
     ]
     labels = np.asarray(loaded.target, dtype=object)
     return Photos(folder, loaded.data, loaded.frame, labels, loaded.groups, left_out)

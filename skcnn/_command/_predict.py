@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from skcnn._command._models import read_model
-from skcnn._command._outputs import check_output, predict_with_progress, say
+from skcnn._command._outputs import check_output, count, predict_with_progress, say
 from skcnn._command._photos import read_photos
 from skcnn._targets import ClassTarget
 from skcnn.datasets import write_predictions
@@ -59,7 +59,8 @@ def predict(options: Namespace) -> None:
     n_read = len(photos) - counting.n_unreadable
     shown = ", ".join(f"{label} {n:,}" for label, n in counting.counts.most_common(12))
     more = ", ..." if len(counting.counts) > 12 else ""
-    say(f"{n_read:,} photographs: {shown}{more}")
+    say(f"{count(n_read, 'photograph')}: {shown}{more}")
     if counting.n_unreadable:
-        say(f"{counting.n_unreadable:,} files cannot be read and have no prediction.")
+        unread = count(counting.n_unreadable, "file")
+        say(f"Without a prediction, since they cannot be read: {unread}")
     say(f"Written: {out}")

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skcnn._command._models import read_model
-from skcnn._command._outputs import check_output, predict_with_progress, say
+from skcnn._command._outputs import check_output, count, predict_with_progress, say
 from skcnn._command._photos import Photos, list_path, read_photos, read_training_keys
 from skcnn._report._markup import percent
 from skcnn._report._report import make_report
@@ -32,7 +32,7 @@ def report(options: Namespace) -> None:
         photos.labels,
         groups=photos.groups,
         title=options.title or f"Report of {model_path.name}",
-        notes=[*notes, *(f"Left out: {text}." for text in photos.left_out)],
+        notes=[*notes, *photos.left_out],
         predict=predict_with_progress(model, method, quiet=options.quiet),
     )
     made.save(out)
@@ -42,9 +42,9 @@ def report(options: Namespace) -> None:
         score = f"Accuracy {percent(estimate)} (95% interval {percent(low)} to {percent(high)})"
     else:
         score = f"Mean absolute error {estimate:.3g} (95% interval {low:.3g} to {high:.3g})"
-    say(f"{score} on {len(photos) - n_lost:,} photographs")
+    say(f"{score} on {count(len(photos) - n_lost, 'photograph')}")
     if n_lost:
-        say(f"{n_lost:,} files cannot be read and were left out.")
+        say(f"Left out, since they cannot be read: {count(n_lost, 'file')}")
     say(f"Written: {out}")
 
 
@@ -67,7 +67,7 @@ def _without_training(photos: Photos, model: Path) -> tuple[Photos, list[str]]:
     n_left_out = int((~new).sum())
     if not n_left_out:
         return photos, []
-    note = f"{n_left_out:,} photographs that the network was trained on are left out."
+    note = f"Left out, since the network was trained on them: {count(n_left_out, 'photograph')}."
     return photos.take(np.flatnonzero(new)), [note]
 
 

@@ -1,5 +1,6 @@
 """skcnn train: from a folder of photographs to a model."""
 
+import shlex
 import warnings
 from argparse import Namespace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from skcnn import recipes
-from skcnn._command._outputs import check_output, predict_with_progress, say
+from skcnn._command._outputs import check_output, count, predict_with_progress, say
 from skcnn._command._photos import HELD_OUT, TRAINING, Photos, list_path, read_photos, write_list
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._saving import save
@@ -39,7 +40,7 @@ def train(options: Namespace) -> None:
         )
     say(photos.describe())
     for note in photos.left_out:
-        say(f"Left out: {note}.")
+        say(note)
     training, held_out = _split(photos, options.validation_fraction, options.seed)
     fitted = photos.take(training)
     tested = photos.take(held_out) if len(held_out) else None
@@ -62,7 +63,16 @@ def train(options: Namespace) -> None:
     else:
         _say_accuracy(clf, tested, quiet=options.quiet)
     say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {beside.name}")
-    say(f"Next: skcnn report {out} {options.folder} --out report.html")
+    say(f"Next: {_next_command(options)}")
+
+
+def _next_command(options: Namespace) -> str:
+    """Return the command that shows how good the model is."""
+    words = ["skcnn", "report", options.out, options.folder, "--out", "report.html"]
+    for name in ("table", "path", "label", "groups"):
+        value = getattr(options, name)
+        words += [] if value is None else [f"--{name}", value]
+    return shlex.join(words)
 
 
 def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
@@ -81,6 +91,11 @@ def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
         ) from error
     # A species of a single site may be held out as a whole. The network then cannot learn it.
     known = np.isin(codes[held_out], codes[training])
+    if not known.any():
+        raise ValueError(
+            "No class is at several sites, so that the accuracy at other sites cannot be told. "
+            "Check what --label and --groups name, or train without --groups."
+        )
     if not known.all():
         lost = sorted(set(photos.labels[held_out[~known]].astype(str).tolist()))
         say(
@@ -127,14 +142,14 @@ def _fit(clf: ConvNetClassifier, photos: Photos, tested: Photos | None) -> None:
     clf.fit(photos.data, photos.labels, **validation)
     if clf.n_iter_ < clf.max_epochs:
         # After Ctrl-C, fit returns a network that is half trained.
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("Nothing was written.")
 
 
 def _say_skipped(clf: BaseEstimator) -> None:
     skipped = clf.skipped_
     if skipped.empty:
         return
-    say(f"{len(skipped):,} files cannot be read and were left out:")
+    say(f"Left out, since they cannot be read: {count(len(skipped), 'file')}")
     for path, reason in zip(skipped["path"][:_MAX_NAMED], skipped["reason"]):
         say(f"  {path} {reason}")
     if len(skipped) > _MAX_NAMED:
@@ -146,4 +161,5 @@ def _say_accuracy(clf: BaseEstimator, photos: Photos, *, quiet: bool) -> None:
     found = evaluate(clf, photos.data, photos.labels, photos.groups, predict)
     estimate, low, high = accuracy(found, _LEVEL)
     interval = f" ({_LEVEL:.0%} interval {percent(low)} to {percent(high)})" if low == low else ""
-    say(f"Accuracy on the {len(found.rows):,} photographs held out: {percent(estimate)}{interval}")
+    n_images = count(len(found.rows), "photograph")
+    say(f"Accuracy on the {n_images} held out: {percent(estimate)}{interval}")
