@@ -3,7 +3,7 @@
     python benchmarks/command_line.py [--data DIR] [--images N] [--rounds N] [--quick]
 
 Writes N JPEG files of 640x480 pixels in folders of ten sites and eight classes, and then runs
-`skcnn train`, `skcnn report` and `skcnn predict` with their defaults, each in a process of its own.
+`skcnn train`, `skcnn report` and `skcnn predict` with their defaults, each in its own process.
 With --data DIR, which holds CIFAR-100, the files are training photographs of eight of its
 categories, enlarged; otherwise made-up organisms. Three files of each thousand are damaged.
 

@@ -46,7 +46,7 @@ def train(options: Namespace) -> None:
     tested = photos.take(held_out) if len(held_out) else None
     n_held = f", {len(held_out):,} are held out" if tested else ""
     say(f"Training on {len(training):,}{n_held}.")
-    clf = _estimator(options)
+    clf = make_estimator(options)
     _fit(clf, fitted, tested)
     _say_skipped(clf)
     # What only this training needed.
@@ -110,7 +110,8 @@ def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
     return training, held_out
 
 
-def _estimator(options: Namespace) -> ConvNetClassifier:
+def make_estimator(options: Namespace) -> ConvNetClassifier:
+    """Return the network that the options describe, not trained yet."""
     settings = {} if options.recipe == "default" else dict(getattr(recipes, options.recipe))
     if options.pretrained is not None:
         settings["module"] = Backbone(options.pretrained)

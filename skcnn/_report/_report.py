@@ -19,7 +19,7 @@ from skcnn._report._markup import Html
 from skcnn._report._page import Section, make_page
 from skcnn._report._sections import files_section, network_section, versions_section
 from skcnn._storage._container import replacing
-from skcnn._utils import Interval, check_values
+from skcnn._utils import Interval, check_values, whole
 from skcnn.uncertainty import ConfidenceInterval
 
 _CONSTRAINTS: dict[str, list[object]] = {
@@ -218,6 +218,7 @@ def make_report(
     check_values(
         "report", _CONSTRAINTS, {"title": title, "level": level, "max_images": max_images}
     )
+    max_images = whole(max_images)
     evaluation = evaluate(estimator, X, y, groups, predict)
     mistakes = scores.mistakes(evaluation)
     if evaluation.probability is None:
