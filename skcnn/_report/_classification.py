@@ -131,8 +131,7 @@ def confusion_section(evaluation: Evaluation) -> Section:
 
     matrix = markup.figure(
         as_svg(draw, "confusion", "Confusion matrix"),
-        "Rows are actual classes, columns are predictions. Classes that are confused with each "
-        "other are neighbors.",
+        "Rows are actual classes, columns are predictions.",
     )
     pairs = found[0].pairs.head(_MAX_PAIRS)
     rows = [
