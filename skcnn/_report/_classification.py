@@ -10,7 +10,7 @@ from skcnn._report._figures import as_svg
 from skcnn._report._markup import Html, percent
 from skcnn._report._page import Section
 from skcnn._report._scores import FEW_GROUPS, n_groups, typical_rows
-from skcnn._report._sections import MAP_TEXT, image_cards
+from skcnn._report._sections import image_cards, map_text
 from skcnn.inspection import ConfusionDisplay
 from skcnn.uncertainty import ConfidenceInterval, ReliabilityDisplay
 
@@ -203,7 +203,8 @@ def mistakes_section(evaluation: Evaluation, wrong: pd.DataFrame, max_images: in
     ]
     text = markup.paragraph(
         f"{len(wrong):,} of {len(evaluation.actual):,} predictions are wrong. These are the ones "
-        "the network was most sure of. Look here for wrong labels first. " + MAP_TEXT
+        "the network was most sure of. Look here for wrong labels first. "
+        + map_text("support the prediction")
     )
     places = np.searchsorted(evaluation.rows, shown["row"])
     return Section(
@@ -217,7 +218,8 @@ def maps_section(evaluation: Evaluation, max_images: int) -> Section | None:
     if not len(places):
         return None
     captions = [_right_caption(evaluation, int(place)) for place in places]
-    text = markup.paragraph("Of each class, the image that it was most sure of. " + MAP_TEXT)
+    maps = map_text("support the prediction")
+    text = markup.paragraph(f"Of each class, the image that it was most sure of. {maps}")
     return Section(
         "maps", "What it looks at", Html(text + image_cards(evaluation, places, captions))
     )

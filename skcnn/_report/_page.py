@@ -144,6 +144,7 @@ figure svg text { font-family: inherit !important; }
 .card figcaption small { display: block; color: var(--muted); font-size: inherit; }
 pre { font-size: .8rem; line-height: 1.4; padding: .75rem; background: var(--soft); }
 details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent); }
+@media (min-width: 900px) { figure svg { max-width: 100%; } }
 @media (max-width: 600px) { .range { width: 5rem; } }
 @media (max-width: 480px) {
   main { padding: 1.25rem 1rem 3rem; }

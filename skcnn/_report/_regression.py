@@ -10,7 +10,7 @@ from skcnn._report._figures import as_svg
 from skcnn._report._markup import Html
 from skcnn._report._page import Section
 from skcnn._report._scores import n_groups
-from skcnn._report._sections import MAP_TEXT, image_cards
+from skcnn._report._sections import image_cards, map_text
 from skcnn.uncertainty import ConfidenceInterval
 
 
@@ -61,6 +61,7 @@ def scatter_section(evaluation: Evaluation) -> Section:
 
     def draw() -> object:
         from matplotlib import pyplot as plt
+        from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
         _, axes = plt.subplots(figsize=(4.6, 4.4), layout="constrained")
         shown = PredictionErrorDisplay.from_predictions(
@@ -72,6 +73,10 @@ def scatter_section(evaluation: Evaluation) -> Section:
             line_kwargs={"color": "0.5", "linewidth": 1},
         )
         axes.set(xlabel="predicted", ylabel="actual")
+        for axis in (axes.xaxis, axes.yaxis):
+            # Scikit-learn has set ticks at fractions of the range.
+            axis.set_major_locator(MaxNLocator(6))
+            axis.set_major_formatter(ScalarFormatter())
         axes.spines[["top", "right"]].set_visible(False)
         return shown.figure_
 
@@ -89,7 +94,7 @@ def errors_section(evaluation: Evaluation, errors: pd.DataFrame, max_images: int
         Html(f"predicted {line.predicted:.4g}, actual {line.actual:.4g}")
         for line in shown.itertuples()
     ]
-    text = markup.paragraph("These predictions are furthest off. " + MAP_TEXT)
+    text = markup.paragraph(f"These predictions are furthest off. {map_text('raise the number')}")
     places = np.searchsorted(evaluation.rows, shown["row"])
     return Section(
         "mistakes", "Worst mistakes", Html(text + image_cards(evaluation, places, captions))

@@ -66,10 +66,12 @@ def image_cards(
     return markup.cards(items)
 
 
-MAP_TEXT = (
-    "Right of each image, its Grad-CAM map (Selvaraju et al. 2017): bright regions support the "
-    "prediction. A bright background means that the network has learned the place, not the object."
-)
+def map_text(effect: str) -> str:
+    """Return what maps show, whose bright regions have this effect."""
+    return (
+        f"Right of each image, its Grad-CAM map (Selvaraju et al. 2017): bright regions {effect}. "
+        "A bright background means that the network has learned the place, not the object."
+    )
 
 
 def files_section(evaluation: Evaluation) -> Section:
