@@ -682,7 +682,21 @@ def masks_tiles_table():
     return "\n".join([table(["", ""], rows), measured_on(result)])
 
 
+def command_line_table():
+    result = load("command_line")
+    found, n = result["figures"], f"{result['images']:,} photographs"
+    shown = {
+        "train": f"`skcnn train`, {n}",
+        "report": "`skcnn report`, on those that were held out",
+        "predict": f"`skcnn predict`, {n}",
+        "all three": "all three",
+    }
+    rows = [[what, f"{found[name]['median']:,.0f}"] for name, what in shown.items()]
+    return "\n".join([table(["command", "seconds"], rows), measured_on(result)])
+
+
 TABLES = {
+    "command_line": command_line_table,
     "files": files_table,
     "damaged_files": damaged_files_table,
     "halving": halving_table,

@@ -2,18 +2,20 @@
 
 from importlib import import_module
 from importlib.metadata import version
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from skcnn._data._cache_folder import clear_image_cache
-from skcnn._estimators._classifier import ConvNetClassifier
-from skcnn._estimators._feature_extractor import FeatureExtractor
-from skcnn._estimators._image_loader import ImageLoader
-from skcnn._estimators._multi_task import ConvNetMultiTask
-from skcnn._estimators._onnx import export_onnx
-from skcnn._estimators._regressor import ConvNetRegressor
-from skcnn._estimators._saving import load, save
-from skcnn._estimators._segmenter import ConvNetSegmenter
-from skcnn.inspection._search import SearchReport, search_report
+if TYPE_CHECKING:
+    from skcnn._data._cache_folder import clear_image_cache
+    from skcnn._estimators._classifier import ConvNetClassifier
+    from skcnn._estimators._feature_extractor import FeatureExtractor
+    from skcnn._estimators._image_loader import ImageLoader
+    from skcnn._estimators._multi_task import ConvNetMultiTask
+    from skcnn._estimators._onnx import export_onnx
+    from skcnn._estimators._regressor import ConvNetRegressor
+    from skcnn._estimators._saving import load, save
+    from skcnn._estimators._segmenter import ConvNetSegmenter
+    from skcnn._report._report import EvaluationReport, report
+    from skcnn.inspection._search import SearchReport, search_report
 
 __version__ = version("skcnn")
 __all__ = [
@@ -21,17 +23,36 @@ __all__ = [
     "ConvNetMultiTask",
     "ConvNetRegressor",
     "ConvNetSegmenter",
+    "EvaluationReport",
     "FeatureExtractor",
     "ImageLoader",
     "SearchReport",
     "clear_image_cache",
     "export_onnx",
     "load",
+    "report",
     "save",
     "search_report",
 ]
 
-# Public modules, imported when they are first used: ``import skcnn; skcnn.datasets``.
+# Everything is imported when it is first used, so that ``skcnn --help`` does not wait for torch.
+_HOMES = {
+    "ConvNetClassifier": "_estimators._classifier",
+    "ConvNetMultiTask": "_estimators._multi_task",
+    "ConvNetRegressor": "_estimators._regressor",
+    "ConvNetSegmenter": "_estimators._segmenter",
+    "EvaluationReport": "_report._report",
+    "FeatureExtractor": "_estimators._feature_extractor",
+    "ImageLoader": "_estimators._image_loader",
+    "SearchReport": "inspection._search",
+    "clear_image_cache": "_data._cache_folder",
+    "export_onnx": "_estimators._onnx",
+    "load": "_estimators._saving",
+    "report": "_report._report",
+    "save": "_estimators._saving",
+    "search_report": "inspection._search",
+}
+# Public modules: ``import skcnn; skcnn.datasets``.
 _MODULES = {
     "augmentation",
     "datasets",
@@ -45,9 +66,13 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(f"skcnn.{name}")
+    if name in _HOMES:
+        found = getattr(import_module(f"skcnn.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'skcnn' has no attribute {name!r}")
 
 

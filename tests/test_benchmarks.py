@@ -243,3 +243,24 @@ def test_files_of_a_quick_run_are_as_good_as_arrays(benchmarks, monkeypatch, cap
     assert isinstance(disk, str) or all(disk.values())
     # What is quick is no result.
     assert not list(tmp_path.glob("files_*"))
+
+
+def test_the_command_line_is_measured_on_files_of_which_some_are_damaged(benchmarks, tmp_path):
+    import command_line
+    from PIL import Image, UnidentifiedImageError
+
+    n_damaged = command_line.write_photos(tmp_path, 50, None)
+    paths = list(tmp_path.glob("site */*/*.jpg"))
+    assert len(paths) == 50
+    assert len({path.parts[-3] for path in paths}) == command_line.N_SITES
+    assert {path.parts[-2] for path in paths} == set(command_line.CATEGORIES)
+    readable = 0
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                image.load()
+                assert image.size == command_line.SIZE
+            readable += 1
+        except (OSError, UnidentifiedImageError):
+            continue
+    assert readable == 50 - n_damaged == 49

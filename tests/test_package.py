@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib import metadata, resources
+from importlib import import_module, metadata, resources
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ FLOORS = [
     {"_compute", "_targets", "augmentation", "datasets", "masks", "networks", "uncertainty"},
     {"_data", "recipes"},
     {"_engine", "inspection", "parallel"},
-    {"_estimators", "optimizers"},
+    {"_estimators", "_report", "optimizers"},
+    {"_command"},
+    {"__main__"},
 ]
 FORBIDDEN_LIBRARIES = {room: {"torch", "skorch"} for room in ("datasets", "uncertainty")}
 LEVELS = {room: level for level, floor in enumerate(FLOORS) for room in floor}
@@ -89,13 +91,39 @@ def test_ships_type_hints_and_descriptions():
 
 def test_import_leaves_drawing_and_downloading_alone():
     code = (
-        "import sys, skcnn, skcnn.datasets;"
+        "import sys, skcnn.datasets; from skcnn import *;"
         "print({'matplotlib', 'PIL', 'pooch', 'requests'} & sys.modules.keys())"
     )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
     )
     assert (run.returncode, run.stderr, run.stdout.strip()) == (0, "", "set()")
+
+
+def test_import_waits_for_no_library_until_something_is_used():
+    code = (
+        "import sys, skcnn; libraries = {'numpy', 'pandas', 'sklearn', 'torch'};"
+        "print(libraries & sys.modules.keys()); skcnn.load;"
+        "print(libraries - sys.modules.keys())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr, run.stdout.split()) == (0, "", ["set()", "set()"])
+
+
+def test_names_are_those_that_type_checkers_see():
+    """What is imported for them alone, in the source, is what ``skcnn.NAME`` gives."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+    homes = {
+        alias.name: (node.module or "").removeprefix("skcnn.")
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes == skcnn._HOMES
+    assert sorted(homes) == sorted(skcnn.__all__)
+    for name, home in homes.items():
+        assert getattr(skcnn, name) is getattr(import_module(f"skcnn.{home}"), name)
 
 
 def test_lower_bounds_are_the_versions_that_the_oldest_run_tests():

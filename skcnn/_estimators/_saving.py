@@ -20,8 +20,12 @@ from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._optimizers import OptimizerSpec
 from skcnn._engine._stored_net import make_net, net_parts
 from skcnn._estimators._base import ConvNetEstimator, is_fitted_state
+from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._image_loader import ImageLoader
+from skcnn._estimators._multi_task import ConvNetMultiTask
+from skcnn._estimators._regressor import ConvNetRegressor
+from skcnn._estimators._segmenter import ConvNetSegmenter
 from skcnn._storage._codec import Decoder, Encoder, Family, Parts, Registry, UnknownTypeError
 from skcnn._storage._container import Content, Json, read_file, write_file
 from skcnn._targets import Target
@@ -31,6 +35,14 @@ from skcnn.networks import NetworkSpec
 
 Estimator = ConvNetEstimator | FeatureExtractor | ImageLoader
 
+# A file may hold any of them, whatever a script has imported so far: a class has to be imported
+# to be among the subclasses of its base.
+_NETS: tuple[type[ConvNetEstimator], ...] = (
+    ConvNetClassifier,
+    ConvNetMultiTask,
+    ConvNetRegressor,
+    ConvNetSegmenter,
+)
 _KIND = "model"
 # What set_output asks for: a setting outside of the constructor.
 _OUTPUT_CONFIG = "_sklearn_output_config"
@@ -181,7 +193,7 @@ def _kind_of(own: object) -> str:
 
 def _registry() -> Registry:
     """Return what files may hold: each class of the package that belongs to a family."""
-    classes: dict[str, type] = {}
+    classes: dict[str, type] = {kind.__name__: kind for kind in _NETS}
     for family in _FAMILIES:
         if family.base is not Callback:
             classes |= {c.__name__: c for c in _subclasses(family.base) if _is_ours(c)}

@@ -76,22 +76,26 @@ class Format(Protocol):
 
 
 class Csv:
-    """One line per example: what it is, the prediction, and the probability of each class."""
+    """One line per example: what it is, the prediction, and perhaps each class's probability."""
 
-    def __init__(self, frame: pd.DataFrame, classes: Sequence[str]) -> None:
+    def __init__(
+        self, frame: pd.DataFrame, classes: Sequence[str], *, all_classes: bool = True
+    ) -> None:
         self.classes = classes
+        self.all_classes = all_classes
         wanted = ("path", *BOX_COLUMNS, *KEYS)
         self.keys = [name for name in wanted if name in frame and frame[name].notna().any()]
 
     def begin(self) -> str:
-        names = [f"probability_{name}" for name in self.classes]
+        names = [f"probability_{name}" for name in self.classes if self.all_classes]
         return _csv_line([*self.keys, "prediction", "probability", *names])
 
     def write(self, frame: pd.DataFrame, probabilities: Floats) -> Iterator[str]:
         keys = frame[self.keys].astype(object)
         keys = keys.where(keys.notna(), "").to_numpy()
         for key, row in zip(keys, probabilities):
-            yield _csv_line([*key, *_best(row, self.classes), *map(_number, row)])
+            each = map(_number, row) if self.all_classes else ()
+            yield _csv_line([*key, *_best(row, self.classes), *each])
 
     def end(self) -> str:
         return ""

@@ -46,12 +46,13 @@ def write_predictions(
     classified_by: str | None = None,
     time_zone: str | None = None,
     scientific_names: Mapping[str, str] | None = None,
+    all_classes: bool = True,
 ) -> Path:
     """Predict images and write the result as CSV, or for MegaDetector, Timelapse or Camtrap DP.
 
-    The probabilities of all classes are written for every image. Nothing is left out below a
-    threshold, so that you can choose one later. An image that could not be read has an entry
-    without a prediction.
+    By default, the probabilities of all classes are written for every image. Nothing is left out
+    below a threshold, so that you can choose one later. An image that could not be read has an
+    entry without a prediction.
 
     Parameters
     ----------
@@ -84,6 +85,9 @@ def write_predictions(
     scientific_names : dict or None, default=None
         For "camtrap_dp": scientific names of labels, ``{"fox": "Vulpes vulpes"}``. Other labels
         are written as they are. "blank", "unknown", "human" and "vehicle" are no species.
+    all_classes : bool, default=True
+        Whether to write the probability of every class, and not only that of the prediction.
+        Formats other than "csv" always have all.
 
     Returns
     -------
@@ -96,7 +100,8 @@ def write_predictions(
         If the file cannot be written. This is found before anything is predicted.
     ValueError
         If the rows of X have no paths, the probabilities are not those of one label per image,
-        or the format needs a column that is not there.
+        the format needs a column that is not there, or it cannot do without the probabilities of
+        all classes.
 
     See Also
     --------
@@ -131,8 +136,11 @@ def write_predictions(
     """
     check_values(
         _CALLER,
-        {"format": [StrOptions({"csv", "megadetector", "camtrap_dp"}), None]},
-        {"format": format},
+        {
+            "format": [StrOptions({"csv", "megadetector", "camtrap_dp"}), None],
+            "all_classes": ["boolean"],
+        },
+        {"format": format, "all_classes": all_classes},
     )
     target = Path(os.path.abspath(Path(path).expanduser()))
     kind = format or _FORMATS.get(target.suffix.lower())
@@ -140,6 +148,11 @@ def write_predictions(
         raise ValueError(
             f"{_CALLER} cannot tell the format of {target.name!r}. Name the file .csv or .json, "
             "or pass format='csv', 'megadetector' or 'camtrap_dp'."
+        )
+    if not all_classes and kind != "csv":
+        raise ValueError(
+            f"{_CALLER} got all_classes=False, but the format {kind!r} always has all classes. "
+            "Leave it out, or write CSV."
         )
     table = _table(X, frame)
     images = _images(clf, X, frame)
@@ -149,7 +162,7 @@ def write_predictions(
     order = np.arange(len(table))
     writer: Format
     if kind == "csv":
-        writer = Csv(table, classes)
+        writer = Csv(table, classes, all_classes=all_classes)
     elif kind == "megadetector":
         writer = MegaDetectorJson(table, classes, by)
         # Boxes of one file are in one entry.

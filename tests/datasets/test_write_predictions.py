@@ -107,6 +107,16 @@ def test_csv(photos, tmp_path):
     assert rows[0]["label"] == "hill"
 
 
+def test_csv_without_the_probabilities_of_all_classes(photos, tmp_path):
+    whole, short = tmp_path / "whole.csv", tmp_path / "short.csv"
+    write_predictions(whole, ByName(), photos.frame)
+    write_predictions(short, ByName(), photos.frame, all_classes=False)
+    names = [f"probability_{name}" for name in CLASSES]
+    pd.testing.assert_frame_equal(pd.read_csv(short), pd.read_csv(whole).drop(columns=names))
+    with pytest.raises(ValueError, match="'megadetector' always has all classes"):
+        write_predictions(tmp_path / "p.json", ByName(), photos.frame, all_classes=False)
+
+
 def test_csv_read_with_the_loader(crops, tmp_path):
     write_predictions(tmp_path / "p.csv", ByName(), crops)
     read = load_image_table(

@@ -1,0 +1,79 @@
+"""What happens between the shell and a command: errors, warnings, Ctrl-C and exit codes."""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from skcnn._command._parser import make_parser
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of ``skcnn``.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        What follows ``skcnn`` on the command line. None takes that of this process.
+
+    Returns
+    -------
+    code : int
+        0 if all went well, 1 if not, 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        After ``--help``, with code 0, and for arguments that are not as described, with code 2.
+    """
+    options = make_parser().parse_args(arguments)
+    try:
+        # It takes seconds until torch is imported, which --help does not wait for.
+        from skcnn._command._commands import COMMANDS
+
+        with _plain_warnings():
+            COMMANDS[options.command](options)
+    except KeyboardInterrupt as interrupt:
+        print(f"\nStopped. {interrupt}".rstrip(), file=sys.stderr)
+        return INTERRUPTED
+    except (OSError, TypeError, ValueError) as error:
+        if options.traceback:
+            raise
+        print(f"skcnn {options.command}: error: {_in_plain_words(error)}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as a line each, without the place in Python's code."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: object = None,
+    ) -> None:
+        if issubclass(category, UserWarning):
+            print(f"Warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _in_plain_words(error: Exception) -> str:
+    """Return a message as this command would say it: options in place of Python's parameters."""
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename else ""
+        return f"{file}{error.strerror}"
+    text = re.sub(r"\bload_image_(?:folder|table): ", "", str(error))
+    text = re.sub(r"\bload_image_(?:folder|table)\b", "skcnn", text)
+    text = re.sub(r"\b(label|path)= ?", r"--\1 ", text)
+    return re.sub(r"\bgroup= ?", "--groups ", text)

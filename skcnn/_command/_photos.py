@@ -1,0 +1,174 @@
+"""Photographs of a command, and the list of those that a network was trained on."""
+
+import csv
+import io
+import os
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.utils import Bunch
+
+from skcnn._command._outputs import count
+from skcnn._storage._container import replacing
+from skcnn.datasets import load_image_folder, load_image_table
+
+TRAINING, HELD_OUT = "training", "held out"
+_LIST_COLUMNS = ("path", "bytes", "label", "group", "part")
+
+# A photograph is known by its path in the folder and its size: the folder may have moved, and two
+# folders may have files of the same names.
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photographs in a folder.
+
+    Attributes
+    ----------
+    folder : Path
+    data : ndarray or DataFrame
+        What goes into an estimator.
+    frame : DataFrame
+        Path and what else is known of each.
+    labels : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+    left_out : list of str
+        What was found and is no photograph with a label.
+    """
+
+    folder: Path
+    data: Any
+    frame: pd.DataFrame
+    labels: npt.NDArray[Any]
+    groups: npt.NDArray[Any] | None
+    left_out: list[str]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "Photos":
+        """Return some of the photographs."""
+        data = self.data.iloc[rows] if isinstance(self.data, pd.DataFrame) else self.data[rows]
+        groups = None if self.groups is None else self.groups[rows]
+        frame = self.frame.iloc[rows].reset_index(drop=True)
+        return Photos(self.folder, data, frame, self.labels[rows], groups, self.left_out)
+
+    @property
+    def names(self) -> list[str]:
+        """Return paths in the folder, with ``/``."""
+        return [os.path.relpath(p, self.folder).replace(os.sep, "/") for p in self.frame["path"]]
+
+    @property
+    def keys(self) -> list[Key]:
+        """Return what each photograph is known by."""
+        sizes = [os.path.getsize(p) if os.path.isfile(p) else 0 for p in self.frame["path"]]
+        return list(zip(self.names, sizes))
+
+    def describe(self) -> str:
+        """Say how many there are, of which classes."""
+        names, counts = np.unique(self.labels.astype(str), return_counts=True)
+        shown = ", ".join(f"{name} {n:,}" for name, n in zip(names[:12], counts))
+        more = ", ..." if len(names) > 12 else ""
+        n_sites = 0 if self.groups is None else len(np.unique(self.groups))
+        sites = f" at {count(n_sites, 'site')}" if n_sites else ""
+        return (
+            f"{count(len(self), 'photograph')} of {count(len(names), 'class')}{sites} in "
+            f"{self.folder}: {shown}{more}"
+        )
+
+
+def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
+    """Find the photographs that the options name.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such folder or table, or no photograph in it.
+    """
+    folder = Path(os.path.abspath(Path(options.folder).expanduser()))
+    if not folder.exists():
+        raise FileNotFoundError(f"There is no folder {options.folder}.")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{options.folder} is a file. Expected a folder of photographs.")
+    if not labeled:
+        return _as_photos(folder, load_image_folder(folder, label=None))
+    if options.table is None:
+        if options.path is not None:
+            raise ValueError("--path names a column of a table. Give the table, too: --table.")
+        label = "folder" if options.label is None else _level(options.label)
+        group = None if options.groups is None else _level(options.groups)
+        if isinstance(group, str):
+            raise ValueError(
+                f"--groups {group} is no number of a subfolder: 0 is the first below FOLDER. Or "
+                'name both in --label: --label "{group}/{label}/*".'
+            )
+        return _as_photos(folder, load_image_folder(folder, label=label, group=group))
+    if not Path(options.table).expanduser().is_file():
+        raise FileNotFoundError(f"There is no table {options.table}.")
+    loaded = load_image_table(
+        options.table,
+        path=options.path or "path",
+        label=options.label or "label",
+        group=options.groups,
+        root=folder,
+    )
+    return _as_photos(folder, loaded)
+
+
+def _level(text: str) -> int | str:
+    """Return the number of a folder, or a pattern."""
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _as_photos(folder: Path, loaded: Bunch) -> Photos:
+    notes = loaded.report.notes
+    left_out = [
+        f"Not used: {what} ({n:,}), which {remark}."
+        for what, n, remark in notes.itertuples(index=False, name=None)
+    ]
+    labels = np.asarray(loaded.target, dtype=object)
+    return Photos(folder, loaded.data, loaded.frame, labels, loaded.groups, left_out)
+
+
+def list_path(model: Path) -> Path:
+    """Return the file beside a model that lists its photographs."""
+    return model.with_name(f"{model.name}.images.csv")
+
+
+def write_list(path: Path, photos: Photos, parts: npt.NDArray[np.object_]) -> None:
+    """Write which photographs a network was trained on, and which were held out."""
+    text = io.StringIO(newline="")
+    lines = csv.writer(text)
+    lines.writerow(_LIST_COLUMNS)
+    groups = [""] * len(photos) if photos.groups is None else photos.groups
+    for (name, size), label, group, part in zip(photos.keys, photos.labels, groups, parts):
+        lines.writerow([name, size, label, group, part])
+    with replacing(path) as file:
+        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def read_training_keys(model: Path) -> set[Key] | None:
+    """Return the photographs that a network was trained on; None where there is no list.
+
+    Raises
+    ------
+    ValueError
+        If the list is no such list.
+    """
+    path = list_path(model)
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.DictReader(file)
+        if not {"path", "bytes", "part"} <= set(lines.fieldnames or ()):
+            raise ValueError(
+                f"{path} is not the list of photographs that skcnn train writes beside a model. "
+                "Train again, or move it away."
+            )
+        return {(line["path"], int(line["bytes"])) for line in lines if line["part"] == TRAINING}

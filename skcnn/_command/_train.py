@@ -1,0 +1,166 @@
+"""skcnn train: from a folder of photographs to a model."""
+
+import shlex
+import warnings
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from skcnn import recipes
+from skcnn._command._outputs import check_output, count, predict_with_progress, say
+from skcnn._command._photos import HELD_OUT, TRAINING, Photos, list_path, read_photos, write_list
+from skcnn._estimators._classifier import ConvNetClassifier
+from skcnn._estimators._saving import save
+from skcnn._report._evaluation import evaluate
+from skcnn._report._markup import percent
+from skcnn._report._scores import accuracy
+from skcnn._targets._split import train_validation_split
+from skcnn.networks import Backbone
+
+_LEVEL = 0.95
+# Files that are named when they cannot be read.
+_MAX_NAMED = 5
+
+Rows = npt.NDArray[np.intp]
+
+
+def train(options: Namespace) -> None:
+    """Train a network, save it, and print its accuracy on photographs held out."""
+    inputs = [] if options.table is None else [Path(options.table)]
+    out = check_output(options.out, inputs)
+    photos = read_photos(options)
+    classes = np.unique(photos.labels.astype(str))
+    if len(classes) < 2:
+        raise ValueError(
+            f"All {len(photos):,} photographs are of one class, {classes[0]}. Training needs at "
+            "least two: one subfolder per class."
+        )
+    say(photos.describe())
+    for note in photos.left_out:
+        say(note)
+    training, held_out = _split(photos, options.validation_fraction, options.seed)
+    fitted = photos.take(training)
+    tested = photos.take(held_out) if len(held_out) else None
+    n_held = f", {len(held_out):,} are held out" if tested else ""
+    say(f"Training on {len(training):,}{n_held}.")
+    clf = make_estimator(options)
+    _fit(clf, fitted, tested)
+    _say_skipped(clf)
+    # What only this training needed.
+    clf.set_params(verbose=0, cache_dir=None)
+    beside = list_path(out)
+    # A list of another model would be wrong for this one.
+    beside.unlink(missing_ok=True)
+    save(clf, out)
+    parts = np.full(len(photos), TRAINING, dtype=object)
+    parts[held_out] = HELD_OUT
+    write_list(beside, photos, parts)
+    if tested is None:
+        say("No photographs were held out, so that the accuracy is not known.")
+    else:
+        _say_accuracy(clf, tested, quiet=options.quiet)
+    say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {beside.name}")
+    say(f"Next: {_next_command(options)}")
+
+
+def _next_command(options: Namespace) -> str:
+    """Return the command that shows how good the model is."""
+    words = ["skcnn", "report", options.out, options.folder, "--out", "report.html"]
+    for name in ("table", "path", "label", "groups"):
+        value = getattr(options, name)
+        words += [] if value is None else [f"--{name}", value]
+    return shlex.join(words)
+
+
+def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows to train on, and those to hold out."""
+    everything = np.arange(len(photos))
+    if fraction == 0:
+        return everything, everything[:0]
+    _, codes = np.unique(photos.labels.astype(str), return_inverse=True)
+    try:
+        training, held_out = train_validation_split(codes, fraction, photos.groups, seed)
+    except ValueError as error:
+        raise ValueError(
+            f"{len(photos):,} photographs cannot be split so that a fraction of {fraction:g} is "
+            "held out. Add photographs or sites, or set another --validation-fraction; 0 holds "
+            "out none."
+        ) from error
+    # A species of a single site may be held out as a whole. The network then cannot learn it.
+    known = np.isin(codes[held_out], codes[training])
+    if not known.any():
+        raise ValueError(
+            "No class is at several sites, so that the accuracy at other sites cannot be told. "
+            "Check what --label and --groups name, or train without --groups."
+        )
+    if not known.all():
+        lost = sorted(set(photos.labels[held_out[~known]].astype(str).tolist()))
+        say(
+            f"Only at sites that are held out, so that the network cannot learn it: "
+            f"{', '.join(lost)}."
+        )
+    if len(np.unique(codes[training])) < 2:
+        raise ValueError(
+            "The sites that are left for training have one class only. Set another --seed or "
+            "--validation-fraction, or train without --groups."
+        )
+    return training, held_out
+
+
+def make_estimator(options: Namespace) -> ConvNetClassifier:
+    """Return the network that the options describe, not trained yet."""
+    settings = {} if options.recipe == "default" else dict(getattr(recipes, options.recipe))
+    if options.pretrained is not None:
+        settings["module"] = Backbone(options.pretrained)
+    if options.epochs is not None:
+        settings["max_epochs"] = options.epochs
+    if options.image_size is not None:
+        settings["image_shape"] = (options.image_size, options.image_size)
+    return ConvNetClassifier(
+        **settings,
+        on_error="skip",
+        cache_dir=options.cache_dir,
+        device=options.device,
+        random_state=options.seed,
+        verbose=0 if options.quiet else 1,
+    )
+
+
+def _fit(clf: ConvNetClassifier, photos: Photos, tested: Photos | None) -> None:
+    """Train, with the figures of the photographs held out after each epoch."""
+    validation = {}
+    if tested is not None:
+        known = np.flatnonzero(np.isin(tested.labels, photos.labels))
+        if len(known):
+            shown = tested.take(known)
+            validation = {"X_val": shown.data, "y_val": shown.labels}
+    # The command says both in its own words.
+    warnings.filterwarnings("ignore", "Left out", UserWarning)
+    warnings.filterwarnings("ignore", "Training was interrupted", UserWarning)
+    clf.fit(photos.data, photos.labels, **validation)
+    if clf.n_iter_ < clf.max_epochs:
+        # After Ctrl-C, fit returns a network that is half trained.
+        raise KeyboardInterrupt("Nothing was written.")
+
+
+def _say_skipped(clf: BaseEstimator) -> None:
+    skipped = clf.skipped_
+    if skipped.empty:
+        return
+    say(f"Left out, since they cannot be read: {count(len(skipped), 'file')}")
+    for path, reason in zip(skipped["path"][:_MAX_NAMED], skipped["reason"]):
+        say(f"  {path} {reason}")
+    if len(skipped) > _MAX_NAMED:
+        say(f"  and {len(skipped) - _MAX_NAMED:,} more")
+
+
+def _say_accuracy(clf: BaseEstimator, photos: Photos, *, quiet: bool) -> None:
+    predict = predict_with_progress(clf, "predict_proba", quiet=quiet)
+    found = evaluate(clf, photos.data, photos.labels, photos.groups, predict)
+    estimate, low, high = accuracy(found, _LEVEL)
+    interval = f" ({_LEVEL:.0%} interval {percent(low)} to {percent(high)})" if low == low else ""
+    n_images = count(len(found.rows), "photograph")
+    say(f"Accuracy on the {n_images} held out: {percent(estimate)}{interval}")

@@ -1,0 +1,168 @@
+"""Pictures inside of a page: figures as SVG, photographs and maps as data."""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from skcnn._data._decode import UnreadableImageError, decode, read_header
+from skcnn._data._files import FileImages
+from skcnn._data._inputs import AnyImages
+from skcnn._report._markup import Html, escape
+from skcnn.inspection import _drawing
+
+# The color of text and axes, which becomes that of the page around the figure.
+_INK = "#010203"
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "skcnn",
+    # Names of classes are no formulas.
+    "text.parse_math": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.framealpha": 0,
+    "font.size": 9,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "axes.edgecolor"), _INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), _INK),
+}
+# Longest side of photographs, in pixels.
+_SIDE = 240
+# Smaller images are shown with their pixels, and stored without loss.
+_FEW_PIXELS = 100
+_MAP_OPACITY = 0.55
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@contextmanager
+def report_style() -> Iterator[None]:
+    """Draw in the style of the page: without a background, in its color of text."""
+    from matplotlib import rc_context
+
+    settings: Any = _STYLE
+    with rc_context(settings):
+        yield
+
+
+def as_svg(draw: Callable[[], object], name: str, label: str) -> Html:
+    """Draw a figure and return it as SVG.
+
+    Parameters
+    ----------
+    draw : callable
+        Draws and returns the figure, which is closed afterwards.
+    name : str
+        What identifiers in the figure begin with, so that those of two figures differ.
+    label : str
+        What the figure shows, for people who do not see it.
+    """
+    from matplotlib import pyplot as plt
+
+    with report_style():
+        figure: Any = draw()
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    text = buffer.getvalue()
+    svg = text[text.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(_INK, "currentColor")
+    head, rest = svg.split(">", 1)
+    width = re.search(r'width="([\d.]+)pt"', head)
+    head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)
+    points = float(width[1]) if width else 0.0
+    return Html(
+        f'{head} role="img" aria-label="{escape(label)}" style="width:{points / 12:.2f}rem">{rest}'
+    )
+
+
+class Thumbnails:
+    """Small pictures of images, and of maps over them.
+
+    Photographs from files keep their proportions where the network sees the whole of them.
+    Otherwise they are shown as the network sees them.
+
+    Parameters
+    ----------
+    network : ConvNetClassifier or ConvNetRegressor
+    images : Images or FileImages
+        All images, as the network gets them.
+    """
+
+    def __init__(self, network: BaseEstimator, images: AnyImages) -> None:
+        self._images = images
+        self._from_files = isinstance(images, FileImages) and network.resize == "stretch"
+        self._limits = (0.0, 255.0)
+        if not isinstance(images, FileImages):
+            self._limits = _drawing.limits_of(np.asarray(images[: min(len(images), 256)]))
+
+    def picture(self, row: int) -> Pixels:
+        """Return an image (height, width) or (height, width, 3)."""
+        if self._from_files:
+            assert isinstance(self._images, FileImages)
+            shown = _photograph(self._images, row)
+            if shown is not None:
+                return shown
+        image = np.asarray(self._images[np.array([row])])[0]
+        return _as_bytes(_drawing.as_shown(image, self._limits))
+
+    def with_map(self, row: int, values: npt.NDArray[np.floating]) -> Pixels:
+        """Return an image in gray with a map (height, width), from 0 to 1, laid over it."""
+        from matplotlib import colormaps
+        from PIL import Image
+
+        picture = self.picture(row).astype(np.float64) / 255
+        gray = picture if picture.ndim == 2 else picture.mean(axis=2)
+        size = gray.shape[1], gray.shape[0]
+        map_ = Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size, 2)
+        colors = colormaps["viridis"](np.clip(np.asarray(map_), 0, 1))[..., :3]
+        return _as_bytes(_MAP_OPACITY * colors + (1 - _MAP_OPACITY) * gray[..., None])
+
+
+def as_img(pixels: Pixels, label: str) -> Html:
+    """Return an image as an element of the page that holds its data."""
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    small = max(height, width) <= _FEW_PIXELS
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"format": "PNG"} if small else {"format": "JPEG", "quality": 85}
+    Image.fromarray(pixels).save(buffer, **options)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    kind = "png" if small else "jpeg"
+    sharp = ' class="pixels"' if max(height, width) <= _FEW_PIXELS // 2 else ""
+    return Html(
+        f'<img{sharp} src="data:image/{kind};base64,{data}" width="{width}" height="{height}" '
+        f'alt="{escape(label)}">'
+    )
+
+
+def _as_bytes(shown: npt.NDArray[np.floating]) -> Pixels:
+    pixels: Pixels = np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
+    return pixels
+
+
+def _photograph(images: FileImages, row: int) -> Pixels | None:
+    """Read a file, or its box, in its own proportions; None where it cannot be read any more."""
+    row = int(row if images.rows is None else images.rows[row])
+    path, box = images.paths.names[row], images.paths.box(row)
+    try:
+        height, width, channels = read_header(path)
+        if box is not None:
+            width, height = (max(1, round(side)) for side in box[2:] * (width, height))
+        scale = min(1.0, _SIDE / max(height, width))
+        shape = max(1, round(height * scale)), max(1, round(width * scale)), channels
+        pixels = decode(path, shape, "stretch", box)
+    except UnreadableImageError:
+        return None
+    shown: Pixels = pixels[..., 0] if channels == 1 else pixels
+    return shown

@@ -1,0 +1,533 @@
+"""The command line: what it writes and says, on real files."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from _image_files import write_images
+from PIL import Image
+
+import skcnn
+from skcnn import recipes
+from skcnn._command import main
+from skcnn._command._parser import make_parser
+from skcnn._command._train import make_estimator
+from skcnn.datasets import load_image_folder
+from skcnn.networks import Backbone
+
+matplotlib.use("Agg")
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--epochs", "1", "--image-size", "8", "--quiet"]
+WHERE = ["--label", "1", "--groups", "0"]
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments):
+    """The message of a command that fails because of its user."""
+    assert run(*arguments) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith(f"skcnn {arguments[0]}: error: ")
+    return error
+
+
+def read_list(model):
+    with open(f"{model}.images.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(folder, images, labels):
+    """Write photographs as folder/SITE/CLASS/NUMBER.jpg: five sites, three classes."""
+    large = images.repeat(4, 1).repeat(5, 2)
+    for site in range(5):
+        rows = slice(site * 12, site * 12 + 12)
+        for kind in sorted(set(labels)):
+            place = folder / f"site {site}" / kind
+            write_images(place, large[rows][labels[rows] == kind], ".jpg", quality=95)
+    return folder
+
+
+@pytest.fixture
+def photos(images, labels, tmp_path):
+    """A folder of JPEG files, photos/SITE/CLASS/NUMBER.jpg: five sites, three classes."""
+    return _write(tmp_path / "photos", images, labels)
+
+
+@pytest.fixture(scope="session")
+def trained(images, labels, tmp_path_factory):
+    """A model, made by skcnn train from photographs at five sites; and their folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    _write(folder / "photos", images, labels)
+    (folder / "photos" / "site 0" / "down" / "broken.jpg").write_text("no image")
+    (folder / "photos" / "site 0" / "down" / "notes.txt").write_text("no image either")
+    where = ["--label", "1", "--groups", "0"]
+    settings = ["--epochs", "3", "--image-size", "8", "--quiet"]
+    out = str(folder / "model.skcnn")
+    assert main(["train", str(folder / "photos"), "--out", out, *where, *settings]) == 0
+    return folder
+
+
+# ---------------------------------------------------------------------- train
+
+
+def test_train_writes_a_model_and_the_list_of_its_photographs(trained):
+    model = skcnn.load(trained / "model.skcnn")
+    assert model.classes_.tolist() == ["across", "down", "squares"]
+    assert (model.n_iter_, model.image_shape_) == (3, (8, 8, 3))
+    assert (model.on_error, model.verbose, model.cache_dir) == ("skip", 0, None)
+    lines = read_list(trained / "model.skcnn")
+    assert len(lines) == 61
+    assert {line["part"] for line in lines} == {"training", "held out"}
+    for line in lines:
+        assert line["path"].split("/")[:2] == [line["group"], line["label"]]
+        assert int(line["bytes"]) == (trained / "photos" / line["path"]).stat().st_size
+    # Whole sites are held out.
+    sites = {(line["group"], line["part"]) for line in lines}
+    assert len(sites) == 5
+
+
+def test_train_says_what_it_found_and_how_good_the_model_is(photos, tmp_path, capsys):
+    (photos / "site 1" / "across" / "broken.jpg").write_text("no image")
+    (photos / "notes.txt").write_text("no image either")
+    out = tmp_path / "model.skcnn"
+    assert run("train", photos, "--out", out, *WHERE, *SMALL) == 0
+    said = capsys.readouterr().out
+    assert "61 photographs of 3 classes at 5 sites" in said
+    assert "across 21, down 20, squares 20" in said
+    assert "Not used: other files (1), which are not images." in said
+    assert "Left out, since they cannot be read: 1 file\n" in said
+    assert "broken.jpg is not an image in a format that Pillow can read" in said
+    held_out = [line for line in read_list(out) if line["part"] == "held out"]
+    readable = [line for line in held_out if not line["path"].endswith("broken.jpg")]
+    paths = [str(photos / line["path"]) for line in readable]
+    accuracy = skcnn.load(out).score(paths, [line["label"] for line in readable])
+    shown = "100%" if accuracy == 1 else f"{accuracy:.1%}"
+    assert f"Accuracy on the {len(readable)} photographs held out: {shown} (95% int" in said
+    assert f"skcnn report {out}" in said.replace("'", "")
+
+
+def test_train_is_repeatable_and_the_seed_counts(photos, tmp_path):
+    found = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        out = tmp_path / f"{name}.skcnn"
+        assert run("train", photos, "--out", out, "--label", "1", *SMALL, "--seed", seed) == 0
+        weights = next(skcnn.load(out).module_.parameters()).detach().numpy()
+        found[name] = weights.tobytes(), str(read_list(out))
+    assert found["a"] == found["b"]
+    assert found["a"][0] != found["c"][0]
+    assert found["a"][1] != found["c"][1]
+
+
+def test_validation_fraction_is_what_is_held_out(photos, tmp_path, capsys):
+    out = tmp_path / "model.skcnn"
+    for fraction, n in (("0.5", 30), ("0", 0)):
+        where = ["--label", "-1", "--validation-fraction", fraction]
+        assert run("train", photos, "--out", out, *where, *SMALL) == 0
+        assert sum(line["part"] == "held out" for line in read_list(out)) == n
+    assert "the accuracy is not known" in capsys.readouterr().out
+    command = ["report", out, photos, "--out", tmp_path / "r.html", "--label", "1"]
+    assert "was trained on all 60 photographs" in refused(capsys, *command)
+
+
+def test_train_takes_recipes_and_pretrained_networks(photos, tmp_path):
+    where = ["train", str(photos), "--out", "model.skcnn"]
+    made = make_estimator(make_parser().parse_args([*where, "--recipe", "accurate"]))
+    for name, value in recipes.accurate.items():
+        assert repr(getattr(made, name)) == repr(value)
+    options = ["--pretrained", "efficientnet_lite1", "--epochs", "7", "--seed", "3"]
+    options += ["--device", "cpu", "--cache-dir", "cache", "--image-size", "40"]
+    made = make_estimator(make_parser().parse_args([*where, *options]))
+    assert repr(made.module) == repr(Backbone("efficientnet_lite1"))
+    assert (made.max_epochs, made.random_state, made.image_shape) == (7, 3, (40, 40))
+    assert (made.device, made.cache_dir) == ("cpu", "cache")
+    default = make_estimator(make_parser().parse_args(where)).get_params(deep=False)
+    changed = {"on_error": "skip", "random_state": 0, "verbose": 1}
+    assert default == skcnn.ConvNetClassifier(**changed).get_params(deep=False)
+
+
+def test_train_takes_a_table(photos, tmp_path, capsys):
+    paths = sorted(str(path.relative_to(photos)) for path in photos.glob("*/*/*.jpg"))
+    table = pd.DataFrame({"file": paths})
+    table["species"] = [Path(path).parts[1].upper() for path in paths]
+    table["camera"] = [Path(path).parts[0] for path in paths]
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    out = tmp_path / "model.skcnn"
+    columns = ["--table", tmp_path / "labels.csv", "--path", "file", "--label", "species"]
+    columns += ["--groups", "camera"]
+    assert run("train", photos, "--out", out, *columns, *SMALL) == 0
+    assert skcnn.load(out).classes_.tolist() == ["ACROSS", "DOWN", "SQUARES"]
+    assert len({(line["group"], line["part"]) for line in read_list(out)}) == 5
+    page = tmp_path / "report.html"
+    assert run("report", out, photos, "--out", page, *columns, "--quiet") == 0
+    assert "SQUARES" in page.read_text(encoding="utf-8")
+    refused(capsys, "train", photos, "--out", tmp_path / "labels.csv", *columns)
+    assert len(pd.read_csv(tmp_path / "labels.csv")) == 60
+
+
+def test_a_list_of_an_earlier_model_does_not_stay(photos, tmp_path, monkeypatch):
+    out = tmp_path / "model.skcnn"
+    (tmp_path / "model.skcnn.images.csv").write_text("of another model")
+    assert run("train", photos, "--out", out, *WHERE, *SMALL) == 0
+    assert len(read_list(out)) == 60
+
+
+def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
+    out = tmp_path / "model.skcnn"
+    start = ["train", "--out", out]
+    assert "There is no folder" in refused(capsys, *start, tmp_path / "nowhere")
+    assert "is a file" in refused(capsys, *start, next(photos.glob("*/*/*.jpg")))
+    (tmp_path / "empty").mkdir()
+    assert "no training example" in refused(capsys, *start, tmp_path / "empty")
+    one = photos / "site 0"
+    shutil.rmtree(one / "down")
+    shutil.rmtree(one / "squares")
+    assert "are of one class, across" in refused(capsys, *start, one)
+    error = refused(capsys, *start, photos)
+    assert "nothing tells which folder is the class" in error
+    assert "label=" not in error
+    assert "--label" in error
+    assert "is no number of a subfolder" in refused(capsys, *start, photos, "--groups", "site")
+    # The site is the class.
+    error = refused(capsys, *start, photos, "--label", "1", "--groups", "1", *SMALL)
+    assert "No class is at several sites" in error
+    error = refused(capsys, *start, photos, "--label", "1", "--validation-fraction", "0.99")
+    assert "cannot be split" in error
+    assert "Give the table" in refused(capsys, *start, photos, "--path", "file")
+    assert "There is no table" in refused(capsys, *start, photos, "--table", "none.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "photos"]
+
+
+def test_training_without_a_readable_file_is_refused(tmp_path, capsys):
+    for name in ("fox", "hare"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            (tmp_path / "photos" / name / f"{number}.jpg").write_text("no image")
+    error = refused(capsys, "train", tmp_path / "photos", "--out", tmp_path / "m", *SMALL)
+    assert "cannot be read" in error
+    assert not (tmp_path / "m").exists()
+
+
+# ---------------------------------------------------------------------- predict
+
+
+def test_predict_writes_a_line_for_each_photograph(trained, tmp_path, capsys):
+    out = tmp_path / "predictions.csv"
+    photos = trained / "photos"
+    assert run("predict", trained / "model.skcnn", photos, "--out", out, "--quiet") == 0
+    table = pd.read_csv(out)
+    assert table.columns.tolist() == ["path", "prediction", "probability"]
+    model = skcnn.load(trained / "model.skcnn")
+    found = load_image_folder(photos, label=None)
+    assert [str(photos / path) for path in table["path"]] == found.data.tolist()
+    with pytest.warns(UserWarning, match="1 of 61 image"):
+        proba = model.predict_proba(found.data)
+    broken = np.isnan(proba).any(axis=1)
+    assert broken.sum() == 1
+    assert table["prediction"].isna().tolist() == broken.tolist()
+    np.testing.assert_allclose(
+        table["probability"][~broken], proba[~broken].max(axis=1), rtol=1e-6
+    )
+    labels = model.classes_[proba[~broken].argmax(axis=1)]
+    assert table["prediction"][~broken].tolist() == labels.tolist()
+    said = capsys.readouterr().out
+    assert "60 photographs: " in said
+    for label, n in table["prediction"].value_counts().items():
+        assert f"{label} {n}" in said
+    assert "Without a prediction, since they cannot be read: 1 file\n" in said
+
+
+def test_predict_writes_all_classes_where_asked(trained, tmp_path):
+    out = tmp_path / "predictions.csv"
+    command = ["predict", trained / "model.skcnn", trained / "photos", "--out", out, "--quiet"]
+    assert run(*command, "--all-classes") == 0
+    table = pd.read_csv(out)
+    names = [f"probability_{name}" for name in ("across", "down", "squares")]
+    assert table.columns.tolist()[3:] == names
+    known = table["probability"].notna()
+    np.testing.assert_allclose(table.loc[known, names].sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(table["probability"], table[names].max(axis=1))
+
+
+def test_predict_writes_what_megadetectors_tools_read(trained, tmp_path):
+    out = tmp_path / "predictions.json"
+    assert run("predict", trained / "model.skcnn", trained / "photos", "--out", out) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert len(found["images"]) == 61
+    assert sorted(found["classification_categories"].values()) == ["across", "down", "squares"]
+
+
+def test_predict_finds_photographs_in_the_folder_itself(trained, tmp_path):
+    path = next((trained / "photos").glob("*/*/0*.jpg"))
+    (tmp_path / "new").mkdir()
+    shutil.copy(path, tmp_path / "new" / "a.JPG")
+    out = tmp_path / "p.csv"
+    assert run("predict", trained / "model.skcnn", tmp_path / "new", "--out", out, "--quiet") == 0
+    assert pd.read_csv(out)["path"].tolist() == ["a.JPG"]
+
+
+def test_what_is_no_model_is_refused(trained, tmp_path, images, capsys):
+    photos, out = trained / "photos", tmp_path / "p.csv"
+    refuse = lambda model: refused(capsys, "predict", model, photos, "--out", out)  # noqa: E731
+    assert "There is no model" in refuse(tmp_path / "none.skcnn")
+    assert "is a folder" in refuse(photos)
+    (tmp_path / "text.skcnn").write_text("This is no model.")
+    assert "damaged, incomplete, or no file that skcnn has written" in refuse(
+        tmp_path / "text.skcnn"
+    )
+    whole = (trained / "model.skcnn").read_bytes()
+    (tmp_path / "cut.skcnn").write_bytes(whole[: len(whole) // 2])
+    assert "damaged or incomplete" in refuse(tmp_path / "cut.skcnn")
+    skcnn.save(skcnn.ConvNetClassifier(), tmp_path / "unfitted.skcnn")
+    assert "is not trained" in refuse(tmp_path / "unfitted.skcnn")
+    loader = skcnn.ImageLoader((8, 8)).fit([str(next(photos.glob("*/*/0*.jpg")))])
+    skcnn.save(loader, tmp_path / "loader.skcnn")
+    assert "ImageLoader that is not trained" in refuse(tmp_path / "loader.skcnn")
+    reg = skcnn.ConvNetRegressor(filters=(4,), max_epochs=1, random_state=0)
+    skcnn.save(reg.fit(images, np.arange(60.0)), tmp_path / "numbers.skcnn")
+    assert "models that predict one label per photograph" in refuse(tmp_path / "numbers.skcnn")
+    assert not out.exists()
+
+
+# ---------------------------------------------------------------------- report
+
+
+def test_report_leaves_out_what_the_network_was_trained_on(trained, tmp_path, capsys):
+    model, photos, out = trained / "model.skcnn", trained / "photos", tmp_path / "report.html"
+    assert run("report", model, photos, "--out", out, *WHERE, "--quiet") == 0
+    lines = read_list(model)
+    tested = [line for line in lines if line["part"] == "held out"]
+    readable = [line for line in tested if not line["path"].endswith("broken.jpg")]
+    accuracy = skcnn.load(model).score(
+        [str(photos / line["path"]) for line in readable], [line["label"] for line in readable]
+    )
+    page, said = out.read_text(encoding="utf-8"), capsys.readouterr().out
+    note = f"since the network was trained on them: {len(lines) - len(tested)} photographs."
+    assert note in said
+    assert note in page
+    shown = "100%" if accuracy == 1 else f"{accuracy:.1%}"
+    assert f"Accuracy {shown} (95% interval" in said
+    assert f"on {len(readable)} photographs\n" in said
+    assert f"<dd>{shown}</dd>" in page
+    assert "<h1>Report of model.skcnn</h1>" in page
+    assert "Not used: other files (1), which are not images." in page
+
+
+def test_report_knows_the_photographs_in_a_folder_that_has_moved(trained, tmp_path, capsys):
+    shutil.copytree(trained / "photos", tmp_path / "elsewhere")
+    # Of another photograph, the name alone is the same.
+    first = next(line for line in read_list(trained / "model.skcnn") if line["part"] == "training")
+    Image.new("RGB", (30, 20)).save(tmp_path / "elsewhere" / first["path"])
+    out = tmp_path / "report.html"
+    command = ["report", trained / "model.skcnn", tmp_path / "elsewhere", "--out", out, "--quiet"]
+    assert run(*command, *WHERE, "--title", "Of <elsewhere>") == 0
+    trained_on = sum(line["part"] == "training" for line in read_list(trained / "model.skcnn"))
+    assert f"trained on them: {trained_on - 1} photographs" in capsys.readouterr().out
+    assert "<h1>Of &lt;elsewhere&gt;</h1>" in out.read_text(encoding="utf-8")
+
+
+def test_report_without_a_list_says_what_is_not_known(trained, tmp_path, capsys):
+    shutil.copy(trained / "model.skcnn", tmp_path / "copy.skcnn")
+    command = ["report", tmp_path / "copy.skcnn", trained / "photos", *WHERE, "--quiet"]
+    assert run(*command, "--out", tmp_path / "report.html") == 0
+    said = capsys.readouterr().out
+    assert "there is no copy.skcnn.images.csv beside the model" in said
+    assert "on 60 photographs" in said
+    assert "copy.skcnn.images.csv" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "copy.skcnn.images.csv").write_text("something,else\n1,2\n")
+    error = refused(capsys, *command, "--out", tmp_path / "again.html")
+    assert "is not the list of photographs" in error
+
+
+def test_report_takes_numbers_for_names_of_folders(images, labels, photos, tmp_path):
+    numbers = np.array([{"across": 3, "down": 5, "squares": 8}[label] for label in labels])
+    clf = skcnn.ConvNetClassifier(filters=(4,), max_epochs=2, image_shape=(8, 8), random_state=0)
+    for site in photos.iterdir():
+        for name, number in (("across", "3"), ("down", "5"), ("squares", "8")):
+            (site / name).rename(site / number)
+    found = load_image_folder(photos, label=1)
+    skcnn.save(clf.fit(found.data, found.target.astype(int)), tmp_path / "numbers.skcnn")
+    assert set(clf.classes_) == set(numbers)
+    out = tmp_path / "report.html"
+    command = ["report", tmp_path / "numbers.skcnn", photos, "--out", out, "--label", "1"]
+    assert run(*command, "--quiet") == 0
+    accuracy = clf.score(found.data, found.target.astype(int))
+    assert ("100%" if accuracy == 1 else f"{accuracy:.1%}") in out.read_text(encoding="utf-8")
+
+
+def test_report_takes_a_regressor_and_a_table_of_numbers(images, photos, tmp_path, capsys):
+    paths = sorted(map(str, photos.glob("*/*/*.jpg")))
+    table = pd.DataFrame({"path": paths, "length": np.arange(60) / 10})
+    table.to_csv(tmp_path / "lengths.csv", index=False)
+    reg = skcnn.ConvNetRegressor(filters=(4,), max_epochs=1, image_shape=(8, 8), random_state=0)
+    skcnn.save(reg.fit(paths, table["length"]), tmp_path / "lengths.skcnn")
+    command = ["report", tmp_path / "lengths.skcnn", photos, "--out", tmp_path / "r.html"]
+    columns = ["--table", tmp_path / "lengths.csv", "--label", "length"]
+    assert run(*command, *columns, "--quiet") == 0
+    error = np.abs(reg.predict(paths) - table["length"]).mean()
+    assert f"Mean absolute error {error:.3g}" in capsys.readouterr().out
+    assert "Name the column of numbers" in refused(capsys, *command, "--label", "1")
+
+
+# ---------------------------------------------------------------------- what holds for all
+
+
+def test_outputs_replace_no_photograph_and_no_input(trained, photos, tmp_path, capsys):
+    model = trained / "model.skcnn"
+    photo = next(photos.glob("*/*/*.jpg"))
+    before = photo.read_bytes()
+    for command in (["train"], ["predict", model], ["report", model]):
+        error = refused(capsys, *command, photos, "--out", photo)
+        assert "Photographs are never replaced" in error
+    (tmp_path / "link.csv").symlink_to(photo)
+    error = refused(capsys, "predict", model, photos, "--out", tmp_path / "link.csv")
+    assert "Photographs are never replaced" in error
+    assert photo.read_bytes() == before
+    for command in (["predict", model], ["report", model]):
+        assert "must end with" in refused(capsys, *command, photos, "--out", model)
+        assert "must end with" in refused(capsys, *command, photos, "--out", tmp_path / "x.txt")
+        assert "is a folder" in refused(capsys, *command, photos, "--out", photos)
+    copy = tmp_path / "model.csv"
+    shutil.copy(model, copy)
+    assert "this command reads" in refused(capsys, "predict", copy, photos, "--out", copy)
+    error = refused(capsys, "train", photos, "--out", tmp_path / "nowhere" / "m.skcnn")
+    assert "The folder of --out" in error
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_found_before_the_work(photos, capsys):
+    assert "Nothing can be written in" in refused(capsys, "train", photos, "--out", "/proc/m")
+
+
+def test_a_failed_write_leaves_the_earlier_file(trained, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "report.html"
+    out.write_text("an earlier one")
+
+    def fail(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    command = ["report", trained / "model.skcnn", trained / "photos", "--out", out, *WHERE]
+    assert "No space left on device" in refused(capsys, *command, "--quiet")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert out.read_text() == "an earlier one"
+
+
+def test_traceback_shows_where_an_error_came_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        run("train", tmp_path / "nowhere", "--out", tmp_path / "m", "--traceback")
+
+
+def test_quiet_shows_no_progress(trained, tmp_path, capsys):
+    command = ["predict", trained / "model.skcnn", trained / "photos", "--out", tmp_path / "p.csv"]
+    assert run(*command) == 0
+    assert "61/61" in capsys.readouterr().err
+    assert run(*command, "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "photos"], "required: --out"),
+        (["train", "photos", "--out", "m", "--epochs", "0"], "'0' is not a whole number from 1"),
+        (["train", "photos", "--out", "m", "--epochs", "x"], "'x' is not a whole number from 1"),
+        (["train", "photos", "--out", "m", "--seed", "-1"], "--seed"),
+        (["train", "p", "--out", "m", "--validation-fraction", "1"], "from 0 to below 1"),
+        (["train", "p", "--out", "m", "--validation-fraction", "a"], "from 0 to below 1"),
+        (["train", "p", "--out", "m", "--recipe", "slow"], "invalid choice: 'slow'"),
+        (
+            ["train", "p", "--out", "m", "--recipe", "fast", "--pretrained", "x"],
+            "not allowed with",
+        ),
+    ],
+)
+def test_arguments_that_are_not_as_described_end_with_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "report"])
+def test_help_has_an_example_that_the_parser_takes(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    lines = said.replace("\\\n", "").splitlines()
+    examples = [line.split() for line in lines if line.startswith("  skcnn ")]
+    assert len(examples) >= 2
+    for _, *arguments in examples:
+        assert make_parser().parse_args(arguments).command == command
+    assert max(map(len, said.splitlines())) <= 84
+
+
+def test_recipes_are_those_of_the_module(photos, tmp_path):
+    for name in ("default", *recipes.__all__):
+        options = make_parser().parse_args(["train", "p", "--out", "m", "--recipe", name])
+        assert options.recipe == name
+
+
+def test_the_console_script_is_the_command_line():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["skcnn"].partition(":")
+    assert getattr(import_module(module), name) is main
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        "import sys; from skcnn._command import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: code = end.code\n"
+        "print({'numpy', 'pandas', 'sklearn', 'torch'} & sys.modules.keys(), code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set() 0"
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "skcnn", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"skcnn {skcnn.__version__}\n")
+    # A second, and more on a machine that does other things at the same time.
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
+def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
+    out = tmp_path / "model.skcnn"
+    command = [sys.executable, "-m", "skcnn", "train", photos, "--out", out, "--label", "1"]
+    process = subprocess.Popen(
+        [*map(str, command), "--epochs", "100000", "--image-size", "8"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        said = b""
+        while b"epoch=2" not in said:
+            said += process.stderr.read1()
+            assert process.poll() is None, said
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"Stopped. Nothing was written." in rest
+    assert b"Traceback" not in rest
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
