@@ -25,6 +25,9 @@ def as_array(X: Any, name: str) -> Any:
     if isinstance(X, list | tuple):
         X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
     X = from_torch(X)
+    if not isinstance(X, np.ndarray) and getattr(X, "ndim", 0) >= 3:
+        # Those of h5py, zarr and xarray understand only some of numpy's ways to index.
+        return np.asarray(X)
     if isinstance(X, list | tuple) and len(X) and np.ndim(X[0]) >= 2:
         shapes = {tuple(np.shape(x)) for x in X}
         if len(shapes) > 1:

@@ -1,6 +1,7 @@
 """The skorch net around a network and its target: epochs, batches, figures, callbacks."""
 
 import math
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from skcnn._engine._loop import (
     weighted_mean,
 )
 from skcnn._engine._optimizers import parameter_groups, set_lr
+from skcnn._engine._pickling import dump_apart, load_apart
 from skcnn._engine._predict import PredictionBatching
 from skcnn._engine._storing import without_state
 from skcnn._targets import Target
@@ -39,6 +41,9 @@ from skcnn._utils import StopTraining
 # Figures of the parts of a loss, in the order of `loss_figures`.
 _PARTS = ("loss_sum", "loss_weight")
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+# Where a pickle holds what may be on a GPU, as skorch names it, and the code for that.
+_APART = "__cuda_dependent_attributes__"
+_CODE = "__code__"
 
 
 class TargetLoss(nn.Module):
@@ -162,13 +167,22 @@ class TrainedNet(skorch.NeuralNet):
         # Callbacks store nets during training. The loop is no part of a stored net: graphs,
         # compiled networks and progress bars cannot be stored. Nor are validation images and the
         # state of callbacks. Nor may this net change meanwhile: other threads use it.
-        stored = object.__new__(type(self))
         dropped = ("_loop", "best_weights_")
-        stored.__dict__ |= {n: value for n, value in vars(self).items() if n not in dropped}
-        stored.__dict__ |= {"train_split": None, "_losses": [], "_scores": []}
-        stored.__dict__ |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
-        state: dict[str, Any] = super(TrainedNet, stored).__getstate__()
+        state = {n: value for n, value in vars(self).items() if n not in dropped}
+        state |= {"train_split": None, "_losses": [], "_scores": []}
+        state |= {"callbacks": without_state(self.callbacks), "callbacks_": []}
+        prefixes = tuple(self.cuda_dependent_attributes_)
+        apart = {n: state.pop(n) for n in list(state) if n.startswith(prefixes)}
+        # skorch pickles tensors apart, for `__setstate__` to choose their device. Its pickle would
+        # hold classes by their names, which another process may not know.
+        state[_APART], state[_CODE] = dump_apart(apart)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        rest = {n: value for n, value in state.items() if n not in (_APART, _CODE)}
+        super().__setstate__({**rest, _APART: pickle.dumps({})})
+        device = torch.device(self.device)
+        self.__dict__ |= load_apart(state[_APART], state.get(_CODE, ()), device)
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-import skorch
 import torch
 from _helpers import CODES, logits_of, make_net, outputs_of, train
 from skorch.callbacks import Callback
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import OPTIMIZERS, resolve_optimizer
+from skcnn._engine._pickling import dump_apart
 from skcnn._engine._schedule import SCHEDULES, lr_multiplier
 from skcnn._targets import ClassTarget
 from skcnn._utils import StopTraining
@@ -224,13 +224,12 @@ def test_a_net_does_not_change_while_it_is_stored(images, monkeypatch):
     net = train(make_net(), images)
     net._loop = "training"
     before, whole, meanwhile = vars(net), {**vars(net)}, []
-    store = skorch.NeuralNet.__getstate__
 
-    def look(stored):
-        meanwhile.append(vars(net) is before)
-        return store(stored)
+    def look(apart):
+        meanwhile.append(vars(net) is before and vars(net) == whole)
+        return dump_apart(apart)
 
-    monkeypatch.setattr(skorch.NeuralNet, "__getstate__", look)
+    monkeypatch.setattr("skcnn._engine._net.dump_apart", look)
     state = net.__getstate__()
     assert meanwhile == [True]
     assert vars(net) is before
