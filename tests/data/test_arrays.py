@@ -624,3 +624,30 @@ def test_what_holds_no_array_of_images_is_named(X, message):
 def test_a_single_image_seen_backwards_is_gathered_for_torch():
     images = Images(np.zeros((3, 4, 4, 1), np.uint8)[::-1])
     assert torch.from_numpy(images[2:]).shape == (1, 4, 4, 1)
+
+
+class OfAnotherLibrary:
+    """An array that numpy can read, and that understands only ranges of rows, as on a disk."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape, self.ndim, self.dtype = values.shape, values.ndim, values.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+    def __getitem__(self, rows):
+        if not isinstance(rows, slice):
+            raise TypeError(f"cannot read {rows!r}")
+        return OfAnotherLibrary(self.values[rows])
+
+
+@pytest.mark.parametrize("shape", [(20, 4, 6), (20, 4, 6, 1), (20, 4, 6, 3)], ids=str)
+@pytest.mark.parametrize("reset", [True, False], ids=["fit", "predict"])
+def test_arrays_of_other_libraries_are_read(shape, reset):
+    values = np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
+    estimator = ConvNetClassifier()
+    estimator.image_shape_ = (4, 6, 3 if shape[-1] == 3 else 1)
+    images, _ = check_images(estimator, OfAnotherLibrary(values), reset=reset)
+    assert images.shape == estimator.image_shape_
+    np.testing.assert_array_equal(images[np.array([3, 1])].squeeze(), values[[3, 1]].squeeze())
