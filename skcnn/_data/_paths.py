@@ -157,6 +157,24 @@ def is_frame(X: object) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
+def as_frame(X: Any) -> Any:
+    """Return a table of polars or pyarrow that holds text as a DataFrame; else X itself."""
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    if is_frame(X) or names is None or not hasattr(X, "to_pandas"):
+        return X
+    if not any(holds_text(X[name]) for name in names):
+        return X
+    return pd.DataFrame({name: _as_column(X[name]) for name in names})
+
+
+def _as_column(values: Any) -> Any:
+    """Return a column of another library as pandas has it."""
+    # Named by its dtype in polars, by its type in pyarrow.
+    kind = str(getattr(values, "dtype", getattr(values, "type", ""))).lower()
+    is_category = kind.startswith(("categorical", "enum", "dictionary"))
+    return pd.Categorical(values.to_numpy()) if is_category else values.to_numpy()
+
+
 def find_path_column(X: pd.DataFrame, name: str) -> Hashable | None:
     """Return the name of the column of a DataFrame that holds paths; None if none does.
 

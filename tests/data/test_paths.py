@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from skcnn._data._paths import read_paths
+from skcnn._data._paths import as_frame, read_paths
 from skcnn._utils import BOX_COLUMNS
 
 NAMES = ["a/fox.jpg", "a/hare.jpg", "b/été.png"]
@@ -51,6 +51,38 @@ def test_pyarrow():
     arrow = pd.Series(NAMES, dtype="string[pyarrow]")
     for X in (arrow, arrow.to_frame("path"), pyarrow.array(NAMES), pyarrow.chunked_array([NAMES])):
         assert read_paths(X).names.tolist() == NAMES
+
+
+class Column(pd.Series):
+    @property
+    def dtype(self):
+        return "Categorical" if hasattr(super().dtype, "categories") else super().dtype
+
+
+class Table:
+    """As of polars or pyarrow: columns of its own, and no row by number."""
+
+    def __init__(self, **columns):
+        self.values, self.columns = columns, list(columns)
+
+    def __getitem__(self, name):
+        return Column(self.values[name])
+
+    def to_pandas(self):
+        raise NotImplementedError("needs another package")
+
+
+def test_tables_of_other_libraries_become_frames_where_they_hold_text():
+    site = pd.Categorical(["pond", "lake", "pond"])
+    frame = as_frame(Table(path=NAMES, depth=[1.5, 2.0, 2.5], site=site))
+    assert frame.columns.tolist() == ["path", "depth", "site"]
+    assert frame["site"].cat.categories.tolist() == ["lake", "pond"]
+    assert frame["depth"].tolist() == [1.5, 2.0, 2.5]
+    assert read_paths(frame[["path"]]).names.tolist() == NAMES
+    numbers = Table(a=[1.0], b=[2.0])
+    assert as_frame(numbers) is numbers
+    given = pd.DataFrame({"path": NAMES})
+    assert as_frame(given) is given
 
 
 def test_text_of_numpy_2():
