@@ -1,11 +1,13 @@
 """scikit-learn's tools, each doing its work on images with a ConvNetClassifier inside."""
 
 import pickle
+from contextlib import ExitStack
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from _helpers import Spy, small_blocks, small_net, stripes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import uniform
@@ -573,3 +575,19 @@ def test_check_is_fitted_knows_it(fitted):
     check_is_fitted(fitted)
     assert not hasattr(clone(fitted), "classes_")
     assert "ConvNetClassifier" in fitted._repr_html_()
+
+
+@pytest.mark.parametrize("weight", [None, "balanced", {"across": 1, "down": 3, "slanting": 1}])
+def test_tensors_under_array_api_dispatch(weight, data, monkeypatch):
+    X, X_test, y, _ = data
+    clf = small_net(max_epochs=2, class_weight=weight)
+    expected = clone(clf).fit(X, y).predict_proba(X_test)
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # scikit-learn asks for it
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(config_context(array_api_dispatch=True))
+        except ImportError:
+            pytest.skip("this version of scikit-learn needs array_api_compat for it")
+        clf.fit(torch.tensor(X), y)
+        found = clf.predict_proba(torch.tensor(X_test))
+    assert_array_equal(found, expected)

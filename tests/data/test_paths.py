@@ -53,10 +53,16 @@ def test_pyarrow():
         assert read_paths(X).names.tolist() == NAMES
 
 
-class Column(pd.Series):
-    @property
-    def dtype(self):
-        return "Categorical" if hasattr(super().dtype, "categories") else super().dtype
+class Column:
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.dtype = "Categorical" if isinstance(values, pd.Categorical) else self.values.dtype
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def to_numpy(self):
+        return self.values
 
 
 class Table:
