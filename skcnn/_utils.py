@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 # Private in scikit-learn, and used by its own estimators as they are here.
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import (
-    Interval,
-    InvalidParameterError,
-    validate_parameter_constraints,
-)
+from sklearn.utils import check_random_state as _check_random_state
+from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils._param_validation import StrOptions as _StrOptions
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+from skcnn._from_r import whole
 
 __all__ = [
     "BOX_COLUMNS",
@@ -29,14 +29,14 @@ __all__ = [
     "StopTraining",
     "StrOptions",
     "as_tuple",
+    "check_random_state",
     "check_sample_weight",
     "check_values",
     "ignore_warning",
     "safe_indexing",
-    "validate_parameter_constraints",
     "warn",
-    "whole",
 ]
+
 
 #: How rows of images are chosen.
 RowChoice = slice | npt.NDArray[np.intp]
@@ -49,6 +49,14 @@ BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 IMAGE_COLUMN = "image"
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
+
+
+class Interval(_Interval):
+    """A range of numbers, to which True and False do not belong: R sends True for NA."""
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Return whether a value is a number of the range."""
+        return not isinstance(val, bool | np.bool_) and bool(super().is_satisfied_by(val))
 
 
 class StrOptions(_StrOptions):
@@ -120,32 +128,17 @@ def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any
     ValueError
         Naming the class, the parameter, what it is and what was expected.
     """
-    converted = {name: whole(value) for name, value in values.items()}
-    try:
-        validate_parameter_constraints(constraints, converted, caller_name=caller)
-    except InvalidParameterError:
-        # The message shows the value as it was given.
-        given = {n: v.item() if isinstance(v, np.generic) else v for n, v in values.items()}
-        validate_parameter_constraints(constraints, given, caller_name=caller)
-        raise
+    for name, value in values.items():
+        try:
+            validate_parameter_constraints(constraints, {name: whole(value)}, caller_name=caller)
+        except InvalidParameterError:
+            # The message shows the value as it was given.
+            given = value.item() if isinstance(value, np.generic) else value
+            validate_parameter_constraints(constraints, {name: given}, caller_name=caller)
+            raise
 
 
-def whole(value: Any) -> Any:
-    """Return whole floats and numpy's numbers as Python's, also in sequences; others as they are.
-
-    R sends 8.0 for 8.
-
-    Examples
-    --------
-    >>> whole(8.0), whole((16.0, 32)), whole(0.5), whole("auto")
-    (8, (16, 32), 0.5, 'auto')
-    """
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        return [whole(item) for item in value.tolist()]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) in (tuple, list):
-        return type(value)(whole(item) for item in value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+def check_random_state(seed: Any) -> np.random.RandomState:
+    """Return a generator of random numbers, as scikit-learn does; seeds may be whole floats."""
+    random: np.random.RandomState = _check_random_state(whole(seed))
+    return random

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 from torch.overrides import TorchFunctionMode
 
 from skcnn._compute._fork import call_in_forked_children
 from skcnn._compute._interrupt import check_interrupts
+from skcnn._utils import check_random_state
 
 _POLL_SECONDS = 0.05
 # A callback that takes longer may be waiting for another thread, whose fit then goes first.
@@ -44,8 +44,7 @@ def make_random_state(random_state: Any) -> np.random.RandomState:
     """Return a generator; for None one with fresh entropy, not numpy's global one."""
     if random_state is None:
         return np.random.RandomState(np.random.SeedSequence().generate_state(4))
-    rng: np.random.RandomState = check_random_state(random_state)
-    return rng
+    return check_random_state(random_state)
 
 
 def draw_seed(rng: np.random.RandomState) -> int:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from skcnn._data._conversion import as_array
 from skcnn._data._pixel_range import check_fits_float32, compare_ranges
 from skcnn._data._statistics import channel_statistics
+from skcnn._from_r import whole
 from skcnn._targets._columns import count_columns
 from skcnn._utils import RowChoice, warn
 
@@ -215,11 +216,11 @@ def _warn_of_other_shapes(n_features: int, shape: ImageShape, name: str) -> None
 
 
 def as_shape(image_shape: Sequence[int]) -> ImageShape:
-    shape = tuple(image_shape)
+    shape = tuple(whole(value) for value in image_shape)
     if len(shape) == 2:
         shape = (*shape, 1)
-    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in shape)
-    if len(shape) != 3 or not whole or min(shape) < 1:
+    are_whole = all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
+    if len(shape) != 3 or not are_whole or min(shape) < 1:
         raise ValueError(
             f"image_shape must be (height, width) or (height, width, channels) in positive "
             f"whole numbers, got {image_shape!r}."
@@ -297,7 +298,7 @@ def _shape_error(
         return f"{got}, but image_shape asks for {want}. Resize the images or drop image_shape."
     hint = "Resize the images to that shape."
     if X.shape == (*expected, 1):
-        hint = f"For a single image pass {name}[None]."
+        hint = f"For a single image pass {name}[None]; in R, keep its dimension with drop = FALSE."
     elif shape == (expected[2], expected[0], expected[1]):
         hint = 'If the channels come first, set data_format="channels_first".'
     elif shape[:2] == expected[:2]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from skcnn._data._conversion import decoded, from_torch
 from skcnn._data._paths import find_path_column, holds_text, is_frame, is_missing, listed
+from skcnn._from_r import check_no_na
 from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, warn
 
 Floats = npt.NDArray[np.float64]
@@ -243,7 +244,8 @@ def _categories(values: pd.Series, name: str) -> tuple[Any, ...] | None:
     if holds_text(values):
         raise ValueError(
             f"{name} has a column of text beside the images: {values.name!r}. Make it a "
-            f'category, {name}[{values.name!r}].astype("category"), or leave it out.'
+            f'category, {name}[{values.name!r}].astype("category") or a factor in R, or leave it '
+            "out."
         )
     return None
 
@@ -278,10 +280,13 @@ def _numbers(values: pd.Series, name: str) -> Floats:
         try:
             numbers = pd.to_numeric(values) if kind == "O" else values
             read: Floats = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+            # Arithmetic warns of the NaN that is R's NA.
+            read = np.where(np.isnan(read), np.nan, read)
         except (TypeError, ValueError):
             pass
         else:
             if not np.isinf(read).any():
+                check_no_na(read, f"Column {values.name!r} of {name}", may_be_missing=True)
                 return read
             hint = " Infinite numbers have no place there."
     raise ValueError(

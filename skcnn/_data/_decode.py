@@ -128,6 +128,8 @@ def check_file(path: Path) -> str:
     except FileNotFoundError:
         is_url = "://" in name
         reason = "is a URL: download the file first" if is_url else "does not exist"
+        if name == "NA":
+            reason += ": this is how R hands over NA, a missing value"
         raise UnreadableImageError(reason) from None
     if stat.S_ISDIR(found.st_mode):
         raise UnreadableImageError("is a folder")

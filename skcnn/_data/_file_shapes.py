@@ -12,7 +12,6 @@ from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import KEY, file_keys
 from skcnn._data._paths import Paths
 from skcnn._data._threads import call_in_threads
-from skcnn._utils import whole
 
 #: Height and width of images whose files are larger, or not all of one size.
 DEFAULT_SIDES = (96, 96)
@@ -59,7 +58,7 @@ def find_shape(
     """
     sides, channels = None, COLORS[color]
     if image_shape is not None:
-        shape = as_shape(whole(tuple(image_shape)))
+        shape = as_shape(image_shape)
         sides = shape[:2]
         if len(image_shape) == 3:
             channels = _check_channels(shape, color)

@@ -212,8 +212,8 @@ def find_path_column(X: pd.DataFrame, name: str) -> Hashable | None:
         wanted = [column, *(box for box in BOX_COLUMNS if box in columns)]
         raise ValueError(
             f"{name} has columns of text beside the paths of images: {listed(others)}. Make them "
-            f'categories, {name}[{others[0]!r}].astype("category"), for the network to learn '
-            f"from them. Pass {name}[{wanted}] to leave them out."
+            f'categories, {name}[{others[0]!r}].astype("category") or factors in R, for '
+            f"the network to learn from them. Pass {name}[{wanted}] to leave them out."
         )
     return column
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from skcnn._from_r import check_no_na
 from skcnn._utils import warn
 
 # Images whose pixels tell the range of all.
@@ -54,10 +55,12 @@ def check_range_as_fitted(
 
 
 def check_fits_float32(X: npt.NDArray[Any], name: str) -> None:
-    """Refuse values that would become infinite in the network."""
+    """Refuse values that would become infinite in the network, and missing ones."""
     limit = np.finfo(np.float32).max
     if X.dtype.kind == "f" and X.dtype.itemsize > 4 and max(X.max(), -X.min()) > limit:
         raise ValueError(
             f"{name} contains a value too large for float32, in which the network computes. "
             "Scale the pixels down."
         )
+    if X.dtype == np.int32:
+        check_no_na(X, name)

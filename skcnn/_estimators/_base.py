@@ -36,8 +36,9 @@ from skcnn._estimators._parameters import (
     validate_each,
 )
 from skcnn._estimators._reading import Classes, ReadingEstimator
+from skcnn._from_r import whole
 from skcnn._targets import Target
-from skcnn._utils import as_tuple, whole
+from skcnn._utils import as_tuple
 from skcnn.augmentation import as_augmentation
 from skcnn.networks import NetworkSpec
 from skcnn.networks._spec import OwnModule

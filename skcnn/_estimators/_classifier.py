@@ -17,6 +17,7 @@ from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS
 from skcnn._estimators._reading import without_missing
+from skcnn._from_r import as_column
 from skcnn._targets import (
     ClassifierTarget,
     ClassTarget,
@@ -410,6 +411,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         accuracy : float
         """
         labels, known = self._labels(X)
+        y = as_column(y)
         y, labels, sample_weight = without_missing(~known, y, labels, sample_weight)
         return self._target.accuracy(y, labels, sample_weight)
 

@@ -20,6 +20,7 @@ from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._history import as_frame
 from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
+from skcnn._from_r import whole
 from skcnn._targets import Target
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._folding import fold
@@ -134,7 +135,7 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         shape = as_shape(image_shape)
         settings = default_torch_settings(torch.device("cpu"))
         with hold_interrupts(), own_random_numbers(), settings, computing():
-            return summarize(self._spec().build(shape, n_classes), shape)
+            return summarize(self._spec().build(shape, whole(n_classes)), shape)
 
     @property
     def _n_features_out(self) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._from_r import as_path
 from skcnn._storage._container import replacing
 from skcnn._targets._several import SeveralTarget
 
@@ -98,7 +98,7 @@ def export_onnx(
         images = _random_images(estimator)
         expected = np.asarray(answer(images))
     _check_same(data, images, expected)
-    with replacing(Path(path)) as file:
+    with replacing(as_path(path)) as file:
         file.write(data)
 
 

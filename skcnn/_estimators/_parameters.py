@@ -24,9 +24,10 @@ from skcnn._engine._optimizers import (
     supports_weight_decay,
 )
 from skcnn._engine._schedule import SCHEDULES
+from skcnn._from_r import whole
 from skcnn._targets._answers import TASKS
 from skcnn._targets._losses import LOSSES
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.augmentation import (
     AUGMENTATIONS,
     Augmentation,

@@ -26,6 +26,7 @@ from skcnn._estimators._image_loader import ImageLoader
 from skcnn._estimators._multi_task import ConvNetMultiTask
 from skcnn._estimators._regressor import ConvNetRegressor
 from skcnn._estimators._segmenter import ConvNetSegmenter
+from skcnn._from_r import as_path
 from skcnn._storage._codec import Decoder, Encoder, Family, Parts, Registry, UnknownTypeError
 from skcnn._storage._container import Content, Json, read_file, write_file
 from skcnn._targets import Target
@@ -116,7 +117,7 @@ def save(estimator: Estimator, path: str | os.PathLike[str]) -> None:
         ) from None
     own: Json = {name: _kind_of(thing) for name, thing in encoder.own.items()}
     content: Content = {"own": own, "estimator": encoded}
-    write_file(Path(path), _KIND, content, encoder.tensors)
+    write_file(as_path(path), _KIND, content, encoder.tensors)
 
 
 def load(
@@ -153,7 +154,7 @@ def load(
     --------
     save : Write the file, with an example.
     """
-    path = Path(path)
+    path = as_path(path)
     content, tensors = read_file(path, _KIND)
     given = dict(custom_objects or {})
     _check_custom_objects(path, content, given)

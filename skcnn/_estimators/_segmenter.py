@@ -31,7 +31,7 @@ from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
 from skcnn._estimators._reading import Classes, TrainingRows
 from skcnn._targets import MaskTarget, Target
-from skcnn._utils import Interval, StrOptions, check_values, safe_indexing, whole
+from skcnn._utils import Interval, StrOptions, check_values, safe_indexing
 from skcnn.masks import iou_score
 from skcnn.masks._scores import LabelImages
 from skcnn.networks import NetworkSpec
@@ -451,7 +451,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         images = image_list(X, self.data_format)
         if images is None:
             return X, y, None
-        wanted = piece_size(images, None if asked is None else as_shape(whole(asked))[:2])
+        wanted = piece_size(images, None if asked is None else as_shape(asked)[:2])
         if wanted is None:
             return X, y, None
         with allow_interrupts():

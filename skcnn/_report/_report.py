@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from skcnn._from_r import whole
 from skcnn._report import _classification as labels
 from skcnn._report import _markup as markup
 from skcnn._report import _regression as numbers
@@ -19,7 +20,7 @@ from skcnn._report._markup import Html
 from skcnn._report._page import Section, make_page
 from skcnn._report._sections import files_section, network_section, versions_section
 from skcnn._storage._container import replacing
-from skcnn._utils import Interval, check_values, whole
+from skcnn._utils import Interval, check_values
 from skcnn.uncertainty import ConfidenceInterval
 
 _CONSTRAINTS: dict[str, list[object]] = {

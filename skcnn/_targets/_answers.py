@@ -16,6 +16,7 @@ from sklearn.metrics import (
 )
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
 from skcnn._targets._classes import ClassTarget
 from skcnn._targets._losses import LOSSES
@@ -88,6 +89,7 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
                 f"Found input variables with inconsistent numbers of samples: "
                 f"[{n_images}, {len(column)}]. Expected an answer {name}[{question!r}] per image."
             )
+        check_no_na(column, f"{name}[{question!r}]", may_be_missing=True)
     return pd.DataFrame(dict(zip(questions, columns)))
 
 

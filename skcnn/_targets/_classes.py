@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from torch import Tensor
 from torch.nn import functional as F
 
+from skcnn._from_r import check_no_na
 from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
@@ -69,6 +70,7 @@ def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
             f"{name} has {len(missing)} missing label(s), the first in row {missing[0]}. Give "
             "every image a label, or leave it out."
         )
+    check_no_na(labels, name)
 
 
 def _check_one_type(labels: Any, name: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
+from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
 from skcnn._targets._losses import (
     Floats,
@@ -234,6 +235,7 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
             f"{name} has values that are not numbers: {error}. Expected numbers; for labels, use "
             "ConvNetClassifier."
         ) from error
+    check_no_na(numbers, name)
     return numbers
 
 

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._utils import ignore_warning, warn
+from skcnn._utils import check_random_state, ignore_warning, warn
 
 Rows = npt.NDArray[np.intp]
 Seed = int | np.random.RandomState

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_class_weight
 
+from skcnn._from_r import whole
 from skcnn._utils import check_sample_weight
 
 Labels = npt.NDArray[Any]
@@ -41,6 +42,8 @@ def class_weights(
             '{label: weight}, or "balanced". A list is for several columns, with one of these '
             "for each."
         )
+    if isinstance(class_weight, Mapping):
+        class_weight = _by_label(class_weight, classes)
     weights: npt.NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
     if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
         raise ValueError(
@@ -48,6 +51,16 @@ def class_weights(
             "only zeros. Expected finite weights from 0, one of them positive."
         )
     return weights
+
+
+def _by_label(class_weight: Mapping[Any, float], classes: Labels) -> dict[Any, float]:
+    """Return weights by the labels themselves: names in lists of R are always text."""
+    labels = [label for label in classes.tolist() if not isinstance(label, str)]
+    names = {str(whole(label)).upper(): label for label in labels}
+    return {
+        names.get(key.upper(), key) if isinstance(key, str) else key: weight
+        for key, weight in class_weight.items()
+    }
 
 
 def combine_weights(

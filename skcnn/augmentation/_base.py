@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Generator, Tensor
 
-from skcnn._utils import Interval, validate_parameter_constraints
+from skcnn._utils import Interval, check_values
 
 FRACTION = [Interval(Real, 0, 1, closed="both")]
 FRACTION_BELOW_ONE = [Interval(Real, 0, 1, closed="left")]
@@ -38,9 +38,7 @@ class Augmentation:
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def __post_init__(self) -> None:
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(), caller_name=type(self).__name__
-        )
+        check_values(type(self).__name__, self._parameter_constraints, self.get_params())
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Return changed images.

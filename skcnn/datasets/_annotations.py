@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import BOX_COLUMNS, StrOptions, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._annotation_tools import Annotation, parse_any
 from skcnn.datasets._coco import STATUS_OF_NAME
 from skcnn.datasets._columns import finder_for, sizes_of_files

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from skcnn._utils import StrOptions, validate_parameter_constraints
+from skcnn._utils import StrOptions, check_values
 from skcnn.datasets._categories import COARSE_NAMES, COARSE_OF_FINE, FINE_NAMES, chosen_labels
 from skcnn.datasets._download import find_cifar100
 from skcnn.datasets._records import SIDE, Records, check_label_names, copy_images, open_records
@@ -153,7 +153,7 @@ def fetch_cifar100(
         "return_X_y": return_X_y,
         "as_frame": as_frame,
     }
-    validate_parameter_constraints(_CONSTRAINTS, parameters, caller_name="fetch_cifar100")
+    check_values("fetch_cifar100", _CONSTRAINTS, parameters)
     chosen = None if categories is None else chosen_labels(categories)
 
     folder = find_cifar100(data_home, download_if_missing)

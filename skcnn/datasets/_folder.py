@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import whole
+from skcnn._from_r import whole
 from skcnn.datasets._paths import media_type
 from skcnn.datasets._rules import Loaded, Rules, make_bunch
 from skcnn.datasets._scan import exif_times

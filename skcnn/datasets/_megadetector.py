@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skcnn._utils import BOX_COLUMNS, Interval, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import BOX_COLUMNS, Interval, check_values
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
 from skcnn.datasets._paths import folder_levels, media_type, tidy

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 
-from skcnn._utils import Interval, validate_parameter_constraints
+from skcnn._from_r import whole_arguments
+from skcnn._utils import Interval, check_random_state, check_values
 from skcnn.datasets._drawing import (
     Floats,
     Indices,
@@ -36,6 +36,7 @@ _CONSTRAINTS = {
 }
 
 
+@whole_arguments("n_samples", "n_classes", "image_size")
 def make_organisms(
     n_samples: int = 1000,
     *,
@@ -113,7 +114,7 @@ def make_organisms(
         "difficulty": difficulty,
         "random_state": random_state,
     }
-    validate_parameter_constraints(_CONSTRAINTS, parameters, caller_name="make_organisms")
+    check_values("make_organisms", _CONSTRAINTS, parameters)
     rng = check_random_state(random_state)
     y = rng.permutation(np.arange(n_samples) % n_classes).astype(np.int64)
     X = np.empty((n_samples, image_size, image_size, 3), dtype=np.uint8)

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from skcnn._utils import Interval, validate_parameter_constraints
+from skcnn._from_r import whole_arguments
+from skcnn._utils import Interval, check_random_state, check_values
 from skcnn.datasets._drawing import Floats, Grid, Indices, rotation
 from skcnn.datasets._organisms import Scenes, finish, paint_behind, sample_scenes
 from skcnn.datasets._species import SPECIES, Bodies, paint_bodies
@@ -33,6 +34,7 @@ _CONSTRAINTS = {
 }
 
 
+@whole_arguments("n_samples", "image_size", "n_kinds")
 def make_scenes(
     n_samples: int = 500,
     *,
@@ -112,7 +114,7 @@ def make_scenes(
         "difficulty": difficulty,
         "random_state": random_state,
     }
-    validate_parameter_constraints(_CONSTRAINTS, parameters, caller_name="make_scenes")
+    check_values("make_scenes", _CONSTRAINTS, parameters)
     fewest, most = _check_range("count", count, 0)
     shortest, longest = _check_range("length", length, _SHORTEST)
     if int(fewest) != fewest or int(most) != most:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
+from skcnn._from_r import whole_arguments
 from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
@@ -189,6 +190,7 @@ class AttentionDisplay(OverlayDisplay):
     _title = "Attention: the features come from the bright regions"
 
     @classmethod
+    @whole_arguments("max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,

@@ -11,6 +11,7 @@ from torch import nn
 from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
+from skcnn._from_r import whole_arguments
 from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
@@ -143,6 +144,7 @@ class DensityDisplay(OverlayDisplay):
         self.actual = actual
 
     @classmethod
+    @whole_arguments("output", "max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,

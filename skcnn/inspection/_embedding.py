@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._inputs import AnyImages
+from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
@@ -157,6 +158,7 @@ class EmbeddingDisplay(Display):
         )
         return display.plot(ax, **kwargs)
 
+    @whole_arguments("max_images")
     def plot(self, ax: "Axes | None" = None, *, max_images: int | None = None) -> Self:
         """Draw the map.
 

@@ -14,6 +14,7 @@ from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import check_interrupts, hold_interrupts
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
+from skcnn._from_r import whole_arguments
 from skcnn._targets._classes import encode
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._copy import structural_copy
@@ -63,6 +64,7 @@ def find_layer(estimator: BaseEstimator, layer: str | int) -> tuple[str, Part]:
     return names[layer], parts[names[layer]]
 
 
+@whole_arguments("layer")
 def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.float32]:
     """Return the filters of a convolution.
 
@@ -115,6 +117,7 @@ def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.fl
     return array
 
 
+@whole_arguments("layer")
 def feature_maps(
     estimator: BaseEstimator, X: npt.ArrayLike, layer: str | int = 0
 ) -> npt.NDArray[np.float32]:
@@ -165,6 +168,7 @@ def feature_maps(
     return compute_outputs(estimator, read_images(estimator, X), [name])[name]
 
 
+@whole_arguments("layer")
 def grad_cam(
     estimator: BaseEstimator,
     X: npt.ArrayLike,

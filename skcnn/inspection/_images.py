@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._covariates import split_covariates
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
 from skcnn._data._paths import as_rows, read_paths
-from skcnn._utils import RowChoice, safe_indexing
+from skcnn._from_r import as_column, whole_arguments
+from skcnn._utils import RowChoice, as_tuple, check_random_state, safe_indexing
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 
@@ -56,6 +56,7 @@ class ImageGridDisplay(Display):
         self.labels = labels
         check_consistent_length(range(len(self.images)), labels)
 
+    @whole_arguments("max_images", "n_columns")
     def plot(
         self,
         ax: "Axes | None" = None,
@@ -132,6 +133,7 @@ class ChannelsDisplay(Display):
         if names is None:
             names = [f"channel {number}" for number in range(n_channels)]
             names = ["red", "green", "blue"] if n_channels == 3 else names
+        names = as_tuple(names)
         if len(names) != n_channels:
             raise ValueError(
                 f"names={list(names)!r} are {len(names)} names, but the image has {n_channels} "
@@ -164,7 +166,7 @@ def take_rows(
     X: Any, y: Any, max_rows: int, random_state: int | np.random.RandomState | None
 ) -> tuple[Any, Any]:
     """Return the rows to draw, of images in any form and of their labels."""
-    X = as_rows(X)
+    X, y = as_rows(X), as_column(y)
     check_consistent_length(X, y)
     rows = choose_rows(len(X), max_rows, random_state)
     return safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from skcnn._utils import StopTraining, warn
+from skcnn._from_r import whole_arguments
+from skcnn._utils import StopTraining, check_random_state, warn
 from skcnn.inspection._display import Display
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _PLAIN: dict[str, object] = {
 }
 
 
+@whole_arguments("n_rates", "n_steps", "max_steps")
 def learning_rate_curve(
     estimator: BaseEstimator,
     X: npt.ArrayLike,

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, is_regressor
 
+from skcnn._from_r import whole_arguments
+from skcnn._utils import as_tuple
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import (
@@ -63,6 +65,7 @@ class FiltersDisplay(Display):
         self.name = name
 
     @classmethod
+    @whole_arguments("layer")
     def from_estimator(
         cls,
         estimator: BaseEstimator,
@@ -95,6 +98,7 @@ class FiltersDisplay(Display):
         name, _ = find_layer(estimator, layer)
         return cls(filters=filters(estimator, name), name=name).plot(ax, **kwargs)
 
+    @whole_arguments("max_filters")
     def plot(self, ax: "Axes | None" = None, *, max_filters: int = 64) -> Self:
         """Draw the filters.
 
@@ -175,6 +179,7 @@ class FeatureMapsDisplay(Display):
         self.limits = limits
 
     @classmethod
+    @whole_arguments("layers")
     def from_estimator(
         cls,
         estimator: BaseEstimator,
@@ -216,7 +221,7 @@ class FeatureMapsDisplay(Display):
         shape = unwrap(estimator)[0].image_shape_
         estimator, X = unwrap(estimator, array if _is_batch(array, shape) else array[None])
         images = read_images(estimator, X)
-        chosen = _convolutions_and_pooling(estimator) if layers is None else layers
+        chosen = _convolutions_and_pooling(estimator) if layers is None else as_tuple(layers)
         parts = dict(find_layer(estimator, layer) for layer in chosen)
         maps = {}
         for name, outputs in compute_outputs(estimator, images, list(parts)).items():
@@ -233,6 +238,7 @@ class FeatureMapsDisplay(Display):
         display = cls(image=pixels[0], maps=maps, limits=_drawing.limits_of(pixels))
         return display.plot(ax, **kwargs)
 
+    @whole_arguments("max_maps")
     def plot(self, ax: "Axes | None" = None, *, max_maps: int = 8) -> Self:
         """Draw the image and its feature maps.
 
@@ -318,6 +324,7 @@ class GradCAMDisplay(OverlayDisplay):
         self.are_predicted = are_predicted
 
     @classmethod
+    @whole_arguments("layer", "max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,

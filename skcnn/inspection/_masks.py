@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import read_images
@@ -91,6 +92,7 @@ class MaskDisplay(Display):
         self.ignore_label = ignore_label
 
     @classmethod
+    @whole_arguments("max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._paths import as_rows
+from skcnn._from_r import as_column, whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
@@ -81,6 +82,7 @@ class PredictionsDisplay(Display):
         self.actual_probability = actual_probability
 
     @classmethod
+    @whole_arguments("max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,
@@ -170,6 +172,7 @@ class PredictionsDisplay(Display):
         """
         return cls(**_compare(images, probability, y, classes)).plot(ax, **kwargs)
 
+    @whole_arguments("max_images", "n_columns")
     def plot(
         self,
         ax: "Axes | None" = None,
@@ -274,6 +277,7 @@ class TopLossesDisplay(PredictionsDisplay):
     """
 
     @classmethod
+    @whole_arguments("max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,
@@ -368,7 +372,7 @@ def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
             "TopLossesDisplay got y=None, but there is no loss without the actual labels. Give "
             "them as y, or use PredictionsDisplay, which draws images without labels."
         )
-    return np.asarray(y)
+    return np.asarray(as_column(y))
 
 
 def _predict(estimator: BaseEstimator, X: Any) -> npt.NDArray[np.float64]:

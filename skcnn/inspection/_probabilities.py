@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
@@ -79,6 +80,7 @@ class ProbabilitiesDisplay(Display):
             self._actual_places = class_indices(actual, classes, "actual")
 
     @classmethod
+    @whole_arguments("max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._utils import Interval, StrOptions, check_values
+from skcnn._from_r import whole
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.masks._scores import LabelImages
 
 # Our names of scikit-image's properties, and the power of the pixel size that they grow with.
@@ -101,13 +102,14 @@ def measure(
     check_values("measure", _CONSTRAINTS, {"per": per, "min_area": min_area})
     images = [None if mask is None else _check_mask(mask, row) for row, mask in enumerate(masks)]
     sizes = _check_sizes(pixel_size, len(images))
+    properties = as_tuple(properties)
     skimage = _import_skimage()
     if labels is None:
         found = [np.unique(mask) for mask in images if mask is not None]
         names = np.unique(np.concatenate(found)) if found else np.empty(0)
         names = names if background is None else names[names != background]
     else:
-        names = np.asarray(labels)
+        names = np.atleast_1d(whole(labels))
     tables = [
         _objects(skimage, mask, name, size, min_area, properties).assign(image=row, label=name)
         for row, (mask, size) in enumerate(zip(images, sizes))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from skcnn._from_r import whole
 from skcnn._utils import StrOptions, check_sample_weight, check_values
 
 _AVERAGES = {"average": [StrOptions({"macro", "micro"}), None]}
@@ -145,7 +146,7 @@ def _score(
         found = [np.unique(values) for pair in pairs for values in pair]
         names = np.unique(np.concatenate(found)) if found else np.empty(0)
     else:
-        names = np.asarray(labels)
+        names = np.atleast_1d(whole(labels))
     weight = check_sample_weight(sample_weight, np.empty(len(pairs)), dtype=np.float64)
     counts = np.zeros((3, len(names)))
     for (true, guessed), factor in zip(pairs, weight):

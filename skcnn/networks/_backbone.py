@@ -11,7 +11,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import nn
 
-from skcnn._utils import Interval, StrOptions, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.networks import _sources
 from skcnn.networks._backbone_network import POOLINGS, BackboneNetwork, Pool, Preprocessing
 from skcnn.networks._image_network import ImageNetwork

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.networks._blocks import (
     ACTIVATIONS,
     NORMALIZATIONS,

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from skcnn._utils import Interval, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import Interval, check_values
 from skcnn.networks._attention import EncoderLayer, Positions, SequencePooling
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._layers import Conv2d, Dropout

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from torch import nn
 
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values, whole
+from skcnn._from_r import whole
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.networks._backbone import Backbone
 from skcnn.networks._conv_blocks import ConvBlocks, choose_filters
 from skcnn.networks._image_network import ImageNetwork

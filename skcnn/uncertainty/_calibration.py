@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._from_r import whole_arguments
 from skcnn.uncertainty._checks import check_classes, check_codes, check_probabilities
 from skcnn.uncertainty._display import ProbabilityDisplay
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _COLOR, _IDEAL = "#0072B2", "0.4"
 
 
+@whole_arguments("n_bins")
 def calibration_table(
     y: npt.ArrayLike,
     proba: npt.ArrayLike,
@@ -76,6 +78,7 @@ def calibration_table(
     return table.reset_index(drop=True)
 
 
+@whole_arguments("n_bins")
 def expected_calibration_error(
     y: npt.ArrayLike,
     proba: npt.ArrayLike,
@@ -158,6 +161,7 @@ class ReliabilityDisplay(ProbabilityDisplay):
         self.error = error
 
     @classmethod
+    @whole_arguments("n_bins")
     def from_predictions(
         cls,
         y: npt.ArrayLike,

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from skcnn._from_r import whole_arguments
+from skcnn._utils import check_random_state
 from skcnn.uncertainty._checks import check_fraction, check_groups
 
 Metric = Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
@@ -31,6 +32,7 @@ class ConfidenceInterval(NamedTuple):
     high: float
 
 
+@whole_arguments("n_resamples")
 def bootstrap_interval(
     y: npt.ArrayLike,
     prediction: npt.ArrayLike,

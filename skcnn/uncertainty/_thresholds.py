@@ -11,6 +11,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skcnn._from_r import whole, whole_arguments
 from skcnn._utils import safe_indexing
 
 Probabilities = npt.NDArray[np.float64]
@@ -19,6 +20,7 @@ Scoring = str | Callable[..., float]
 _UNTUNED = 0.5
 
 
+@whole_arguments("thresholds")
 def label_thresholds(
     y: npt.ArrayLike, proba: npt.ArrayLike, *, scoring: Scoring = "f1", thresholds: int = 100
 ) -> Probabilities:
@@ -222,7 +224,7 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.estimator_ = self.estimator
             probability = _of_labels(self.estimator.predict_proba(X))
         else:
-            folds = list(check_cv(self.cv, y, classifier=True).split(X, y, groups))
+            folds = list(check_cv(whole(self.cv), y, classifier=True).split(X, y, groups))
             probability = _of_labels(
                 cross_val_predict(
                     self.estimator,
@@ -237,7 +239,9 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
         # Files that were skipped have no probabilities.
         known = np.flatnonzero(~np.isnan(probability).all(axis=1))
-        found = _tune(safe_indexing(y, known), probability[known], self.scoring, self.thresholds)
+        found = _tune(
+            safe_indexing(y, known), probability[known], self.scoring, whole(self.thresholds)
+        )
         self.best_thresholds_, self.best_scores_ = found
         return self
 

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 from torch.nn import functional as F
 
-from skcnn._utils import whole
+from skcnn._from_r import whole
 from skcnn.networks import ConvBlocks, ImageNetwork
 from skcnn.networks._conv_blocks import _per_block
 from skcnn.networks._layers import Dropout, MaxPool2d, Residual
