@@ -1,6 +1,6 @@
-# From a folder of photographs to a confusion matrix, and a data frame for ggplot2.
+# From a folder of photographs to a confusion matrix, and a data frame for ggplot2:
 #   Rscript photographs.R FOLDER
-# FOLDER has a folder per site, and in it a folder per species.
+# FOLDER has a folder per site, and in each of them a folder per species.
 library(reticulate)
 skcnn <- import("skcnn")
 folder <- commandArgs(trailingOnly = TRUE)[1]
@@ -9,7 +9,7 @@ photos <- data.frame(path = list.files(folder, "[.](jpe?g|png)$", recursive = TR
                                        full.names = TRUE, ignore.case = TRUE))
 photos$species <- basename(dirname(photos$path))
 photos$site <- basename(dirname(dirname(photos$path)))
-test <- photos$site == sort(unique(photos$site))[1]  # a site that training never sees
+test <- photos$site == min(photos$site)  # a site that the network does not see in training
 
 clf <- skcnn$ConvNetClassifier(filters = c(16, 32, 64), image_shape = c(32, 32, 3),
                                max_epochs = 20, random_state = 1)
@@ -18,16 +18,9 @@ clf$fit(photos$path[!test], photos$species[!test])
 photos <- photos[test, ]
 photos$predicted <- as.vector(clf$predict(photos$path))
 photos$probability <- apply(clf$predict_proba(photos$path), 1, max)
+write.csv(photos, "predictions.csv", row.names = FALSE)
+
 confusion <- table(actual = photos$species, predicted = photos$predicted)
 print(confusion)
-cells <- as.data.frame(confusion, responseName = "photographs")  # a row per cell, for ggplot2
+cells <- as.data.frame(confusion, responseName = "photographs")  # one row per cell
 cells$share <- cells$photographs / ave(cells$photographs, cells$actual, FUN = sum)
-
-if (requireNamespace("ggplot2", quietly = TRUE)) {
-  library(ggplot2)
-  picture <- ggplot(cells, aes(predicted, actual, fill = share)) +
-    geom_tile() + geom_text(aes(label = photographs)) +
-    scale_fill_gradient(low = "white", high = "steelblue", limits = c(0, 1)) + theme_minimal()
-  ggsave("confusion.png", picture, width = 5, height = 4, dpi = 120)
-}
-write.csv(photos, "predictions.csv", row.names = FALSE)
