@@ -133,7 +133,7 @@ def test_photographs(run, tmp_path):
     confusion = pd.crosstab(predictions["species"], predictions["predicted"])
     assert re.search(rf"bee +{confusion.loc['bee', 'bee']}\b", printed)
     cells = pd.read_csv(tmp_path / "cells.csv")
-    assert cells["photographs"].sum() == 30
+    assert cells["n"].sum() == 30
     np.testing.assert_allclose(cells.groupby("actual")["share"].sum(), 1)
     right = (predictions["species"] == predictions["predicted"]).mean()
     assert right > 0.5

@@ -24,7 +24,8 @@ model <- skcnn$ConvNetClassifier(
 )
 print(model$summary(c(32, 32, 3), n_classes = length(names)))
 
-# The training, with a fifth of the images to watch it, and its curve. Rows count from 0 in Python.
+# The training, with a fifth of the images to watch it, and its curve.
+# Rows count from 0 in Python.
 held_out <- which(seq_along(y) %% 5 == 0)
 model <- model$fit(
   train$data$take(seq_along(y)[-held_out] - 1L, axis = 0L), y[-held_out],
@@ -37,7 +38,8 @@ cat("accuracy on the test images:", model$score(test$data, y_test), "\n")
 few <- test$data$take(0:8, axis = 0L)  # the first nine
 probability <- model$predict_proba(few)
 label <- model$classes_[apply(probability, 1, which.max)]
-print(data.frame(actual = y_test[1:9], label, probability = apply(probability, 1, max)))
+print(data.frame(actual = y_test[1:9], label,
+                 probability = apply(probability, 1, max)))
 picture <- inspection$PredictionsDisplay$from_estimator(model, few, y_test[1:9])
 picture$figure_$savefig("predictions.png")
 skcnn$save(model, "lesson.skcnn")
