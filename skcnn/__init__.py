@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skcnn._compute._show_versions import show_versions
     from skcnn._data._cache_folder import clear_image_cache
     from skcnn._estimators._classifier import ConvNetClassifier
     from skcnn._estimators._feature_extractor import FeatureExtractor
@@ -33,6 +34,7 @@ __all__ = [
     "report",
     "save",
     "search_report",
+    "show_versions",
 ]
 
 # Everything is imported when it is first used, so that ``skcnn --help`` does not wait for torch.
@@ -51,6 +53,7 @@ _HOMES = {
     "report": "_report._report",
     "save": "_estimators._saving",
     "search_report": "inspection._search",
+    "show_versions": "_compute._show_versions",
 }
 # Public modules: ``import skcnn; skcnn.datasets``.
 _MODULES = {

@@ -1,6 +1,7 @@
 """Device and precision of the computations."""
 
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -156,6 +157,12 @@ def _cpu_vendor() -> str:
     return _cpuinfo("vendor_id") or str((_torch_capabilities() or {}).get("cpu_name", ""))
 
 
+def cpu_name() -> str:
+    """Return the name under which the CPU is sold; "" if the system does not tell."""
+    name = _cpuinfo("model name") or (_torch_capabilities() or {}).get("cpu_name")
+    return str(name or platform.processor())
+
+
 def _torch_capabilities() -> Mapping[str, Any] | None:
     """Return torch's description of the CPU; None in older versions of torch."""
     report: Callable[[], Mapping[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
@@ -166,7 +173,7 @@ def _cpuinfo(key: str) -> str:
     """Return the first value of a key in Linux's description of the CPUs; "" without one."""
     if not _CPUINFO.exists():
         return ""
-    for line in _CPUINFO.read_text().splitlines():
+    for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()
