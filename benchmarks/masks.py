@@ -185,7 +185,7 @@ class PeakMemory:
 
     @staticmethod
     def now():
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])
 
 

@@ -100,7 +100,7 @@ def in_processes(n, options, *more):
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             check=True,
         )
-        return json.loads(to.read_text())
+        return json.loads(to.read_text(encoding="utf-8"))
 
 
 def fit_all(options):

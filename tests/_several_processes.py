@@ -116,7 +116,7 @@ def main(folder):
     if group.rank == 0:
         copy.deepcopy(pickle.loads(pickle.dumps(clf))).partial_fit(X, Y).fit(X, Y)
         clf.partial_fit(X, Y)
-    Path(folder, f"{group.rank}.json").write_text(json.dumps(found))
+    Path(folder, f"{group.rank}.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def test_what_is_gathered_is_free_to_be_changed(images):
 
 def resident_bytes():
     statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * 4096 if statm.exists() else 0
+    return int(statm.read_text(encoding="utf-8").split()[1]) * 4096 if statm.exists() else 0
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
