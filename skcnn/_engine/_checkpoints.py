@@ -1,5 +1,6 @@
 """Checkpoints: trainings that continue after an interruption, or from the end of shorter ones."""
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -62,14 +63,14 @@ class CheckpointRequest:
 
     Attributes
     ----------
-    folder : str or joblib.Memory
+    folder : str, PathLike or joblib.Memory
     kind : str
         Name of the estimator's class.
     parameters : dict
         The estimator's parameters.
     """
 
-    folder: str | joblib.Memory
+    folder: str | os.PathLike[str] | joblib.Memory
     kind: str
     parameters: dict[str, Any]
 

@@ -172,7 +172,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
-        checkpoint_dir: str | joblib.Memory | None = None,
+        checkpoint_dir: str | os.PathLike[str] | joblib.Memory | None = None,
         callbacks: Sequence[Any] | None = None,
         device: str | torch.device = "auto",
         precision: str = "auto",

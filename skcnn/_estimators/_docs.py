@@ -126,7 +126,7 @@ tol : float, default=1e-4
     Smallest decrease of the validation loss that counts as an improvement.
 warm_start : bool, default=False
     Whether another call of `fit` continues from the fitted weights.
-checkpoint_dir : str or joblib.Memory, default=None
+checkpoint_dir : str, PathLike or joblib.Memory, default=None
     Folder for training checkpoints: the state after each epoch, in files without code. If a
     fit is interrupted, even by a power failure, the same call resumes from there, with
     bit-identical results on a CPU. With a constant learning rate, ``lr_schedule=None``, and

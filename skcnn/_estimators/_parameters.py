@@ -86,7 +86,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_iter_no_change": [_POSITIVE],
     "tol": [Interval(Real, 0, None, closed="left")],
     "warm_start": ["boolean"],
-    "checkpoint_dir": [str, joblib.Memory, None],
+    "checkpoint_dir": [str, os.PathLike, joblib.Memory, None],
     "callbacks": [list, tuple, None],
     "device": [str, torch.device],
     "precision": [StrOptions(set(PRECISIONS))],

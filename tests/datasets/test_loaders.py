@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 
 import numpy as np
@@ -95,6 +96,21 @@ def test_all_return_the_same(load):
     assert (bunch.groups is not None) == grouped
     if boxed:
         np.testing.assert_allclose(bunch.data.iloc[0, 1:].to_numpy(dtype=float), BOX)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark of UTF-8"])
+@pytest.mark.parametrize("load", list(LOADERS)[1:], indirect=True, ids=lambda f: f.__name__)
+def test_files_that_were_written_on_windows(load, mark, monkeypatch):
+    function, path, options = load
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        text = json.dumps(json.loads(text), indent=1)
+    expected = function(path, **options)
+    path.write_bytes(mark + text.replace("\n", "\r\n").encode())
+    monkeypatch.chdir(path.parent)  # and the path is relative, as a script has it
+    bunch = function(path.name, **options)
+    assert bunch.target.tolist() == expected.target.tolist()
+    assert [os.path.basename(name) for name in bunch.frame["path"]] == ["1.jpg", "2.jpg"]
 
 
 @pytest.mark.parametrize("load", LOADERS, indirect=True, ids=lambda f: f.__name__)
