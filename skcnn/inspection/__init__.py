@@ -4,6 +4,7 @@ from skcnn.inspection._architecture import ArchitectureDisplay
 from skcnn.inspection._attention import AttentionDisplay, attention_maps
 from skcnn.inspection._confusion import ConfusionDisplay
 from skcnn.inspection._density import DensityDisplay, density_map
+from skcnn.inspection._display import Display
 from skcnn.inspection._embedding import EmbeddingDisplay
 from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
 from skcnn.inspection._history import HistoryDisplay
@@ -20,6 +21,7 @@ __all__ = [
     "ChannelsDisplay",
     "ConfusionDisplay",
     "DensityDisplay",
+    "Display",
     "EmbeddingDisplay",
     "FeatureMapsDisplay",
     "FiltersDisplay",

@@ -56,6 +56,23 @@ class Display:
     axes_ : ndarray of matplotlib.axes.Axes
         Axes of all pictures, in displays of several.
     figure_ : matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from skcnn.inspection import Display
+    >>> class SizesDisplay(Display):
+    ...     def __init__(self, *, sizes):
+    ...         self.sizes = sizes
+    ...
+    ...     def _draw(self, ax):
+    ...         if ax is None:
+    ...             _, ax = plt.subplots()
+    ...         ax.hist(self.sizes)
+    ...         return ax
+    >>> import matplotlib.pyplot as plt
+    >>> _, ax = plt.subplots()
+    >>> SizesDisplay(sizes=[1, 2, 2, 5]).plot(ax).ax_ is ax
+    True
     """
 
     ax_: "Axes"
