@@ -167,8 +167,5 @@ def _with_sequences(
         }
     )
     unlabeled = rows.drop(columns=["label", "status", "machine"])[rows["status"] == UNCLASSIFIED]
-    return (
-        pd.concat([rows, unlabeled.merge(events, on="sequence")], ignore_index=True)
-        .fillna({"event_level": False})
-        .infer_objects()
-    )
+    added = unlabeled.merge(events, on="sequence")
+    return pd.concat([rows.assign(event_level=False), added], ignore_index=True)
