@@ -58,6 +58,9 @@ warnings.filterwarnings("error", category=EncodingWarning, module=r"skcnn\\b")
 import skcnn
 from skcnn.datasets import load_image_folder, write_predictions
 
+for name in skcnn.__all__:
+    getattr(skcnn, name)
+
 
 class OfWindows:
     name, linesep = "nt", "\\r\\n"

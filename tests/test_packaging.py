@@ -58,6 +58,8 @@ def test_the_conda_recipe_needs_what_the_package_needs():
     assert set(recipe["requirements"]["run"]) == wanted
     assert f"python {PROJECT['requires-python']}" in wanted
     assert recipe["context"]["version"] == PROJECT["version"]
+    commands = [f"{name} = {place}" for name, place in PROJECT["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == commands
     assert recipe["about"]["license"] == PROJECT["license"]
 
 
