@@ -14,7 +14,7 @@ from skcnn._compute._threads import n_threads
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)[^;]*(;.*\bextra == [\"'](?P<extra>[\w-]+)[\"'])?")
 # Extras for the work on skcnn itself.
-_DEVELOPMENT = {"bench", "dev", "docs", "test"}
+_DEVELOPMENT = {"bench", "dev", "docs", "ecosystem", "release", "test"}
 
 
 def show_versions() -> None:
