@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcnn import ConvNetClassifier, ConvNetRegressor
 from skcnn.datasets import make_images_and_covariates, make_organisms, make_scenes
+from skcnn.uncertainty import ConformalRegressor
 
 N_TRAINING, N_TEST = 1_500, 500
 
@@ -83,19 +84,29 @@ def interval(seed):
     weight = scenes.organisms["length"] ** 2 * rng.gamma(4, 1 / 4, size=len(scenes.organisms))
     biomass = weight.groupby(scenes.organisms["image"]).sum().to_numpy()
     (X, X_test), (y, y_test) = split(scenes.data), split(biomass)
-    bounds = []
-    for quantile in (0.1, 0.9):
-        reg = ConvNetRegressor(
+    X_calibrate, y_calibrate = X_test[:N_TEST], y_test[:N_TEST]
+    X_test, y_test = X_test[N_TEST:], y_test[N_TEST:]
+    both = [
+        ConvNetRegressor(
             loss="quantile", quantile=quantile, augment="flip", random_state=seed
-        )
-        bounds.append(reg.fit(X, y).predict(X_test))
-    low, high = bounds
-    return reg, {
+        ).fit(X, y)
+        for quantile in (0.1, 0.9)
+    ]
+    low, high = (reg.predict(X_test) for reg in both)
+    conformal = ConformalRegressor(tuple(both), level=0.8).fit(X_calibrate, y_calibrate)
+    calibrated_low, calibrated_high = conformal.predict_interval(X_test).T
+    without_images = np.subtract(*np.quantile(y, [0.9, 0.1]))
+    return both[0], {
         "share between": np.mean((low <= y_test) & (y_test <= high)),
         "share below": np.mean(y_test < low),
         "share above": np.mean(y_test > high),
-        "width / width without images": np.mean(high - low)
-        / np.subtract(*np.quantile(y, [0.9, 0.1])),
+        "width / width without images": np.mean(high - low) / without_images,
+        "share between, calibrated": np.mean(
+            (calibrated_low <= y_test) & (y_test <= calibrated_high)
+        ),
+        "width / width without images, calibrated": (
+            np.mean(calibrated_high - calibrated_low) / without_images
+        ),
     }
 
 

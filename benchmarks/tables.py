@@ -572,6 +572,8 @@ def quantiles_table():
         "share below": "share below",
         "share above": "share above",
         "width / width without images": "width of the interval / width without looking at images",
+        "share between, calibrated": "share in intervals of 80% by `ConformalRegressor`",
+        "width / width without images, calibrated": "their width / width without images",
     }
     return questions_table("quantiles", shown)
 
