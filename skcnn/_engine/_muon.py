@@ -1,5 +1,6 @@
 """Muon: steps along orthogonalized momentum, for the filters of convolutions."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,11 @@ class Muon(torch.optim.Optimizer):
         Iterations of the orthogonalization.
     dtype : {"float32", "bfloat16"}, default="float32"
         Floating-point type of the orthogonalization.
+    batched : bool, default=False
+        Whether filters of the same shape are orthogonalized by one product of all of them.
+    head_lr_factor : float, default=1.0
+        Kept in the groups for `set_lr`, which multiplies the rate of groups with
+        ``role="weights"`` by it.
 
     References
     ----------
@@ -58,6 +64,8 @@ class Muon(torch.optim.Optimizer):
         sgd_momentum: float = 0.9,
         n_iterations: int = 3,
         dtype: str = "float32",
+        batched: bool = False,
+        head_lr_factor: float = 1.0,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -66,6 +74,8 @@ class Muon(torch.optim.Optimizer):
             "sgd_momentum": sgd_momentum,
             "n_iterations": n_iterations,
             "dtype": dtype,
+            "batched": batched,
+            "head_lr_factor": head_lr_factor,
             "role": None,
             "keeps_norm": True,
         }
@@ -85,8 +95,11 @@ class Muon(torch.optim.Optimizer):
                     self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
             role = group["role"]
             filters = [p for p in parameters if role == "filters" or (not role and p.ndim > 2)]
-            for parameter in filters:
-                self._step_filters(parameter, group)
+            if group["batched"]:
+                self._step_by_shape(filters, group)
+            else:
+                for parameter in filters:
+                    self._step_filters(parameter, group)
             if not filters:
                 self._step_others(parameters, group)
             elif role is None:
@@ -94,12 +107,31 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_filters(self, p: Tensor, group: dict[str, Any]) -> None:
-        assert p.grad is not None
-        momentum, buffer = group["momentum"], self.state[p]["momentum_buffer"]
-        buffer.lerp_(p.grad, 1 - momentum)
-        ahead = p.grad.lerp(buffer, momentum)
         dtype: torch.dtype = getattr(torch, group["dtype"])
-        matrix = orthogonalize(ahead.flatten(1), group["n_iterations"], dtype)
+        ahead = self._momentum_ahead(p, group["momentum"])
+        self._move(p, orthogonalize(ahead, group["n_iterations"], dtype), group)
+
+    def _step_by_shape(self, filters: list[Tensor], group: dict[str, Any]) -> None:
+        """Step all filters: a GPU does one large product sooner than many small ones."""
+        dtype: torch.dtype = getattr(torch, group["dtype"])
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p in filters:
+            ahead = self._momentum_ahead(p, group["momentum"])
+            alike[ahead.shape].append((p, ahead))
+        for pairs in alike.values():
+            several = torch.stack([ahead for _, ahead in pairs])
+            matrices = orthogonalize(several, group["n_iterations"], dtype)
+            for (p, _), matrix in zip(pairs, matrices):
+                self._move(p, matrix, group)
+
+    def _momentum_ahead(self, p: Tensor, momentum: float) -> Tensor:
+        """Update a momentum, and return Nesterov's look ahead, with one filter per row."""
+        assert p.grad is not None
+        buffer = self.state[p]["momentum_buffer"]
+        buffer.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(buffer, momentum).flatten(1)
+
+    def _move(self, p: Tensor, matrix: Tensor, group: dict[str, Any]) -> None:
         step = matrix * (group["lr"] * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
         if group["keeps_norm"]:
             p.mul_(len(p) ** 0.5 / (p.norm() + _TINY))
@@ -123,13 +155,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tensor:
-    """Take the singular values of a matrix near to 1, by Newton-Schulz iterations.
+    """Take the singular values of a matrix, or of several, near to 1 by Newton-Schulz iterations.
 
     Three of them are computed at once, out of the products of its rows with each other.
 
     Parameters
     ----------
-    matrix : torch.Tensor of shape (n, m)
+    matrix : torch.Tensor of shape (n, m) or (n_matrices, n, m)
     n_iterations : int
         With three of them, singular values come out between about 0.3 and 1.2, unless they are
         smaller than a hundredth of the root of the sum of all squares.
@@ -138,7 +170,7 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
 
     Returns
     -------
-    matrix : torch.Tensor of shape (n, m), float32
+    matrix : torch.Tensor of the same shape, float32
 
     References
     ----------
@@ -153,11 +185,14 @@ def orthogonalize(matrix: Tensor, n_iterations: int, dtype: torch.dtype) -> Tens
     >>> bool(((singular > 0.5) & (singular < 1.3)).all())
     True
     """
-    x = matrix / (matrix.norm() + _TINY)
-    x = (x if len(x) <= x.shape[1] else x.T).to(dtype)
+    # The norm of the whole is computed in another way than that of parts, with other last bits.
+    norm = matrix.norm() if matrix.ndim == 2 else matrix.norm(dim=(1, 2), keepdim=True)
+    x = matrix / (norm + _TINY)
+    is_wide = matrix.shape[-2] <= matrix.shape[-1]
+    x = (x if is_wide else x.mT).to(dtype)
     for done in range(0, n_iterations, _ITERATIONS_AT_ONCE):
         x = _iterate(x, min(n_iterations - done, _ITERATIONS_AT_ONCE))
-    result: Tensor = x if len(matrix) <= matrix.shape[1] else x.T
+    result: Tensor = x if is_wide else x.mT
     return result.float()
 
 
@@ -165,7 +200,7 @@ def _iterate(x: Tensor, n_iterations: int) -> Tensor:
     # Each iteration multiplies x by a polynomial of its products with itself, a small matrix
     # where filters are few and long. What the next one needs, and all of them together, comes
     # out of such small matrices alone.
-    products = x @ x.T
+    products = x @ x.mT
     factor = whole = _polynomial(products)
     for _ in range(n_iterations - 1):
         products = factor @ products @ factor
@@ -176,6 +211,7 @@ def _iterate(x: Tensor, n_iterations: int) -> Tensor:
 
 def _polynomial(products: Tensor) -> Tensor:
     a, b, c = _COEFFICIENTS
-    result = torch.addmm(products, products, products, beta=b, alpha=c)
-    result.diagonal().add_(a)
+    multiply = torch.addmm if products.ndim == 2 else torch.baddbmm
+    result = multiply(products, products, products, beta=b, alpha=c)
+    result.diagonal(dim1=-2, dim2=-1).add_(a)
     return result

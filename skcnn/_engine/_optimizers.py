@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skcnn._engine._muon import Muon as MuonOptimizer
-from skcnn._utils import Interval, check_values
+from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.networks._summary import role_of
 
 _MOMENTUM = [Interval(Real, 0, 1, closed="left")]
@@ -210,6 +210,15 @@ class Muon(OptimizerSpec):
         The same for the steps of SGD, with Nesterov momentum.
     n_iterations : int, default=3
         Iterations of the orthogonalization, from 1.
+    dtype : {"float32", "bfloat16"}, default="float32"
+        Floating-point type of the orthogonalization. "bfloat16" takes less time on a GPU, and on
+        CPUs that multiply it fast.
+    batched : bool, default=False
+        Whether filters of the same shape are orthogonalized together. This gives a GPU more work
+        at once; results differ from those of ``batched=False`` by rounding.
+    head_lr_factor : float, default=1.0
+        Multiplier above 0 on the learning rate of the weights of dense layers and the head, which
+        SGD steps. The estimator's `bias_lr_factor` is the one of biases and normalization layers.
 
     References
     ----------
@@ -227,15 +236,28 @@ class Muon(OptimizerSpec):
         "momentum": _MOMENTUM,
         "sgd_momentum": _MOMENTUM,
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"float32", "bfloat16"})],
+        "batched": ["boolean"],
+        "head_lr_factor": [Interval(Real, 0, None, closed="neither")],
     }
     _torch_class = MuonOptimizer
 
     def __init__(
-        self, momentum: float = 0.6, *, sgd_momentum: float = 0.9, n_iterations: int = 3
+        self,
+        momentum: float = 0.6,
+        *,
+        sgd_momentum: float = 0.9,
+        n_iterations: int = 3,
+        dtype: str = "float32",
+        batched: bool = False,
+        head_lr_factor: float = 1.0,
     ) -> None:
         self.momentum = momentum
         self.sgd_momentum = sgd_momentum
         self.n_iterations = n_iterations
+        self.dtype = dtype
+        self.batched = batched
+        self.head_lr_factor = head_lr_factor
 
     def _options(self) -> dict[str, Any]:
         return self.get_params(deep=False)  # type: ignore[no-any-return]
@@ -364,8 +386,9 @@ def _steps_as_filters(module: nn.Module) -> bool:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float, bias_lr_factor: float = 1.0) -> None:
-    """Set the learning rate of weights, and in proportion that of biases, norms and old layers."""
+    """Set the learning rate of filters, and in proportion those of all other groups."""
     for group in optimizer.param_groups:
-        of_role = bias_lr_factor if group.get("role") == "others" else 1.0
-        group["lr_factor"] = group.get("part_factor", 1.0) * of_role
+        of_role = {"others": bias_lr_factor, "weights": group.get("head_lr_factor", 1.0)}
+        role = group.get("role", "filters")
+        group["lr_factor"] = group.get("part_factor", 1.0) * of_role.get(role, 1.0)
         group["lr"] = lr * group["lr_factor"]

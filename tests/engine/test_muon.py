@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from skcnn._engine import _muon
 from skcnn._engine._muon import Muon, orthogonalize
 
 
@@ -145,3 +146,49 @@ def test_momentum_goes_on_after_being_stored():
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for one, two in zip(stepped(layer, optimizer), stepped(twin, other)):
         assert torch.equal(one, two)
+
+
+def several_layers():
+    torch.manual_seed(0)
+    convolutions = [nn.Conv2d(4, 4, 3), nn.Conv2d(4, 12, 1), nn.Conv2d(12, 4, 3)]
+    return nn.Sequential(*convolutions, nn.Conv2d(4, 4, 3), nn.Conv2d(4, 12, 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("keeps_norm", [True, False])
+def test_filters_of_the_same_shape_together_take_the_same_steps(keeps_norm, dtype, monkeypatch):
+    shapes = []
+    original = _muon.orthogonalize
+
+    def look(matrix, *arguments):
+        shapes.append(tuple(matrix.shape))
+        return original(matrix, *arguments)
+
+    monkeypatch.setattr(_muon, "orthogonalize", look)
+    results = []
+    for batched in (False, True):
+        layer = several_layers()
+        groups = [{"params": layer.parameters(), "keeps_norm": keeps_norm}]
+        optimizer = Muon(groups, lr=0.05, weight_decay=0.1, batched=batched, dtype=dtype)
+        torch.manual_seed(1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(torch.randn(5, 4, 9, 9)).square().sum().backward()
+            optimizer.step()
+        results.append([p.detach() for p in layer.parameters()])
+    alone, together = shapes[:5], shapes[15:18]
+    assert alone == [(4, 36), (12, 4), (4, 108), (4, 36), (12, 4)]
+    assert together == [(2, 4, 36), (2, 12, 4), (1, 4, 108)]
+    tolerance = 1e-4 if dtype == "float32" else 2e-2
+    for one, other in zip(*results):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 7), st.integers(0, 100))
+def test_several_matrices_are_orthogonalized_each_by_itself(n, m, n_iterations, seed):
+    torch.manual_seed(seed)
+    matrices = torch.randn(3, n, m) * torch.tensor([1e-3, 1, 50])[:, None, None]
+    together = orthogonalize(matrices, n_iterations, torch.float32)
+    for one, matrix in zip(together, matrices):
+        alone = orthogonalize(matrix, n_iterations, torch.float32)
+        torch.testing.assert_close(one, alone, rtol=1e-2, atol=1e-3)

@@ -240,6 +240,9 @@ def test_options_of_a_specification_can_be_searched():
         (Muon(momentum=1), "'momentum' parameter of Muon"),
         (Muon(sgd_momentum=2), "'sgd_momentum' parameter of Muon"),
         (Muon(n_iterations=0), "'n_iterations' parameter of Muon"),
+        (Muon(dtype="float64"), "'dtype' parameter of Muon"),
+        (Muon(batched="yes"), "'batched' parameter of Muon"),
+        (Muon(head_lr_factor=0), "'head_lr_factor' parameter of Muon"),
         (Muon(n_iterations=2.5), "'n_iterations' parameter of Muon"),
         (partial(nn.Linear, bias=False), "'optimizer' parameter of .* is the class Linear"),
         (partial(torch.optim.LBFGS, max_iter=3), "is LBFGS, which evaluates each batch"),
@@ -368,6 +371,55 @@ def step_once(network, optimizer):
     images = torch.rand(4, 3, 8, 8)
     nn.functional.cross_entropy(network(images), torch.arange(4) % 3).backward()
     optimizer.step()
+
+
+def test_the_rate_of_the_head_is_a_multiple_of_that_of_filters():
+    def fitted(factor, bias_factor=1.0):
+        optimizer = Muon(head_lr_factor=factor)
+        module = small_blocks(filters=(4, 6), normalization="batch", dense_units=5)
+        clf = ConvNetClassifier(
+            module=module,
+            optimizer=optimizer,
+            lr=0.02,
+            bias_lr_factor=bias_factor,
+            lr_schedule=None,
+            max_epochs=1,
+            random_state=0,
+        )
+        return clf.fit(X, Y)
+
+    rates = {
+        group["role"]: group["lr"]
+        for group in fitted(7.5, bias_factor=3.0).net_.optimizer_.param_groups
+    }
+    assert rates == pytest.approx({"filters": 0.02, "weights": 0.15, "others": 0.06})
+    one, other = (
+        {name: p.detach() for name, p in fitted(factor).module_.named_parameters()}
+        for factor in (1.0, 7.5)
+    )
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+    # The rate that is shown is that of the filters.
+    assert fitted(7.5).history_["lr"].tolist() == pytest.approx([0.02])
+
+
+def test_a_head_steps_as_far_as_its_rate_says():
+    def steps(factor):
+        network = small_blocks(filters=(4,)).build((8, 8, 3), 3)
+        torch.manual_seed(0)
+        for p in network.parameters():
+            nn.init.normal_(p, std=0.1)
+        optimizer = MuonOptimizer(parameter_groups(network), head_lr_factor=factor)
+        set_lr(optimizer, 0.01)
+        before = {name: p.detach().clone() for name, p in network.named_parameters()}
+        images = torch.rand(4, 8, 8, 3, generator=torch.Generator().manual_seed(1))
+        nn.functional.cross_entropy(network(images), torch.arange(4) % 3).backward()
+        optimizer.step()
+        return {name: p.detach() - before[name] for name, p in network.named_parameters()}
+
+    one, five = steps(1.0), steps(5.0)
+    for name, step in five.items():
+        factor = 5 if name == "head.weight" else 1
+        torch.testing.assert_close(step, factor * one[name], rtol=1e-3, atol=1e-6)
 
 
 def test_muon_does_not_rescale_what_is_foreign():
