@@ -17,6 +17,7 @@ from skcnn._data import _loader
 from skcnn._engine import _cuda_graphs
 from skcnn.augmentation import Shift
 from skcnn.networks import ConvBlocks
+from skcnn.optimizers import Muon
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -93,6 +94,10 @@ OPTIONS = {
     "augment": {"augment": ("flip", "shift")},
     "dropout": {"dropout": 0.2},
     "muon": {"optimizer": "muon"},
+    "groups of images, filters together": {
+        "optimizer": Muon(dtype="bfloat16", batched=True, head_lr_factor=2.0),
+        "module": ConvBlocks((8, 16), normalization="ghost", symmetry="mirror"),
+    },
     "everything": {
         "augment": ("flip", "shift", "cutout", "color", "mixup", "cutmix"),
         "progressive_resizing": (0.75, 1),

@@ -59,8 +59,10 @@ pool_size : int or sequence of int, default=2
     Side of the pooling windows in pixels, and their stride.
 activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
     Activation function after each convolution and each dense layer.
-normalization : {"batch"}, None, or a sequence of these, default="batch"
-    Batch normalization [ioffe2015]_ between convolution and activation, or none.
+normalization : {"batch", "ghost"}, None, or a sequence of these, default="batch"
+    Batch normalization [ioffe2015]_ between convolution and activation, or none. "ghost"
+    normalizes each 32 images of a training batch by themselves, for batches of several hundred
+    images, see `skcnn.networks.ConvBlocks`.
 residual : bool or sequence of bool, default=True
     Whether a shortcut spans the convolutions of a block [he2016]_.
 dense_units : int, sequence of int or None, default=None

@@ -205,8 +205,8 @@ def check_parameters(estimator: BaseEstimator) -> None:
     normalizes = isinstance(spec, ConvBlocks) and spec.uses_batch_normalization()
     if parameters["batch_size"] == 1 and normalizes:
         raise ValueError(
-            f'{caller} has batch_size=1 and normalization="batch", but one image has no batch '
-            "to normalize over. Set batch_size to 2 or more, or normalization=None."
+            f"{caller} has batch_size=1 and normalization={spec.normalization!r}, but one image "
+            "has no batch to normalize over. Set batch_size to 2 or more, or normalization=None."
         )
     _check_callbacks(caller, parameters["callbacks"] or (), parameters["lr_schedule"])
     _check_optimizer(caller, parameters["optimizer"], parameters["weight_decay"])

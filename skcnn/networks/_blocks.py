@@ -5,6 +5,7 @@ from functools import partial
 
 from torch import nn
 
+from skcnn.networks._ghost import GhostBatchNorm2d, MirroredGhostBatchNorm2d
 from skcnn.networks._layers import AvgPool2d, Conv2d, MaxPool2d, Residual
 from skcnn.networks._mirror import MirroredBatchNorm2d, MirroredConv2d
 
@@ -17,7 +18,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
 }
 POOLS: dict[str, type[MaxPool2d | AvgPool2d]] = {"max": MaxPool2d, "average": AvgPool2d}
-NORMALIZATIONS = ("batch",)
+# For each, the layer for plain filters, and the one for filters in mirrored pairs.
+NORMALIZATIONS: dict[str, tuple[type[nn.BatchNorm2d], type[nn.BatchNorm2d]]] = {
+    "batch": (nn.BatchNorm2d, MirroredBatchNorm2d),
+    "ghost": (GhostBatchNorm2d, MirroredGhostBatchNorm2d),
+}
 SYMMETRIES = ("mirror",)
 POOL_AFTER = ("first", "last")
 # For these, the activation of a maximum is the maximum of the activations.
@@ -128,7 +133,7 @@ def _convolution(
         else Conv2d(channels, filters, kernel_size, padding, bias)
     )
     if normalization is not None:
-        layers.append(MirroredBatchNorm2d(filters) if mirrored else nn.BatchNorm2d(filters))
+        layers.append(NORMALIZATIONS[normalization][mirrored](filters))
     return layers
 
 

@@ -93,8 +93,10 @@ class ConvBlocks(NetworkSpec):
         shortcut is average-pooled [2]_.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
         Activation function after each convolution and each dense layer.
-    normalization : {"batch"}, None, or a sequence of these, default="batch"
-        Batch normalization [3]_ between convolution and activation, or none.
+    normalization : {"batch", "ghost"}, None, or a sequence of these, default="batch"
+        Batch normalization [3]_ between convolution and activation, or none. "ghost" normalizes
+        each 32 images of a training batch by themselves, so that batches of several hundred
+        images regularize as small ones do [9]_.
     residual : bool or sequence of bool, default=True
         Whether a shortcut spans the convolutions of a block [4]_.
     symmetry : {"mirror"} or None, default=None
@@ -134,6 +136,8 @@ class ConvBlocks(NetworkSpec):
     .. [7] Lin, Chen, Yan: Network in network. ICLR 2014.
     .. [8] Zagoruyko, Komodakis: DiracNets: training very deep neural networks without
        skip-connections. 2017, arXiv:1706.00388.
+    .. [9] Hoffer, Hubara, Soudry: Train longer, generalize better: closing the generalization
+       gap in large batch training of neural networks. NIPS 2017.
 
     Examples
     --------
@@ -213,7 +217,7 @@ class ConvBlocks(NetworkSpec):
 
     def uses_batch_normalization(self) -> bool:
         """Whether a training batch needs more than one image."""
-        return bool(as_tuple(self.filters)) and "batch" in as_tuple(self.normalization)
+        return bool(as_tuple(self.filters)) and any(as_tuple(self.normalization))
 
     def allows_any_size(self) -> bool:
         """Whether the network takes images of any size: flattened maps have one size only."""

@@ -8,12 +8,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from skcnn.networks._ghost import GhostBatchNorm2d, MirroredGhostBatchNorm2d
 from skcnn.networks._layers import Conv2d, Residual
 from skcnn.networks._mirror import MirroredBatchNorm2d, MirroredConv2d
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_NORMALIZATIONS = (nn.BatchNorm2d, MirroredBatchNorm2d)
+_NORMALIZATIONS = (
+    nn.BatchNorm2d,
+    MirroredBatchNorm2d,
+    GhostBatchNorm2d,
+    MirroredGhostBatchNorm2d,
+)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 

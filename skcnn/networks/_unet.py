@@ -169,7 +169,7 @@ class UNet(NetworkSpec):
                 n_convs=n_convs,
                 kernel_size=(kernels[0], kernels[1]),
                 activation=style.activation,
-                normalization="batch" if "batch" in as_tuple(style.normalization) else None,
+                normalization=next(filter(None, as_tuple(style.normalization)), None),
                 residual=any(as_tuple(style.residual)),
             )
             channels = width

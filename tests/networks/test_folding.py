@@ -21,6 +21,8 @@ NETWORKS = {
     "even windows": ConvBlocks((8, 8), kernel_size=4),
     "mirror": ConvBlocks((8, 16), symmetry="mirror"),
     "mirror behind a stem": ConvBlocks((8, 8), symmetry="mirror", stem="whitening"),
+    "groups": ConvBlocks((8, 16), normalization="ghost"),
+    "groups, mirror": ConvBlocks((8, 16), normalization="ghost", symmetry="mirror"),
     "sums": ConvBlocks((8, 8), global_pool="sum"),
     "U": UNet(ConvBlocks((8, 16, 16))),
     "transformer": CompactTransformer(depth=1, width=16, heads=2),
