@@ -1,14 +1,14 @@
 """Accuracy on CIFAR-100's ecology categories, over several seeds.
 
     python benchmarks/accuracy.py JOB [--data DIR] [--seeds N] [--categories ecology56]
-                                      [--epochs N] [--precision float32]
+                                      [--epochs N] [--precision float32] [--go-on]
 
 JOB is "default", ConvNetClassifier() without any parameter, the name of one of skcnn.recipes,
 "short", the recipe `fast` in about a third of its time, "narrow", the recipe `accurate` with fewer
 filters and epochs for a CPU, or "compact", a deeper network of less than a million parameters and
 more epochs. All training images are fitted, and the test images scored once. Prints a table row,
 and writes results/accuracy_JOB.json, anew after each seed. With --epochs or --precision, or on a
-GPU, the file's name says so.
+GPU, the file's name says so. With --go-on, seeds that the file has already are not fitted again.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from reporting import conditions, store
+from reporting import conditions, load, store
 from sklearn.base import clone
 
 from skcnn import ConvNetClassifier, recipes
@@ -61,6 +61,7 @@ def main() -> None:
     arguments.add_argument("--categories", default="ecology")
     arguments.add_argument("--epochs", type=int, help="in place of those of the job")
     arguments.add_argument("--precision", default="auto")
+    arguments.add_argument("--go-on", action="store_true", help="after the seeds stored")
     options = arguments.parse_args()
     changes = {"precision": options.precision}
     name = f"accuracy_{options.job}"
@@ -76,8 +77,9 @@ def main() -> None:
         fetch_cifar100(subset=subset, categories=options.categories, data_home=options.data)
         for subset in ("train", "test")
     )
-    accuracies, seconds = [], []
-    for seed in range(options.seeds):
+    result = (load(name) if options.go_on else None) or {"accuracies": [], "fit_seconds": []}
+    accuracies, seconds = result["accuracies"], result["fit_seconds"]
+    for seed in range(len(accuracies), options.seeds):
         network = ConvNetClassifier(**JOBS[options.job] | changes, random_state=seed)
         start = time.perf_counter()
         network.fit(train.data, train.target)

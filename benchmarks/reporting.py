@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("SKCNN_RESULTS") or Path(__file__).parent / "results")
 PACKAGES = ("skcnn", "torch", "scikit-learn", "skorch", "numpy")
 
 
@@ -59,9 +59,12 @@ def spread(values):
 
 def store(name, result):
     """Write a result where the tables are made from."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    # Whole at any time: a run may be cut off while it writes.
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
     print(f"stored in {path}")
 
 

@@ -1,7 +1,7 @@
 """How fast skcnn is, side by side with plain skorch, Keras and a plain PyTorch loop.
 
     python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
-                               [--machine NAME]
+                               [--machine NAME] [--skip NAME ...] [--go-on]
 
 MODE is one or several of
 
@@ -13,6 +13,8 @@ MODE is one or several of
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
+--skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU. With --go-on,
+modes whose results are stored already are not measured again.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
@@ -30,7 +32,7 @@ import numpy as np
 import torch
 from accuracy import JOBS
 from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch, lesson_data
-from reporting import describe_machine, spread, store, versions
+from reporting import describe_machine, load, spread, store, versions
 from sklearn.base import clone
 
 from skcnn import ConvNetClassifier, export_onnx, recipes
@@ -48,6 +50,8 @@ def main():
     arguments.add_argument("--epochs", type=int, help="of each contestant of `train`")
     arguments.add_argument("--machine", help="store the results beside those of another machine")
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
+    arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
+    arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
     if unknown:
@@ -55,6 +59,10 @@ def main():
 
     X, y = read_images(options)
     for mode in options.modes or MODES:
+        name = "_".join(filter(None, ["speed", mode, options.device, options.machine]))
+        if options.go_on and load(name):
+            print(f"{mode}: stored already", flush=True)
+            continue
         print(f"\n{mode}, on {describe_machine(options.device)}", flush=True)
         result = MODES[mode](X, y, options)
         result |= {
@@ -64,9 +72,9 @@ def main():
             "images": "CIFAR-100, ecology" if options.data else "random",
             "versions": versions("keras", "tensorflow", "tensorflow-cpu"),
         }
-        for name, figure in result["figures"].items():
-            show(name, figure)
-        store("_".join(filter(None, ["speed", mode, options.device, options.machine])), result)
+        for label, figure in result["figures"].items():
+            show(label, figure)
+        store(name, result)
 
 
 def read_images(options):
@@ -77,7 +85,7 @@ def read_images(options):
         return X[order], y[order]
     rng = np.random.RandomState(0)
     X = rng.randint(256, size=(options.images, 32, 32, 3), dtype=np.uint8)
-    return X, rng.randint(61, size=len(X))
+    return X, np.arange(len(X)) % 61
 
 
 def show(name, figure):
@@ -129,12 +137,15 @@ def train(X, y, options):
         "loop by hand": ByHand(data, options.device, precision=precision),
         "skorch": Skorch(data, options.device),
     }
-    if find_spec("keras") and find_spec("tensorflow") and not on_gpu:
+    if "Keras" in options.skip:
+        pass
+    elif find_spec("keras") and find_spec("tensorflow") and not on_gpu:
         contestants["Keras"] = Keras(data, options.device)
     else:
         print('  without Keras: pip install -c constraints.txt -e ".[bench]" brings it')
     jobs = {name: lambda c=c: c(epochs) for name, c in contestants.items()}
-    if not on_gpu:
+    measures_product = not on_gpu and "matrix product" not in options.skip
+    if measures_product:
         jobs["matrix product"] = multiply_matrices
     taken = in_turns(jobs, options.rounds)
 
@@ -145,7 +156,7 @@ def train(X, y, options):
             figures[f"skcnn / {name}"] = spread(ours / taken[name])
     figures["skcnn, float32 / skorch"] = spread(taken["skcnn, float32"] / taken["skorch"])
     figures["flips and shifts / none"] = spread(taken["skcnn, flips and shifts"] / ours)
-    if not on_gpu:
+    if measures_product:
         # Of the time of an epoch, validation takes a part that is no step.
         n_steps, share = (
             -(-len(data[0]) // BATCH_SIZE),

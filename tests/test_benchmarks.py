@@ -1,8 +1,10 @@
 """The benchmarks: that they run, compare like with like, and that the tables are theirs."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from doctest import DocTestParser
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,116 @@ def test_fit_time_compares_the_checkouts_that_are_named(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fit_time.py", checkout, checkout, *options])
     fit_time.main()
     assert "ratio " in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def gpu_results(tmp_path_factory):
+    """The folder with the results of a tiny run of all that a GPU is wanted for."""
+    folder = tmp_path_factory.mktemp("results")
+    run = run_all_on_a_gpu(folder)
+    assert run.returncode == 0, run.stdout
+    return folder / "tiny"
+
+
+def run_all_on_a_gpu(folder, *options):
+    environment = os.environ | {"PYTHON": sys.executable, "OUT": str(folder)}
+    command = [str(BENCHMARKS / "gpu.sh"), "--tiny", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+
+
+PARTS = ("tests", "profile", "speed", "trials", "accurate")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no sh on Windows")
+def test_all_that_a_gpu_is_wanted_for_runs_and_is_stored(gpu_results):
+    parts = json.loads((gpu_results / "gpu.json").read_text())["parts"]
+    assert {name: part["status"] for name, part in parts.items()} == dict.fromkeys(PARTS, "done")
+    found = {path.stem: json.loads(path.read_text()) for path in gpu_results.glob("*.json")}
+    sizes = found["step_profile_cpu"]["batch_sizes"]
+    assert list(sizes) == ["16", "64"]
+    for profile in sizes.values():
+        kinds = profile["ms a step, by kind"]
+        assert sum(kinds.values()) == pytest.approx(profile["ms a step"])
+        assert min(kinds["convolution"], kinds["normalization"], kinds["matrix product"]) > 0
+        assert 0 < profile["ms a step, optimizer"] < profile["ms a step"]
+        assert all(len(seconds) == 2 for seconds in profile["seconds an epoch"].values())
+    trials = found["trials_cpu"]
+    assert list(trials["trials"]) == ["as it is", "512, groups, rates"]
+    assert trials["n_training_images"] + trials["n_scored"] == 6 * 61
+    losses = {fits["0"]["loss"] for fits in trials["trials"].values()}
+    assert len(losses) == 2
+    assert len(found["accuracy_default_1_epochs"]["accuracies"]) == 1
+    assert found["speed_train_cpu"]["figures"]["skcnn / skorch"]["median"] > 0
+    assert found["speed_predict_cpu"]["figures"]["images/s, predict_proba"]["median"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no sh on Windows")
+def test_a_second_run_does_what_is_left_and_no_more(gpu_results):
+    # As if it had been cut off in the middle of the profile.
+    path, other = gpu_results / "step_profile_cpu.json", gpu_results / "trials_cpu.json"
+    profile = json.loads(path.read_text())
+    removed = profile["batch_sizes"].pop("64")
+    path.write_text(json.dumps(profile))
+    state = json.loads((gpu_results / "gpu.json").read_text())
+    state["parts"]["profile"]["status"] = "cut off"
+    (gpu_results / "gpu.json").write_text(json.dumps(state))
+    stored = other.read_bytes()
+    run = run_all_on_a_gpu(gpu_results.parent)
+    assert run.returncode == 0, run.stdout
+    for name in PARTS:
+        assert (f"== {name}: done before, skipped" in run.stdout) == (name != "profile")
+    assert "batches of 16 images: stored already" in run.stdout
+    again = json.loads(path.read_text())["batch_sizes"]
+    assert again["16"] == profile["batch_sizes"]["16"]
+    assert again["64"] != removed
+    assert other.read_bytes() == stored
+
+
+def test_a_part_for_the_gpu_ends_when_its_time_is_over(benchmarks, tmp_path):
+    import gpu
+
+    wait = "import time; print('begun', flush=True); time.sleep(60)"
+    start = time.monotonic()
+    found = gpu.run([sys.executable, "-c", wait], 3, tmp_path / "log", os.environ)
+    assert time.monotonic() - start < 30
+    assert found["status"] == "cut off"
+    assert (tmp_path / "log").read_text() == "begun\n"
+    fail = "raise SystemExit('no')"
+    found = gpu.run([sys.executable, "-c", fail], 30, tmp_path / "log", os.environ)
+    assert (found["status"], found["last lines"]) == ("failed", ["no"])
+
+
+def test_without_time_nothing_begins_and_earlier_results_are_kept(
+    benchmarks, monkeypatch, tmp_path, capsys
+):
+    import gpu
+
+    earlier, out = tmp_path / "earlier", tmp_path / "out"
+    earlier.mkdir()
+    (earlier / "gpu.json").write_text('{"parts": {"tests": {"status": "done", "seconds": 7}}}')
+    monkeypatch.setenv("OUT", str(out))
+    argv = ["gpu.py", "--tiny", "--minutes", "0"]
+    monkeypatch.setattr(sys, "argv", [*argv, "--earlier", str(earlier)])
+    assert gpu.main() == 1
+    printed = capsys.readouterr().out
+    assert "== tests: done before, skipped" in printed
+    assert printed.count("no time is left") == len(PARTS) - 1
+    monkeypatch.setattr(sys, "argv", [*argv, "--anew"])
+    assert gpu.main() == 1
+    assert capsys.readouterr().out.count("no time is left") == len(PARTS)
+
+
+def test_trials_for_the_gpu_are_valid_and_differ(benchmarks):
+    import trials
+
+    from skcnn._estimators._parameters import check_parameters
+
+    found = trials.trials(trials.recipes.accurate)
+    for settings in found.values():
+        check_parameters(ConvNetClassifier(**settings))
+    assert len({str(sorted(settings.items())) for settings in found.values()}) == len(found)
 
 
 def test_a_mode_that_there_is_not_is_refused(benchmarks, monkeypatch, capsys):
