@@ -5,8 +5,8 @@
 Runs, in order of worth: the tests that need a GPU, a profile of training steps at several batch
 sizes, speed beside plain skorch, short trainings with large batches, and the recipe `accurate`
 with three seeds. Each part is a process with a time limit of its own, which stores what it finds
-as it comes. A second call skips parts that are done, and goes on with one that was cut off. Needs
-no internet: without --data, which is a folder with CIFAR-100's binary files, the images are random
+as it comes. A second call skips parts that are done, goes on with one that was cut off, and repeats
+at last what failed. Needs no internet: without --data, which is a folder with CIFAR-100's binary files, the images are random
 numbers, and accuracies mean nothing.
 
 Results, logs and the list of parts, gpu.json, go to the folder $OUT, or to benchmarks/results/gpu;
@@ -41,7 +41,7 @@ _SHORTEST_PART = 5.0
 def parts(data, folder, *, is_random, tiny):
     """Command lines of the parts by name, each with its limit in seconds."""
     python = [sys.executable, "-u"]
-    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "tests" / "test_gpu.py")]
+    tests = ["-m", "pytest", "-v", "-p", "no:cacheprovider", str(ROOT / "tests" / "test_gpu.py")]
     real = [] if is_random else ["--data", data]
     speed = [*real, "--device", "cpu" if tiny else "cuda", "--rounds"]
     profile = real
@@ -100,7 +100,10 @@ def main() -> int:
         if options.tiny:
             environment["CUDA_VISIBLE_DEVICES"] = ""
         planned = parts(data.resolve(), folder, is_random=options.data is None, tiny=options.tiny)
-        for name, (limit, command) in planned.items():
+        # What failed before may fail again: it comes last.
+        failed = {name for name, part in state["parts"].items() if part["status"] == "failed"}
+        for name in sorted(planned, key=failed.__contains__):
+            limit, command = planned[name]
             if state["parts"].get(name, {}).get("status") == "done":
                 print(f"== {name}: done before, skipped", flush=True)
                 continue

@@ -289,7 +289,11 @@ def test_without_time_nothing_begins_and_earlier_results_are_kept(
 
     earlier, out = tmp_path / "earlier", tmp_path / "out"
     earlier.mkdir()
-    (earlier / "gpu.json").write_text('{"parts": {"tests": {"status": "done", "seconds": 7}}}')
+    parts = {
+        "tests": {"status": "done", "seconds": 7},
+        "profile": {"status": "failed", "seconds": 1},
+    }
+    (earlier / "gpu.json").write_text(json.dumps({"parts": parts}))
     monkeypatch.setenv("OUT", str(out))
     argv = ["gpu.py", "--tiny", "--minutes", "0"]
     monkeypatch.setattr(sys, "argv", [*argv, "--earlier", str(earlier)])
@@ -297,9 +301,27 @@ def test_without_time_nothing_begins_and_earlier_results_are_kept(
     printed = capsys.readouterr().out
     assert "== tests: done before, skipped" in printed
     assert printed.count("no time is left") == len(PARTS) - 1
+    # What failed before comes last.
+    assert printed.index("== accurate:") < printed.index("== profile:")
     monkeypatch.setattr(sys, "argv", [*argv, "--anew"])
     assert gpu.main() == 1
     assert capsys.readouterr().out.count("no time is left") == len(PARTS)
+
+
+def test_operations_of_a_step_are_told_apart(benchmarks):
+    import step_profile
+
+    kinds = {
+        "aten::cudnn_convolution": "convolution",
+        "aten::cudnn_batch_norm_backward": "normalization",
+        "aten::linalg_vector_norm": "other",
+        "aten::baddbmm": "matrix product",
+        "aten::max_pool2d_with_indices": "pooling",
+        "aten::silu_backward": "activation",
+        "aten::copy_": "copies",
+        "aten::lerp_": "other",
+    }
+    assert {name: step_profile.kind_of(name) for name in kinds} == kinds
 
 
 def test_trials_for_the_gpu_are_valid_and_differ(benchmarks):
