@@ -5,9 +5,9 @@
 Runs, in order of worth: the tests that need a GPU, a profile of training steps at several batch
 sizes, speed beside plain skorch, short trainings with large batches, and the recipe `accurate`
 with three seeds. Each part is a process with a time limit of its own, which stores what it finds
-as it comes. A second call skips parts that are done, goes on with one that was cut off, and repeats
-at last what failed. Needs no internet: without --data, which is a folder with CIFAR-100's binary files, the images are random
-numbers, and accuracies mean nothing.
+as it comes. A second call skips parts that are done, goes on with one that was cut off, and
+repeats what failed at last. Needs no internet: without --data, which is a folder with CIFAR-100's
+binary files, the images are random numbers, and accuracies mean nothing.
 
 Results, logs and the list of parts, gpu.json, go to the folder $OUT, or to benchmarks/results/gpu;
 those of random images to a folder in it. --earlier copies the results of an earlier call into that

@@ -94,7 +94,8 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         )
         self.num_batches_tracked.add_(1)
         # Without a momentum, as in averages over some batches, all of these count the same.
-        factor = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        counted = self.num_batches_tracked.to(mean.dtype)
+        factor = counted.reciprocal() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, factor)
         self.running_var.lerp_(squares.sum(0) / (total - 1), factor)
 

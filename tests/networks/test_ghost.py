@@ -71,16 +71,18 @@ def test_gradients_are_those_of_the_groups_one_by_one(n):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("momentum", [0.1, None])
-def test_running_statistics_and_evaluation_are_those_of_batch_normalization(momentum):
-    ghost, plain = with_factors(GhostBatchNorm2d(4)), with_factors(nn.BatchNorm2d(4))
-    ghost.momentum = plain.momentum = momentum
-    for n in SIZES:
-        ghost(maps_of(n))
-        plain(maps_of(n))
+def test_running_statistics_and_evaluation_are_those_of_batch_normalization(momentum, dtype):
+    ghost, plain = GhostBatchNorm2d(4), nn.BatchNorm2d(4)
+    for layer in (ghost, plain):
+        with_factors(layer).to(dtype).momentum = momentum
+        for n in SIZES:
+            layer(maps_of(n).to(dtype))
     for (name, one), other in zip(ghost.named_buffers(), plain.buffers()):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5, msg=name)
-    torch.testing.assert_close(ghost.eval()(maps_of(100)), plain.eval()(maps_of(100)))
+    maps = maps_of(100).to(dtype)
+    torch.testing.assert_close(ghost.eval()(maps), plain.eval()(maps), rtol=1e-4, atol=1e-5)
     assert int(ghost.num_batches_tracked) == len(SIZES)
 
 
