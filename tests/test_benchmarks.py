@@ -308,6 +308,25 @@ def test_without_time_nothing_begins_and_earlier_results_are_kept(
     assert capsys.readouterr().out.count("no time is left") == len(PARTS)
 
 
+def test_accuracy_goes_on_after_the_seeds_that_are_stored(
+    benchmarks, monkeypatch, tmp_path, capsys
+):
+    import gpu
+
+    gpu.make_up_images(tmp_path / "images", 3, 1)
+    argv = ["accuracy.py", "short", "--epochs", "1", "--data", str(tmp_path / "images")]
+    path = tmp_path / f"accuracy_short_1_epochs{'_cuda' * torch.cuda.is_available()}.json"
+    stored = []
+    for options in (["--seeds", "1"], ["--seeds", "2", "--go-on"]):
+        monkeypatch.setattr(sys, "argv", argv + options)
+        benchmarks["accuracy"].main()
+        stored.append(json.loads(path.read_text()))
+    first, both = stored
+    assert len(both["fit_seconds"]) == len(both["accuracies"]) == 2
+    assert both["fit_seconds"][0] == first["fit_seconds"][0]
+    assert capsys.readouterr().out.count("seed 0:") == 1
+
+
 def test_operations_of_a_step_are_told_apart(benchmarks):
     import step_profile
 
