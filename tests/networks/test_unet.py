@@ -56,11 +56,13 @@ def test_outputs_have_the_size_of_the_image(size):
 @pytest.mark.parametrize("axis", [1, 2])
 def test_pixels_keep_their_places(axis):
     """What is below and to the right does not move what is above and to the left."""
+    torch.manual_seed(0)
     network = UNet(ConvBlocks((4, 6))).build((64, 64, 3), n_outputs=2).eval()
     images = noise(1, 64, 64, 3)
     cut = images.narrow(axis, 0, 45)
     whole, part = network(images).narrow(axis + 1, 0, 24), network(cut).narrow(axis + 1, 0, 24)
-    torch.testing.assert_close(part, whole)
+    # Maps of another size are added up in another order.
+    torch.testing.assert_close(part, whole, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(part, whole.roll(1, axis + 1), atol=1e-3)
 
 
