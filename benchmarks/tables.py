@@ -171,6 +171,45 @@ def predict_table():
     return table(["prediction", "median", "rounds"], rows) + "\n" + measured_on(result)
 
 
+def onnx_table():
+    result = load("speed_onnx_cpu")
+    names = {
+        name: name.removeprefix("CPU time, skcnn / onnxruntime, ")
+        for name in result["figures"]
+        if name.startswith("CPU time")
+    }
+    rows = figures(result, names)
+    head = ["CPU time of skcnn / of onnxruntime, 5,000 images", "median", "rounds"]
+    greatest = max(v for name, v in result["figures"].items() if name.startswith("greatest"))
+    note = f"Probabilities differ by {greatest:.0e} at most."
+    runtime = f"onnxruntime {result['onnxruntime']}"
+    return f"{table(head, rows)}\n\n{note} {measured_on(result).strip()[:-1]}, {runtime}."
+
+
+def busy_table():
+    result = load("busy")
+    names = sorted({name.partition(", ")[2] for name in result["figures"]}, key=_busy_order)
+    rows = []
+    for name in names:
+        cells = [f"`{name}`" if "=" in name else name]
+        for place in ("alone", "beside others"):
+            figure = result["figures"][f"{place}, {name}"]
+            cells.append(f"{figure['median']:.1f} ({figure['min']:.1f} to {figure['max']:.1f})")
+        cells.append("yes" if result["same bits as they are"][name] else "no")
+        rows.append(cells)
+    head = [
+        "setting",
+        "seconds, alone",
+        f"seconds, beside {result['other programs']} busy programs",
+        "same network",
+    ]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def _busy_order(name):
+    return ("as it is" not in name, name)
+
+
 def accuracy_table():
     rows, results = [], {}
     speeds = [load("speed_recipes_cpu"), load("speed_recipes_cpu_without_amx")]
@@ -708,6 +747,8 @@ TABLES = {
     "train": train_table,
     "train_cuda": train_cuda_table,
     "predict": predict_table,
+    "onnx": onnx_table,
+    "busy": busy_table,
     "accuracy": accuracy_table,
     "accuracy_cuda": accuracy_cuda_table,
     "headline": headline,
