@@ -1,28 +1,46 @@
 """Numbers from images: how well networks count and measure, and how often intervals hold.
 
-    python benchmarks/questions.py [JOB ...] [--seeds N] [--no-store]
+    python benchmarks/questions.py [JOB ...] [--seeds N] [--no-store] [--data DIR]
 
-The jobs are counts, sizes, quantiles and covariates.
+The jobs are counts, sizes, quantiles, covariates, labels (several in one image), ordinal (classes
+with an order) and tasks (several questions about real photographs: CIFAR-100, for which --data
+names the folder).
 
 Generated images of 64x64 pixels, 1,500 to train on and 500 to test on, new ones for each seed.
-Beside the network stands ridge regression on the flattened pixels, whose penalty is chosen by
-cross-validation. Results go to results/questions_<job>.json. Takes about half an hour on one core.
+Beside networks for counts and sizes stands ridge regression on the flattened pixels, whose penalty
+is chosen by cross-validation. Of CIFAR-100, a sixth of the training images is held out and scored;
+the test images are not touched. Results go to results/questions_<job>.json. Without `tasks`, it
+takes about an hour on one core.
 """
 
 import argparse
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from reporting import conditions, spread, store
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import mean_absolute_error, r2_score
+from sklearn.metrics import (
+    average_precision_score,
+    cohen_kappa_score,
+    mean_absolute_error,
+    r2_score,
+)
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skcnn import ConvNetClassifier, ConvNetRegressor
-from skcnn.datasets import make_images_and_covariates, make_organisms, make_scenes
+from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor
+from skcnn.datasets import (
+    fetch_cifar100,
+    make_images_and_covariates,
+    make_organisms,
+    make_scenes,
+)
 from skcnn.uncertainty import ConformalRegressor
 
 N_TRAINING, N_TEST = 1_500, 500
@@ -138,7 +156,99 @@ def site_data(seed):
     }
 
 
-JOBS = {"counts": count, "sizes": size, "quantiles": interval, "covariates": site_data}
+def labels(seed):
+    """Which of eight kinds are in an image: one network, and one for each kind."""
+    scenes = make_scenes(N_TRAINING + N_TEST, n_kinds=8, count=(0, 8), random_state=400 + seed)
+    (X, X_test), (y, y_test) = split(scenes.data), split((scenes.kinds > 0).astype(int))
+    clf = ConvNetClassifier(
+        filters=(32, 64, 128), augment="flip", max_epochs=40, random_state=seed
+    )
+    start = time.perf_counter()
+    clf.fit(X, y)
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    each = [clone(clf).fit(X, column) for column in y.T]
+    seconds_of_each = time.perf_counter() - start
+    of_each = np.column_stack([one.predict_proba(X_test)[:, 1] for one in each])
+    return clf, {
+        "mean average precision": average_precision_score(y_test, clf.predict_proba(X_test)),
+        "mean average precision, one network each": average_precision_score(y_test, of_each),
+        "subset accuracy": clf.score(X_test, y_test),
+        "subset accuracy, one network each": np.mean(((of_each > 0.5) == y_test).all(axis=1)),
+        "time / time of one network each": seconds / seconds_of_each,
+    }
+
+
+def ordered(seed):
+    """Five classes of length, in their order: as classes, and as numbers that are rounded."""
+    scenes = make_scenes(
+        N_TRAINING + N_TEST, count=(1, 1), length=(8, 40), random_state=500 + seed
+    )
+    # About as far apart as a person can tell by eye.
+    classes = np.digitize(scenes.organisms["length"], [14, 20, 26, 32])
+    (X, X_test), (y, y_test) = split(scenes.data), split(classes)
+    settings = {"augment": "flip", "max_epochs": 30, "random_state": seed}
+    clf = ConvNetClassifier(**settings).fit(X, y)
+    ways = {
+        "most likely class": clf.predict(X_test),
+        "mean class, rounded": (clf.predict_proba(X_test) @ clf.classes_).round(),
+    }
+    for loss in ("squared_error", "absolute_error"):
+        reg = ConvNetRegressor(loss=loss, **settings).fit(X, y.astype(float))
+        ways[loss] = reg.predict(X_test).round().clip(0, 4)
+    return clf, {
+        f"{name}, {way}": figure
+        for way, predicted in ways.items()
+        for name, figure in {
+            "accuracy": np.mean(predicted == y_test),
+            "mean absolute error": np.mean(np.abs(predicted - y_test)),
+            "kappa": cohen_kappa_score(y_test, predicted.astype(int), weights="quadratic"),
+        }.items()
+    }
+
+
+def tasks(seed, data):
+    """Category and superclass of photographs: asked at once, and the category alone."""
+    photos = fetch_cifar100(categories="ecology", data_home=data)
+    names = pd.DataFrame(
+        {
+            "category": photos.target_names[photos.target],
+            "superclass": photos.superclass_names[photos.superclass],
+        }
+    )
+    X, X_test, y, y_test = train_test_split(
+        photos.data, names, test_size=1 / 6, stratify=names["category"], random_state=seed
+    )
+    kinds = dict.fromkeys(names, "classification")
+    both = ConvNetMultiTask(kinds, random_state=seed).fit(X, y)
+    alone = ConvNetClassifier(random_state=seed).fit(X, y["category"])
+    superclass_of = names.drop_duplicates().set_index("category")["superclass"]
+    predicted, probability = both.predict(X_test), both.predict_proba(X_test)
+    figures = {
+        f"accuracy, {name}": np.mean(predicted[name].to_numpy() == y_test[name].to_numpy())
+        for name in names
+    }
+    summed = {
+        "both questions": (both.classes_["category"], np.asarray(probability["category"])),
+        "category alone": (alone.classes_, alone.predict_proba(X_test)),
+    }
+    for name, (classes, of_category) in summed.items():
+        sums = pd.DataFrame(of_category).T.groupby(superclass_of[classes].to_numpy()).sum().T
+        right = sums.columns[sums.to_numpy().argmax(1)] == y_test["superclass"].to_numpy()
+        figures[f"accuracy, superclass by sums, {name}"] = np.mean(right)
+    figures["accuracy, category alone"] = alone.score(X_test, y_test["category"])
+    return both, figures
+
+
+JOBS = {
+    "counts": count,
+    "sizes": size,
+    "quantiles": interval,
+    "covariates": site_data,
+    "labels": labels,
+    "ordinal": ordered,
+    "tasks": tasks,
+}
 
 
 def main():
@@ -147,11 +257,13 @@ def main():
     arguments.add_argument("jobs", nargs="*", default=[], help=", ".join(JOBS))
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--no-store", action="store_true", help="only print")
+    arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     options = arguments.parse_args()
     for name in options.jobs or JOBS:
+        job = partial(tasks, data=options.data) if name == "tasks" else JOBS[name]
         runs = []
         for seed in range(options.seeds):
-            reg, figures = JOBS[name](seed)
+            reg, figures = job(seed)
             runs.append(figures)
             print(name, seed, {key: round(float(value), 3) for key, value in figures.items()})
         result = {
