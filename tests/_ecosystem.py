@@ -5,7 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from _helpers import small_net, stripes
 
 PAGE = Path(__file__).parents[1] / "docs" / "works_with.md"
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,3 +42,51 @@ def run_example(*imports: str) -> dict[str, Any]:
     for code in (start, *(codes[0] for codes in chosen)):
         exec(compile(code, str(PAGE), "exec"), names)
     return names
+
+
+def assert_fits_as(names: dict[str, Any], given: str, X: str, images: Any) -> None:
+    """Check that the network of an example predicts as one fitted to the same in plain form.
+
+    Parameters
+    ----------
+    names : dict
+        Result of `run_example`, with a fitted `clf` and its labels `y`.
+    given, X : str
+        Names of what to fit to in plain form, and of what to predict then.
+    images : object
+        What the network of the example predicts, in the form of the package.
+    """
+    clf = names["clf"]
+    found = clf.predict_proba(images)
+    expected = clf.fit(names[given], names["y"]).predict_proba(names[X])
+    np.testing.assert_array_equal(found, expected)
+
+
+def check_covariates(names: dict[str, Any], table: Any) -> None:
+    """Check that a table of paths, depths and sites is read as pandas has it."""
+    net = names["clf"].set_params(max_epochs=2).fit(table, names["y"])
+    expected = net.predict_proba(table)
+    frame = table.to_pandas()
+    np.testing.assert_array_equal(net.fit(frame, names["y"]).predict_proba(frame), expected)
+
+
+def check_labels(make: Any) -> None:
+    """Check that columns of a package, which `make` makes of arrays, are labels and weights."""
+    X, y = stripes(60)
+    labels = np.array(["ant", "bee", "fly"])[y]
+    found = small_net(max_epochs=1).fit(X, make(labels))
+    assert found.classes_.tolist() == ["ant", "bee", "fly"]
+    weight = np.arange(60) % 3 + 1.0
+    found = small_net(max_epochs=1).fit(X, make(y), sample_weight=make(weight))
+    expected = small_net(max_epochs=1).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
+def check_pixel_columns(make: Any) -> None:
+    """Check that a table of a package, which `make` makes of columns, has a pixel in each."""
+    X, y = stripes(60)
+    table = make({f"pixel{i}": column for i, column in enumerate(X.reshape(60, -1).T)})
+    found = small_net(max_epochs=2).fit(table, y)
+    assert found.feature_names_in_[1] == "pixel1"
+    expected = small_net(max_epochs=2).fit(X, y)
+    np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(X))
