@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state as _check_random_state
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils._param_validation import StrOptions as _StrOptions
+from sklearn.utils._pprint import _changed_params as changed_parameters
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 from skcnn._from_r import whole
@@ -29,6 +30,7 @@ __all__ = [
     "StopTraining",
     "StrOptions",
     "as_tuple",
+    "changed_parameters",
     "check_random_state",
     "check_sample_weight",
     "check_values",

@@ -161,6 +161,8 @@ def _say_accuracy(clf: BaseEstimator, photos: Photos, *, quiet: bool) -> None:
     predict = predict_with_progress(clf, "predict_proba", quiet=quiet)
     found = evaluate(clf, photos.data, photos.labels, photos.groups, predict)
     estimate, low, high = accuracy(found, _LEVEL)
-    interval = f" ({_LEVEL:.0%} interval {percent(low)} to {percent(high)})" if low == low else ""
+    interval = ""
+    if np.isfinite(low):
+        interval = f" ({_LEVEL:.0%} interval {percent(low)} to {percent(high)})"
     n_images = count(len(found.rows), "photograph")
     say(f"Accuracy on the {n_images} held out: {percent(estimate)}{interval}")

@@ -47,7 +47,7 @@ def show_versions() -> None:
       skcnn       0.1.0
     ...
     """
-    parts = {"System": _system(), "Computation": _computation(), "Packages": _packages()}
+    parts = {"System": _system(), "Computation": _computation(), "Packages": package_versions()}
     print("\n\n".join(f"{title}\n{_table(rows)}" for title, rows in parts.items()))
 
 
@@ -94,7 +94,7 @@ def _threads() -> str:
     return f"{number} ({', '.join(limits)})" if limits else number
 
 
-def _packages() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Return the versions of what skcnn needs, and of the optional packages that are there."""
     needed, optional = ["skcnn"], set()
     for requirement in importlib.metadata.requires("skcnn") or []:

@@ -99,7 +99,7 @@ class ReadingEstimator(BaseEstimator):
         images, labels = self._read(X, y, reset=not continues)
         images, readable = self._load(images)
         labels, sample_weight, groups = (
-            _rows_of(part, readable, len(labels)) for part in (labels, sample_weight, groups)
+            rows_of(part, readable, labels) for part in (labels, sample_weight, groups)
         )
         made = self._make_target(labels, classes, sample_weight)
         target = self._take_target(made, continues=continues)
@@ -205,7 +205,7 @@ class ReadingEstimator(BaseEstimator):
             )
         labels = self._check_validation_target(y_val, images, target)
         images, readable = self._load(images)
-        encoded = target.encode(_rows_of(labels, readable, len(labels)), "y_val")
+        encoded = target.encode(rows_of(labels, readable, labels), "y_val")
         weight = target.weights(None, encoded)
         return TrainingRows(images, labels, target, encoded, weight).dataset()
 
@@ -230,9 +230,9 @@ def without_missing(
     return safe_indexing(y, ~missing), predicted[~missing], sample_weight
 
 
-def _rows_of(values: Any, rows: npt.NDArray[np.intp] | None, n_rows: int) -> Any:
+def rows_of(values: Any, rows: npt.NDArray[np.intp] | None, images: npt.ArrayLike) -> Any:
     """Return some rows of what has one row per image, or is the same for all images."""
     if rows is None or values is None or np.ndim(values) == 0:
         return values
-    check_consistent_length(values, range(n_rows))
+    check_consistent_length(images, values)
     return safe_indexing(values, rows)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skcnn._compute._fork import computing
@@ -29,9 +29,9 @@ from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
-from skcnn._estimators._reading import Classes, TrainingRows
+from skcnn._estimators._reading import Classes, TrainingRows, rows_of
 from skcnn._targets import MaskTarget, Target
-from skcnn._utils import Interval, StrOptions, check_values, safe_indexing
+from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.masks import iou_score
 from skcnn.masks._scores import LabelImages
 from skcnn.networks import NetworkSpec
@@ -425,10 +425,10 @@ class ConvNetSegmenter(ConvNetEstimator):
         asked = self.image_shape_ if continues else self.image_shape
         pixels, masks, rows = self._cut(X, y, asked)
         if rows is not None:
-            sample_weight = _of_rows(sample_weight, rows, X)
+            sample_weight = rows_of(sample_weight, rows, X)
             if groups is not None or len(np.unique(rows)) > 1:
                 # Pieces of an image stay together.
-                groups = rows if groups is None else _of_rows(groups, rows, X)
+                groups = rows if groups is None else rows_of(groups, rows, X)
         return super()._read_rows(
             pixels, masks, sample_weight, continues=continues, classes=classes, groups=groups
         )
@@ -575,13 +575,3 @@ class ConvNetSegmenter(ConvNetEstimator):
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
         return tags
-
-
-def _of_rows(
-    values: npt.ArrayLike | None, rows: npt.NDArray[np.intp], images: npt.ArrayLike
-) -> Any:
-    """Return the values of the images that pieces are from; one value for all stays as it is."""
-    if values is None or np.ndim(values) == 0:
-        return values
-    check_consistent_length(images, values)
-    return safe_indexing(values, rows)

@@ -1,6 +1,7 @@
 """Pieces of an HTML page: text, tables, lists and cards."""
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 
 
@@ -89,7 +90,7 @@ def bars(items: Iterable[tuple[str, int, str]]) -> Html:
 
 def interval_bar(value: float, low: float, high: float) -> Html:
     """Return a share from 0 to 1 as a mark on a line, and its interval as a bar."""
-    if value != value:
+    if math.isnan(value):
         return Html("")
     bar = f'<i style="left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%"></i>'
     mark = f'<b style="left:{100 * value:.1f}%"></b>'
@@ -130,7 +131,7 @@ def percent(share: float, digits: int = 1) -> str:
     >>> percent(0.835), percent(1), percent(float("nan"))
     ('83.5%', '100%', '–')
     """
-    if share != share:
+    if math.isnan(share):
         return "–"
     return "100%" if share == 1 else f"{share:.{digits}%}"
 

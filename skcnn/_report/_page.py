@@ -163,16 +163,7 @@ details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent)
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles dd { font-size: 1.3rem; }
   .cards { grid-template-columns: repeat(2, 1fr); }
-  .range {
-  display: block; position: relative; width: 12rem; height: 8px; border-radius: 4px;
-  background: var(--soft);
-}
-.range i { position: absolute; top: 0; bottom: 0; border-radius: 4px; background: var(--bar); }
-.range b {
-  position: absolute; top: -3px; bottom: -3px; width: 3px; margin-left: -1.5px;
-  border-radius: 1px; background: var(--accent);
-}
-.bars { columns: 3; }
+  .bars { columns: 3; }
   figure svg { max-width: 100%; }
   .tiles > div, .bars i, .note, .card img, .range, .range * {
     -webkit-print-color-adjust: exact; print-color-adjust: exact;

@@ -1,24 +1,23 @@
 """Sections that every report has: images, maps, files left out, network, versions."""
 
-import inspect
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
+from skcnn._compute._show_versions import package_versions
 from skcnn._report import _markup as markup
 from skcnn._report._evaluation import Evaluation
 from skcnn._report._figures import Thumbnails, as_img, as_svg
 from skcnn._report._markup import Html
 from skcnn._report._page import Section
+from skcnn._utils import changed_parameters
 from skcnn.inspection import HistoryDisplay, grad_cam
 
-_PACKAGES = ("skcnn", "torch", "scikit-learn", "skorch", "numpy", "scipy", "pandas", "pillow")
 # Files that are listed by name.
 _MAX_FILES = 50
 
@@ -117,7 +116,7 @@ def network_section(network: BaseEstimator) -> Section:
     ]
     if hasattr(network, "best_epoch_"):
         pairs.append(("Best epoch", f"{network.best_epoch_}"))
-    if seconds == seconds:
+    if np.isfinite(seconds):
         pairs.append(("Training time", _duration(seconds)))
     pairs.append(("Device", f"{network.device_}"))
     changed = _changed_parameters(network)
@@ -140,24 +139,13 @@ def network_section(network: BaseEstimator) -> Section:
 
 def versions_section() -> Section:
     """Return what computed all this."""
-    pairs: list[tuple[str, object]] = [
-        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    ]
-    for name in _PACKAGES:
-        try:
-            pairs.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
+    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    pairs = [("Python", python), *package_versions().items()]
     return Section("versions", "Versions", markup.facts(pairs))
 
 
 def _changed_parameters(network: BaseEstimator) -> str:
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(type(network)).parameters.items()
-    }
-    parameters = network.get_params(deep=False)
-    changed = {n: v for n, v in parameters.items() if repr(v) != repr(defaults.get(n))}
+    changed = changed_parameters(network)
     return ", ".join(f"{name}={value!r}" for name, value in changed.items())
 
 

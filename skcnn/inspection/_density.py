@@ -127,7 +127,7 @@ class DensityDisplay(OverlayDisplay):
     (2, 4)
     """
 
-    _bar_label = "of the highest"
+    _bar_label = "share of the largest value"
     _title = "Bright where the network counts: the sum of a map is the prediction"
 
     def __init__(
