@@ -82,10 +82,10 @@ def classes(seed):
     few.fit(X, np.where(strokes, masks, NO_LABEL))
     scores = {
         "U-Net": iou_score(true, seg.predict(X_test)),
-        "U-Net, 2% of the pixels labelled": iou_score(true, few.predict(X_test)),
+        "U-Net, 2% of the pixels labeled": iou_score(true, few.predict(X_test)),
         "random forest": iou_score(true, forest(X, masks, X_test, seed)),
     }
-    lost = scores["U-Net"] - scores["U-Net, 2% of the pixels labelled"]
+    lost = scores["U-Net"] - scores["U-Net, 2% of the pixels labeled"]
     return seg, {**scores, "lost by labelling 2%": lost, "seconds to train": seconds}
 
 

@@ -699,7 +699,7 @@ def masks_classes_table():
     result = load("masks_classes")
     shown = {
         "U-Net": "mean IoU of the U-Net",
-        "U-Net, 2% of the pixels labelled": "mean IoU with 2% of the pixels labeled",
+        "U-Net, 2% of the pixels labeled": "mean IoU with 2% of the pixels labeled",
         "random forest": "mean IoU of a random forest on features of pixels",
     }
     head = ["", "median", f"{result['figures']['U-Net']['n']} seeds"]

@@ -95,15 +95,15 @@ print(clf.skipped_[["row", "reason"]].to_string(index=False))
 
 # %%
 # **What is it worth at a new site?** The interval holds for photographs of these two sites. With
-# more test sites, ``groups=`` makes one for new sites, which is wider.
+# more test sites, ``groups=`` makes one for new sites, which is wider. The drawings are as hard to
+# tell apart as an example needs: this accuracy says nothing about photographs of your own.
 interval = bootstrap_interval(y[test], clf.predict(X[test]), random_state=0)
 print(f"accuracy {interval.estimate:.2f}, from {interval.low:.2f} to {interval.high:.2f}")
 display = ConfusionDisplay.from_estimator(clf, X[test], y[test])
 
 # %%
-# **"I do not know."** How sure does the network have to be, for at most one in ten of
-# the accepted answers
-# to be wrong? Fewer accepted answers mean more photographs to check by eye.
+# **"I do not know."** How sure does the network have to be, for at most one in ten of the accepted
+# answers to be wrong? Fewer accepted answers mean more photographs to check by eye.
 proba = clf.predict_proba(X[choose])
 threshold = review_threshold(y[choose], proba, classes=clf.classes_, error=0.1)
 display = ReviewDisplay.from_predictions(y[choose], proba, classes=clf.classes_)

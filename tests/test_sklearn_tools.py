@@ -494,7 +494,7 @@ def test_frames_keep_their_index(data):
 
 
 @pytest.fixture
-def mislabelled(data):
+def mislabeled(data):
     """Images most of which bear a wrong label, and weights of zero for those."""
     X, _, y, _ = data
     wrong = np.random.RandomState(0).uniform(size=len(y)) < 0.5
@@ -503,8 +503,8 @@ def mislabelled(data):
     return X, labels, np.where(wrong, 0.0, 1.0)
 
 
-def test_routed_weights_arrive_in_cross_validate(mislabelled):
-    X, y, weight = mislabelled
+def test_routed_weights_arrive_in_cross_validate(mislabeled):
+    X, y, weight = mislabeled
     with config_context(enable_metadata_routing=True):
         weighted = small_net(lr=0.05).set_score_request(sample_weight=True)
         means = [
@@ -522,8 +522,8 @@ def test_routed_weights_arrive_in_cross_validate(mislabelled):
     assert means[1] < 0.75
 
 
-def test_routed_weights_arrive_in_grid_search(mislabelled, data):
-    X, y, weight = mislabelled
+def test_routed_weights_arrive_in_grid_search(mislabeled, data):
+    X, y, weight = mislabeled
     _, X_test, _, y_test = data
     with config_context(enable_metadata_routing=True):
         clf = small_net(lr=0.05).set_fit_request(sample_weight=True)

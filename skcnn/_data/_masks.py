@@ -214,12 +214,12 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
     labels: Mask = values[rows][:, columns]
     if resize != "pad":
         return labels
-    padded = unlabelled(size, values.dtype)
+    padded = unlabeled(size, values.dtype)
     up, aside = (size[0] - height) // 2, (size[1] - width) // 2
     padded[up : up + height, aside : aside + width] = labels
     return padded
 
 
-def unlabelled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:
+def unlabeled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:
     """Return a label image without a label."""
     return np.ma.array(np.zeros(size, dtype), mask=True)

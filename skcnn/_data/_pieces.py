@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skcnn._data._conversion import decoded, from_torch
-from skcnn._data._masks import Mask, check_size, read_mask_list, stack_masks, unlabelled
+from skcnn._data._masks import Mask, check_size, read_mask_list, stack_masks, unlabeled
 
 # Larger images are cut into pieces of this side for training, unless image_shape says otherwise.
 LARGEST_SIDE = 512
@@ -133,6 +133,6 @@ def _padded(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
 def _padded_labels(mask: Mask, size: tuple[int, int]) -> Mask:
     if mask.shape == size:
         return mask
-    padded = unlabelled(size, mask.dtype)
+    padded = unlabeled(size, mask.dtype)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     return padded

@@ -157,7 +157,7 @@ class MaskTarget(Target):
         return labels
 
     def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
-        """Cross-entropy of the labelled pixels, plus one minus the mean Dice of their classes."""
+        """Cross-entropy of the labeled pixels, plus one minus the mean Dice of their classes."""
         # Not by torch's own cross-entropy of maps, which no GPU computes alike each time.
         true = _indicators(encoded, self.n_outputs).to(outputs.dtype)
         known = encoded != NO_LABEL
@@ -175,7 +175,7 @@ class MaskTarget(Target):
         counts = (size > 0).to(outputs.dtype)
         if self.class_weight is not None:
             counts = counts * weight
-        # An image without a labelled pixel teaches nothing.
+        # An image without a labeled pixel teaches nothing.
         missed = (counts * (1 - dice)).sum(1) / counts.sum(1).clamp_min(_TINY)
         return entropy + missed
 

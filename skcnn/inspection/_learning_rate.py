@@ -342,7 +342,7 @@ class LearningRateDisplay(Display):
 
         if ax is None:
             _, ax = plt.subplots(layout="constrained")
-        # What has learnt nothing, or diverged, would flatten the rest of the curve.
+        # What has learned nothing, or diverged, would flatten the rest of the curve.
         top = max(self.first_loss, float(self.loss.min()))
         learned = self.loss <= top
         span = top - float(self.loss.min()) or 1.0

@@ -45,9 +45,9 @@ stopifnot(identical(as.vector(table$target), as.character(photos$label)))
 stopifnot(identical(as.vector(table$groups), as.character(photos$site)))
 bursts <- datasets$group_by_time(table$frame, gap = "60s")
 stopifnot(length(unique(as.vector(bursts))) == 3)
-unlabelled <- photos
-unlabelled$label[5] <- NA
-stopifnot(length(datasets$load_image_table(unlabelled)$target) == 59)
+unlabeled <- photos
+unlabeled$label[5] <- NA
+stopifnot(length(datasets$load_image_table(unlabeled)$target) == 59)
 from_folders <- datasets$load_image_folder(folder, label = 0)
 stopifnot(all(from_folders$target %in% levels(photos$site)))
 

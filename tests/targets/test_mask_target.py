@@ -50,7 +50,7 @@ def test_masked_pixels_have_no_label():
     np.testing.assert_array_equal(target.encode(masks) == -1, MASKS == 7)
 
 
-def test_the_loss_is_cross_entropy_plus_dice_of_labelled_pixels():
+def test_the_loss_is_cross_entropy_plus_dice_of_labeled_pixels():
     target = MaskTarget.infer(MASKS, ignore_label=255)
     codes = torch.from_numpy(target.encode(MASKS))
     logits = torch.randn(2, 3, 2, 3, generator=torch.Generator().manual_seed(0))
