@@ -1,5 +1,6 @@
 """What happens between the shell and a command: errors, warnings, Ctrl-C and exit codes."""
 
+import os
 import re
 import sys
 import warnings
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         After ``--help``, with code 0, and for arguments that are not as described, with code 2.
     """
     options = make_parser().parse_args(arguments)
+    _wait_briefly()
     try:
         # It takes seconds until torch is imported, which --help does not wait for.
         from skcnn._command._commands import COMMANDS
@@ -45,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"skcnn {options.command}: error: {_in_plain_words(error)}", file=sys.stderr)
         return FAILED
     return 0
+
+
+def _wait_briefly() -> None:
+    """Let threads that wait for each other give their core back soon.
+
+    By default they keep it busy, which makes a fit several times as slow where other programs
+    run. OpenMP reads this when torch is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 @contextmanager

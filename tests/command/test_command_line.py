@@ -510,6 +510,30 @@ def test_help_does_not_wait_for_torch():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
+@pytest.mark.parametrize(
+    ("given", "there"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_wait_briefly_unless_told_otherwise_before_torch_is_imported(given, there):
+    code = (
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'torch':\n"
+        "            sys.exit(str(os.environ.get('GOMP_SPINCOUNT')))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "from skcnn._command import main\n"
+        "main(['predict', 'model', 'photos', '--out', 'predictions.csv'])"
+    )
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP", "GOMP"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**plain, **given}, capture_output=True, text=True
+    )
+    assert done.stderr.strip() == there
+
+
 def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
     out = tmp_path / "model.skcnn"
     command = [sys.executable, "-m", "skcnn", "train", photos, "--out", out, "--label", "1"]
