@@ -20,6 +20,7 @@ _NORMALIZATIONS = (
     GhostBatchNorm2d,
     MirroredGhostBatchNorm2d,
 )
+_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
@@ -70,11 +71,9 @@ def _folded(module: Module) -> Module:
         return module
     # One module may stand at several places, and `children` would give it once.
     before = {name: part for name, part in module._modules.items() if part is not None}
-    parts = {name: _folded(part) for name, part in before.items()}
+    parts = {name: _without_shortcut(_folded(part)) for name, part in before.items()}
     if type(module) is nn.Sequential:
-        parts = _fold_sequence(parts)
-    if isinstance(module, Residual):
-        parts = _fold_shortcut(parts["convolutions"], parts["shortcut"])
+        parts = _write_over(_fold_sequence(parts))
     if all(part is before[name] for name, part in parts.items()):
         return module
     return _with_parts(module, parts)
@@ -98,34 +97,42 @@ def _fold_sequence(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
     return parts
 
 
-def _fold_shortcut(convolutions: nn.Module, shortcut: nn.Module) -> dict[str, nn.Module]:
-    """Fold a shortcut of one pixel into the only convolution beside it."""
-    apart = {"convolutions": convolutions, "shortcut": shortcut}
-    layers = [layer for layer in _layers(convolutions) if not isinstance(layer, nn.Identity)]
+def _write_over(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Let activations write their values over those of a convolution before them."""
+    layers = [name for name, part in parts.items() if not isinstance(part, nn.Identity)]
+    for name, following in pairwise(layers):
+        if _is_convolution(parts[name]) and type(parts[following]) in _ACTIVATIONS:
+            activation = copy.copy(parts[following])
+            setattr(activation, "inplace", True)  # noqa: B010 - not declared by every module
+            parts[following] = activation
+    return parts
+
+
+def _without_shortcut(module: nn.Module) -> nn.Module:
+    """Fold a shortcut of one pixel into the only convolution beside it, if that is possible."""
+    if type(module) is not Residual:
+        return module
+    shortcut = module.shortcut
+    layers = [
+        layer for layer in _layers(module.convolutions) if not isinstance(layer, nn.Identity)
+    ]
     if len(layers) != 1 or not _keeps_size(layers[0]):
-        return apart
+        return module
     main = layers[0]
     weight, bias = _filters(main)
     if isinstance(shortcut, nn.Identity):
         n_channels = weight.shape[1]
         if len(weight) != n_channels:
-            return apart
+            return module
         added = torch.eye(n_channels, dtype=weight.dtype, device=weight.device)
     elif _keeps_size(shortcut) and shortcut.kernel_size == (1, 1):
         pixel, more = _filters(shortcut)
         added, bias = pixel[:, :, 0, 0], bias + more
     else:
-        return apart
+        return module
     weight = weight.clone()
     weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2] += added
-    return {"convolutions": _with_filters(main, weight, bias), "shortcut": _Nothing()}
-
-
-class _Nothing(nn.Module):
-    """What is left of a shortcut."""
-
-    def forward(self, x: Tensor) -> int:
-        return 0
+    return _with_filters(main, weight, bias)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
