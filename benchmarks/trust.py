@@ -6,7 +6,7 @@ Measures, each by itself with --only:
     fits        fits that are killed at a random moment and called again: the same bits
     saves       saves that are killed at a random moment: the old file or the new one
     overhead    what checkpoints cost, on the lesson's network
-    onnx        how far onnxruntime is from the estimator, for every network and option
+    onnx        how far onnxruntime is from each estimator, for every network and option
 
 Writes results/trust.json, and the table of the page about saving. Takes some minutes.
 """
@@ -23,16 +23,29 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
 from reporting import describe_machine, load, spread, store, versions
+from torch import nn
 
 import skcnn
-from skcnn import ConvNetClassifier, ConvNetRegressor, FeatureExtractor, recipes
+from skcnn import (
+    ConvNetClassifier,
+    ConvNetMultiTask,
+    ConvNetRegressor,
+    ConvNetSegmenter,
+    FeatureExtractor,
+    recipes,
+)
 from skcnn._engine._checkpoints import CheckpointRequest, TrainingCheckpoint
-from skcnn.datasets import make_organisms
-from skcnn.networks import Backbone, CompactTransformer, ConvBlocks
+from skcnn._estimators._onnx_check import answers_of
+from skcnn._estimators._onnx_graph import outputs_of
+from skcnn.datasets import make_images_and_covariates, make_organisms
+from skcnn.networks import Backbone, CompactTransformer, ConvBlocks, UNet
 from skcnn.networks._blocks import ACTIVATIONS
 
 TABLE = Path(__file__).parents[1] / "docs" / "recorded" / "trust.md"
+BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 COMMON = {"random_state": 0, "device": "cpu", "precision": "float32"}
 FITS = {
     "default": {},
@@ -190,16 +203,24 @@ def overhead(options):
     }
 
 
-def own(n_channels, n_outputs):
-    """A network of a user."""
-    from torch import nn
+class Own(nn.Module):
+    """A network of a user, with or without columns beside the images."""
 
-    layers = (nn.Conv2d(n_channels, 8, 3), nn.Hardswish(), nn.AdaptiveMaxPool2d(1), nn.Flatten())
-    return nn.Sequential(*layers, nn.Linear(8, n_outputs))
+    def __init__(self, n_channels, n_outputs, n_covariates=0):
+        super().__init__()
+        layers = nn.Conv2d(n_channels, 8, 3), nn.Hardswish(), nn.AdaptiveMaxPool2d(1)
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Linear(8 + n_covariates, n_outputs)
+
+    def forward(self, images, covariates=None):
+        features = self.body(images)
+        if covariates is not None:
+            features = torch.cat([features, covariates], dim=1)
+        return self.head(features)
 
 
 def networks():
-    """Each option of each family of networks once, as parameters of the classifier."""
+    """Each option of each family of networks once, as parameters of an estimator."""
     blocks = [
         *({"activation": name} for name in ACTIVATIONS),
         {"stem": "whitening", "init": "dirac"},
@@ -208,6 +229,8 @@ def networks():
         {"pool": "average", "pool_size": 3},
         {"pool": None, "kernel_size": 5},
         {"normalization": None, "residual": False},
+        {"normalization": "ghost"},
+        {"normalization": "ghost", "symmetry": "mirror"},
         {"global_pool": "max"},
         {"global_pool": "average_max"},
         {"global_pool": None},
@@ -218,45 +241,90 @@ def networks():
         spec = ConvBlocks(**{"filters": (8, 16), **parameters})
         yield str(spec), {"module": spec}
     yield "CompactTransformer", {"module": CompactTransformer(width=16, depth=2, heads=2)}
-    for name in ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"):
+    for name in BACKBONES:
         yield f"Backbone, {name}", {"module": Backbone(name, weights=None, image_size=48)}
-    yield "own module", {"module": own}
+    yield "own module", {"module": Own}
     yield "test_time_flip", {"filters": (8,), "test_time_flip": True}
 
 
-def answers(estimator):
-    """The method whose results an ONNX file gives."""
-    if isinstance(estimator, FeatureExtractor):
-        return estimator.transform
-    return getattr(estimator, "predict_proba", estimator.predict)
+def encoders():
+    """Each option of the networks that answer for each pixel, as parameters of the segmenter."""
+    blocks = [
+        {},
+        {"filters": (8, 16, 32, 64), "activation": "gelu"},
+        {"convs_per_block": 2, "normalization": "ghost"},
+        {"pool": "average", "pool_size": 3},
+        {"normalization": None, "residual": False, "init": "dirac"},
+    ]
+    yield "automatic", {}
+    for parameters in blocks:
+        spec = ConvBlocks(**{"filters": (8, 16, 32), **parameters})
+        yield str(spec), {"module": UNet(spec)}
+    for name in BACKBONES:
+        yield f"Backbone, {name}", {"module": UNet(Backbone(name, weights=None))}
+    donor = ConvNetClassifier(filters=(8, 16), max_epochs=1, **COMMON).fit(*images(60))
+    yield "Backbone, a classifier", {"module": UNet(Backbone(donor))}
+    yield "test_time_flip", {"test_time_flip": True}
+
+
+def exported():
+    """Every estimator with every network, fitted, and the images and columns that it takes."""
+    X, y = images(60)
+    random = np.random.default_rng(0)
+    columns = {"y": y, "big": y > 0, "weight": y + 1.5}
+    table = pd.DataFrame(columns)
+    missing = random.random(len(y)) < 0.3
+    site = pd.DataFrame({"height": np.where(missing, np.nan, 300.0 * y), "north": 5e6 + y})
+    codes = random.integers(-1, 2, len(y))
+    site["soil"] = pd.Categorical.from_codes(codes, ["clay", "sand"])
+    beside = site.assign(soil=codes).to_numpy(float)
+    both = make_images_and_covariates(X, site)
+    tasks = {"y": "classification", "big": "classification", "weight": "gamma"}
+    small = {"max_epochs": 1, **COMMON}
+    for name, parameters in networks():
+        yield name, ConvNetClassifier(**parameters, **small).fit(X, y), X, None
+        several = ConvNetMultiTask(tasks, **parameters, **small).fit(both, table)
+        yield f"tasks and columns, {name}", several, both, beside
+    numbers = ("squared_error", "absolute_error", "poisson", "gamma", "quantile")
+    for loss in numbers:
+        one = ConvNetRegressor(loss=loss, quantile=0.9, **small).fit(both, y + 1.0)
+        yield f"numbers, {loss}", one, both, beside
+    two = table[["y", "weight"]] * (1, 1e6)
+    yield "two numbers", ConvNetRegressor(filters=(8,), **small).fit(X, two), X, None
+    of_each = ConvNetClassifier(filters=(8,), **small).fit(X, table[["y", "big"]].astype(str))
+    yield "columns of labels", of_each, X, None
+    of_any = ConvNetClassifier(filters=(8,), **small).fit(X, np.stack([y > 0, y > 1], axis=1))
+    yield "several labels", of_any, X, None
+    backbone = Backbone("efficientnet_lite0", weights=None, image_size=48)
+    yield "FeatureExtractor", FeatureExtractor(backbone, device="cpu").fit(X), X, None
+    large, _ = images(6, 40)
+    for name, parameters in encoders():
+        segmenter = ConvNetSegmenter(**parameters, **small).fit(X, X.mean(axis=3) > 128)
+        yield f"segmenter, {name}", segmenter, X, None
+        yield f"segmenter of other images, {name}", segmenter, large[:, :37, :22], None
 
 
 def onnx(options):
-    """Export each network, and compare what onnxruntime makes of images with the estimator."""
+    """Export each estimator, and compare what onnxruntime makes of images with what it does."""
     import onnxruntime
 
-    X, y = images(60)
     differences = {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder, "model.onnx")
-        fitted = [
-            (name, ConvNetClassifier(**parameters, max_epochs=1, **COMMON).fit(X, y))
-            for name, parameters in networks()
-        ]
-        regressors = {
-            "numbers": ConvNetRegressor(filters=(8,), max_epochs=1, **COMMON),
-            "counts": ConvNetRegressor("auto", loss="poisson", max_epochs=1, **COMMON),
-        }
-        fitted += [(name, one.fit(X, y + 1.0)) for name, one in regressors.items()]
-        backbone = Backbone("efficientnet_lite0", weights=None, image_size=48)
-        fitted.append(("FeatureExtractor", FeatureExtractor(backbone, device="cpu").fit(X)))
-        for name, estimator in fitted:
+        for name, estimator, X, beside in exported():
             skcnn.export_onnx(estimator, path)
             session = onnxruntime.InferenceSession(path)
-            (found,) = session.run(None, {"images": X.astype(np.float32)})
-            expected = answers(estimator)(X)
-            differences[name] = float(np.abs(found - expected).max() / np.abs(expected).max())
+            pixels = np.stack(X["image"]) if isinstance(X, pd.DataFrame) else X
+            inputs = {"images": pixels.astype(np.float32), "covariates": beside}
+            outputs = outputs_of(estimator)
+            expected = answers_of(estimator, X, outputs)
+            differences[name] = 0.0
+            for n in (1, 3, len(X)):
+                some = {name: part[:n] for name, part in inputs.items() if part is not None}
+                for found, answer in zip(session.run(None, some), expected, strict=True):
+                    off = np.abs(found - answer[:n]).max() / np.abs(answer).max()
+                    differences[name] = max(differences[name], float(off))
             print(f"  {name}: {differences[name]:.1e}", flush=True)
     return {"networks": len(differences), "greatest": max(differences.values()), **differences}
 
@@ -290,7 +358,7 @@ def table(found):
             f"{cost['median']:.1%} ({cost['min']:.1%} to {cost['max']:.1%})",
         ),
         (
-            f"ONNX files of {onnx['networks']} networks",
+            f"ONNX files of {onnx['networks']} estimators and networks",
             "greatest difference of a result, relative to the greatest one",
             f"{onnx['greatest']:.0e}",
         ),

@@ -1,7 +1,8 @@
 """Covariates: numbers and categories beside the images, as columns of a DataFrame."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -142,16 +143,33 @@ class CovariateEncoder:
 
     def encode(self, values: Floats) -> npt.NDArray[np.float32]:
         """Return what the network gets: an array of shape (n, n_inputs)."""
-        parts: list[npt.NDArray[Any]] = []
-        for column, read in zip(self.columns, values.T):
-            missing = np.isnan(read)
+        return np.stack(self.encode_columns(values.T, np), axis=1).astype(np.float32)
+
+    def encode_columns(self, values: Iterable[Any], library: ModuleType) -> list[Any]:
+        """Return the inputs that columns of values make, as arrays or tensors of shape (n,).
+
+        Parameters
+        ----------
+        values : iterable of array or tensor of shape (n,)
+            The values of each column, as `read` returns them.
+        library : module
+            numpy, or torch.
+        """
+        parts = []
+        for column, read in zip(self.columns, values):
             if column.categories is not None:
                 parts += [read == number for number in range(len(column.categories))]
                 continue
-            parts.append(np.where(missing, 0, (read - column.mean) / column.scale))
+            # Not as numbers of Python, which an export of torch would round to float32.
+            mean, scale = (
+                library.asarray(number, dtype=library.float64)
+                for number in (column.mean, column.scale)
+            )
+            missing = library.isnan(read)
+            parts.append(library.where(missing, 0, (read - mean) / scale))
             if column.had_missing:
                 parts.append(missing)
-        return np.stack(parts, axis=1).astype(np.float32)
+        return parts
 
     def warn_of_labels(self, values: Floats, y: npt.ArrayLike | pd.DataFrame) -> None:
         """Warn of columns that equal y: a label that came into X."""

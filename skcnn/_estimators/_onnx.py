@@ -1,48 +1,52 @@
 """Fitted estimators as ONNX files, for other programs and languages."""
 
-import copy
 import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
 
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._feature_extractor import FeatureExtractor
+from skcnn._estimators._onnx_check import check_same
+from skcnn._estimators._onnx_graph import (
+    COVARIATES,
+    IMAGES,
+    Fitted,
+    Output,
+    Program,
+    free_sides,
+    outputs_of,
+    rename_inner_values,
+)
 from skcnn._from_r import as_path
 from skcnn._storage._container import replacing
-from skcnn._targets._several import SeveralTarget
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
-_TOLERANCE = 1e-4
-_N_CHECKED = 5
+_LEAST_SIDE = 128
+_SIDES = {1: "height", 2: "width"}
 
 
-def export_onnx(
-    estimator: ConvNetEstimator | FeatureExtractor, path: str | os.PathLike[str]
-) -> None:
+def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator as an ONNX file, which many programs and languages can run.
 
     The preprocessing is part of the file. It takes images as they were given to `fit`, as
-    float32, in batches of any size. Images keep the shape that the estimator was fitted on.
+    float32, in batches of any size.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, ConvNetRegressor or FeatureExtractor
-        A fitted classifier gives probabilities, a regressor numbers, and a feature extractor
-        features.
+    estimator : estimator of skcnn
+        A fitted `ConvNetClassifier`, `ConvNetRegressor`, `ConvNetMultiTask`, `ConvNetSegmenter`
+        or `FeatureExtractor`, with any network and any form of y.
     path : str or path-like
         The file, for example "birds.onnx". A file that is there is replaced.
 
@@ -53,10 +57,10 @@ def export_onnx(
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the estimator answers something else, such as several questions.
+        If it is something else, such as a pipeline or a search.
     ValueError
         If a module of your own does something that ONNX cannot express; or if onnxruntime
-        computes other results from the file, by more than 0.0001.
+        computes other results from the file.
 
     See Also
     --------
@@ -64,13 +68,39 @@ def export_onnx(
 
     Notes
     -----
-    The input is ``images`` of shape (n, height, width, channels). The output is ``probabilities``
-    of shape (n, n_classes), or ``features`` of shape (n, n_features). The metadata of the model
-    holds the labels as JSON under ``classes``, in the order of the probabilities.
+    The input ``images`` has the shape (n, height, width, channels), float32. Its height and width
+    are those of `image_shape_`, but of a `ConvNetSegmenter`, and with ``global_pool="sum"``, as in
+    counting, they may be any.
 
-    Regressors give ``predictions``, in the shape of those of `predict`.
+    After a fit with columns beside the images, there is a second input ``covariates`` of shape
+    (n, n_columns), float64, with columns in the order of the metadata. It takes numbers as they
+    were given to `fit`, and NaN where one is missing. In place of a category it takes its position
+    in the list of categories, from 0, and -1 where it is missing or unknown. The user guide on
+    saving shows how to make this input of a DataFrame.
 
-    Each file is run by onnxruntime [1]_ on a few random images before it is written.
+    The outputs are:
+
+    - ``probabilities`` of a `ConvNetClassifier`, of shape (n, n_classes), or of a
+      `ConvNetSegmenter`, of shape (n, height, width, n_classes), float32;
+    - ``predictions`` of a `ConvNetRegressor`, in the shape of those of `predict`, float64;
+    - ``features`` of a `FeatureExtractor`, of shape (n, n_features), float32;
+    - of a `ConvNetMultiTask`, and of a classifier with several columns of labels, one for each
+      task or column, with its name: probabilities, or predictions of shape (n,). What is no
+      unaccented letter or digit becomes "_", and "output_" comes before a name that starts with
+      a digit.
+
+    The metadata of the file, as JSON:
+
+    - ``classes``: the labels, in the order of the probabilities. Where there are several outputs,
+      an object with the labels of each that has any;
+    - ``questions``: where there are several outputs, an object with the task or column of each;
+    - ``covariates``: a list with one object for each column: its ``name``, and its ``categories``
+      if it has any;
+    - ``image_shape``: height, width and channels of the images of `fit`.
+
+    Each file is run by onnxruntime [1]_ on a few random images before it is written. Results must
+    be those of the estimator up to 0.0001: predictions relative to their spread, features relative
+    to the largest one.
 
     References
     ----------
@@ -84,41 +114,23 @@ def export_onnx(
     >>> session = onnxruntime.InferenceSession("birds.onnx")  # doctest: +SKIP
     >>> (proba,) = session.run(None, {"images": X.astype("float32")})  # doctest: +SKIP
     """
-    answer, name = _answer_of(estimator)
+    if not isinstance(estimator, ConvNetEstimator | FeatureExtractor):
+        raise TypeError(
+            f"export_onnx got a {type(estimator).__name__}. Expected an estimator of skcnn, "
+            "fitted: of a pipeline, its step (pipeline[-1]); of a search, its best_estimator_."
+        )
     check_is_fitted(estimator)
-    _check_one_answer(estimator)
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise ImportError(f'export_onnx needs {", ".join(missing)}: pip install "skcnn[onnx]".')
-    whole = _Whole(estimator).eval()
+    outputs = outputs_of(estimator)
     with _quiet():
-        program = _convert(whole, estimator.image_shape_, name)
-        program.model.metadata_props.update(_metadata(estimator))
+        program = _convert(estimator, outputs)
+        program.model.metadata_props.update(_metadata(estimator, outputs))
         data = program.model_proto.SerializeToString()
-        images = _random_images(estimator)
-        expected = np.asarray(answer(images))
-    _check_same(data, images, expected)
+        check_same(data, estimator, outputs)
     with replacing(as_path(path)) as file:
         file.write(data)
-
-
-class _Whole(nn.Module):
-    """From float images to what the estimator answers."""
-
-    def __init__(self, estimator: ConvNetEstimator | FeatureExtractor) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(estimator.module_).cpu()
-        self.target = None if isinstance(estimator, FeatureExtractor) else estimator._target
-        self.flips = getattr(estimator, "test_time_flip", False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return features or probabilities."""
-        if self.target is None:
-            return self.network.features(images)
-        outputs: Tensor = self.network(images)
-        if self.flips:
-            outputs = (outputs + self.network(images.flip(2))) / 2
-        return self.target.answer(outputs)
 
 
 @contextmanager
@@ -137,48 +149,32 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _answer_of(
-    estimator: ConvNetEstimator | FeatureExtractor,
-) -> tuple[Callable[[npt.NDArray[np.float32]], npt.ArrayLike], str]:
-    """Return the method whose results the file gives, and the name of these."""
-    if isinstance(estimator, FeatureExtractor):
-        return estimator.transform, "features"
-    if isinstance(estimator, ConvNetEstimator):
-        if is_regressor(estimator):
-            return estimator.predict, "predictions"
-        if is_classifier(estimator):
-            return estimator.predict_proba, "probabilities"
-    raise TypeError(
-        f"export_onnx got a {type(estimator).__name__}. Expected a classifier or regressor of "
-        "skcnn or a FeatureExtractor, fitted: of a pipeline, its step (pipeline[-1]); of a "
-        "search, its best_estimator_."
-    )
-
-
-def _check_one_answer(estimator: ConvNetEstimator | FeatureExtractor) -> None:
-    if getattr(estimator, "_covariates", None) is not None:
-        raise TypeError(
-            f"export_onnx got a {type(estimator).__name__} that was fitted with columns beside "
-            "the images, which the file cannot take. Fit on the images alone."
-        )
-    if isinstance(getattr(estimator, "_target", None), SeveralTarget):
-        raise TypeError(
-            "export_onnx got a classifier with several columns of labels, each with probabilities "
-            "of its own. Expected one label for each image, or indicators: 0 and 1 for each label."
-        )
-
-
-def _convert(whole: nn.Module, image_shape: tuple[int, int, int], name: str) -> Any:
+def _convert(estimator: Fitted, outputs: Sequence[Output]) -> Any:
+    """Return the program that torch makes of an estimator."""
+    n = torch.export.Dim("n", min=1)
     # A batch of one image would be taken for a constant.
-    images = torch.zeros(2, *image_shape)
+    shape, sides = [2, *estimator.image_shape_], {}
+    for axis in free_sides(estimator):
+        # Smaller sides work, too, but the exporter would ask whether maps have more than a pixel.
+        least = max(_LEAST_SIDE, 2 * (estimator.module_.stride or (1, 1))[axis - 1])
+        sides[axis] = torch.export.Dim(_SIDES[axis], min=least)
+        shape[axis] = max(shape[axis], least)
+    inputs = {IMAGES: torch.zeros(*shape)}
+    dynamic = {IMAGES: {0: n, **sides}}
+    encoder = getattr(estimator, "_covariates", None)
+    if encoder is not None:
+        inputs[COVARIATES] = torch.zeros(2, len(encoder.columns), dtype=torch.float64)
+        dynamic[COVARIATES] = {0: n}
     try:
         with torch.no_grad():
-            return torch.onnx.export(
-                whole,
-                (images,),
-                input_names=["images"],
-                output_names=[name],
-                dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+            # What torch.onnx tries where this fails takes time, and leaves sizes that are fixed.
+            exported = torch.export.export(
+                Program(estimator).eval(), (), inputs, dynamic_shapes=dynamic, strict=False
+            )
+            program = torch.onnx.export(
+                exported,
+                input_names=list(inputs),
+                output_names=[output.name for output in outputs],
                 dynamo=True,
                 verbose=False,
             )
@@ -188,37 +184,34 @@ def _convert(whole: nn.Module, image_shape: tuple[int, int, int], name: str) -> 
             f"The network cannot be written as ONNX: {first_line} A module of your own may only "
             "use operations that ONNX has, and must take batches of any size."
         ) from error
+    assert program is not None
+    rename_inner_values(program.model, outputs)
+    return program
 
 
-def _metadata(estimator: ConvNetEstimator | FeatureExtractor) -> dict[str, str]:
-    about = {"skcnn": version("skcnn"), "image_shape": json.dumps(estimator.image_shape_)}
-    classes = getattr(estimator, "classes_", None)
-    if isinstance(classes, np.ndarray):
-        plain = (value.item() if isinstance(value, np.generic) else value for value in classes)
-        about["classes"] = json.dumps(list(plain), default=str)
-    return about
+def _metadata(estimator: Fitted, outputs: Sequence[Output]) -> dict[str, str]:
+    """Return what a program needs to know beside the network, as JSON."""
+    about: dict[str, Any] = {"image_shape": estimator.image_shape_}
+    classes = {
+        output.name: [_plain(label) for label in getattr(output.target, "classes", ())]
+        for output in outputs
+        if hasattr(output.target, "classes")
+    }
+    if outputs[0].question is not None:
+        about["questions"] = {output.name: output.question for output in outputs}
+        about["classes"] = classes
+    elif classes:
+        about["classes"] = classes[outputs[0].name]
+    encoder = getattr(estimator, "_covariates", None)
+    if encoder is not None:
+        about["covariates"] = [
+            {"name": column.name}
+            | ({} if column.categories is None else {"categories": column.categories})
+            for column in encoder.columns
+        ]
+    texts = {name: json.dumps(value, default=str) for name, value in about.items()}
+    return {"skcnn": version("skcnn"), **texts}
 
 
-def _random_images(estimator: ConvNetEstimator | FeatureExtractor) -> npt.NDArray[np.float32]:
-    low, high = getattr(estimator, "_pixel_range", (0.0, 255.0))
-    shape = (_N_CHECKED, *estimator.image_shape_)
-    return np.random.RandomState(0).uniform(low, high, size=shape).astype(np.float32)
-
-
-def _check_same(
-    data: bytes, images: npt.NDArray[np.float32], expected: npt.NDArray[np.float64]
-) -> None:
-    """Compare what onnxruntime makes of images with what the estimator does."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"images": images})
-    scale = max(1.0, float(np.abs(expected).max()))
-    if found.shape != expected.shape or not np.abs(found - expected).max() <= _TOLERANCE * scale:
-        raise ValueError(
-            "onnxruntime computes other results from the file than the estimator does. Does your "
-            "own module do something else in each call, or depend on the size of the batch?"
-        )
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

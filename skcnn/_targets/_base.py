@@ -66,6 +66,10 @@ class Target(ABC):
         """Return what other programs get for outputs: probabilities, or numbers in their unit."""
         return self.probabilities(outputs)
 
+    def answers(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        """Return `answer` of each question, of which most targets have one."""
+        return (self.answer(outputs),)
+
     @abstractmethod
     def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the encoded prediction for each row of outputs."""

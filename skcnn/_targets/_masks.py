@@ -146,6 +146,10 @@ class MaskTarget(Target):
         """Return the probability of each class at each pixel."""
         return outputs.softmax(1)
 
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Return probabilities of shape (n, height, width, n_classes)."""
+        return self.probabilities(outputs).permute(0, 2, 3, 1)
+
     def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
         """Return the index of the most probable class of each pixel."""
         indices: npt.NDArray[np.intp] = outputs.argmax(axis=1)

@@ -158,9 +158,9 @@ class NumberTarget(Target):
         return values[:, 0] if self.is_flat else values
 
     def answer(self, outputs: Tensor) -> Tensor:
-        """Return numbers in the unit of y."""
-        center, scale = (torch.from_numpy(part).float() for part in (self.center, self.scale))
-        numbers = center + scale * self._numbers(outputs)
+        """Return numbers in the unit of y, in float64: their center may be far from zero."""
+        center, scale = (torch.from_numpy(part) for part in (self.center, self.scale))
+        numbers = center + scale * self._numbers(outputs).double()
         return numbers[:, 0] if self.is_flat else numbers
 
     def _numbers(self, outputs: Tensor) -> Tensor:

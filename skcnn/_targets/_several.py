@@ -76,6 +76,11 @@ class SeveralTarget(Target):
         """Return the encoded columns of each target."""
         return _divide(encoded, [target.n_columns for target in self.targets])
 
+    def answers(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        """Return what other programs get for the outputs of each target."""
+        each = zip(self.targets, self.split_outputs(outputs))
+        return tuple(target.answer(part) for target, part in each)
+
     def predict(self, outputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the encoded prediction of each target, one column each."""
         each = zip(self.targets, self.split_outputs(outputs))

@@ -45,7 +45,8 @@ class JoinCovariates(nn.Module):
         -------
         joined : torch.Tensor of shape (n, n_features + n_covariates, ...)
         """
-        n, places = len(features), features.shape[2:]
+        # An export would take the length of `len` for a constant.
+        n, places = features.shape[0], features.shape[2:]
         if covariates is None:
             covariates = features.new_zeros(n, self.n_covariates)
         beside = (self.factor * covariates).to(features.dtype)

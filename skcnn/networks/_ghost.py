@@ -42,7 +42,8 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         super().__init__(num_features)
 
     def forward(self, input: Tensor) -> Tensor:
-        n_groups = len(input) // GROUP_SIZE
+        # An export would take the length of `len` for a constant.
+        n_groups = input.shape[0] // GROUP_SIZE
         if not self.training or n_groups < 2:
             normalized: Tensor = super().forward(input)
             return normalized

@@ -67,8 +67,12 @@ class Conv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         trains = torch.is_grad_enabled() and weight.requires_grad and input.device.type == "cpu"
-        is_small = input.shape[2:].numel() <= _MAX_SMALL_PIXELS
-        if not trains or not is_small or torch.compiler.is_compiling():
+        # An export cannot follow the number of pixels where sizes are left open.
+        if (
+            not trains
+            or torch.compiler.is_compiling()
+            or input.shape[2:].numel() > _MAX_SMALL_PIXELS
+        ):
             out: Tensor = super()._conv_forward(input, weight, bias)
             return out
         if torch.is_autocast_enabled("cpu"):

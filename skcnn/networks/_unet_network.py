@@ -51,11 +51,16 @@ def pad_to_multiple(images: Tensor, multiple: Sides) -> Tensor:
     if rows < height and columns < width:
         return nn.functional.pad(images, (0, columns, 0, rows), mode="reflect")
     for axis, more in ((2, rows), (3, columns)):
-        side = images.shape[axis]
-        # Where the image is smaller than what is missing, it is reflected more than once.
-        place = torch.arange(side + more, device=images.device) % max(1, 2 * side - 2)
-        images = images.index_select(axis, torch.minimum(place, (2 * side - 2 - place).abs()))
+        images = reflect(images, axis, images.shape[axis] + more)
     return images
+
+
+def reflect(images: Tensor, axis: int, total: int) -> Tensor:
+    """Extend an axis of images to a number of pixels, by as many reflections as that takes."""
+    # In tensors, so that an export can follow sizes that are left open.
+    length = torch.full((1,), 2 * images.shape[axis] - 2, device=images.device).clamp_min(1)
+    place = torch.arange(total, device=images.device) % length
+    return images.index_select(axis, torch.minimum(place, length - place))
 
 
 class PoolingEncoder(nn.Sequential):
