@@ -29,6 +29,7 @@ from skcnn._estimators._onnx_graph import (
 )
 from skcnn._from_r import as_path
 from skcnn._storage._container import replacing
+from skcnn._utils import warn
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
@@ -70,7 +71,7 @@ def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
     -----
     The input ``images`` has the shape (n, height, width, channels), float32. Its height and width
     are those of `image_shape_`, but of a `ConvNetSegmenter`, and with ``global_pool="sum"``, as in
-    counting, they may be any.
+    counting, they may be any; if a network makes that impossible, a warning says so.
 
     After a fit with columns beside the images, there is a second input ``covariates`` of shape
     (n, n_columns), float64, with columns in the order of the metadata. It takes numbers as they
@@ -123,14 +124,27 @@ def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise ImportError(f'export_onnx needs {", ".join(missing)}: pip install "skcnn[onnx]".')
-    outputs = outputs_of(estimator)
+    outputs, free = outputs_of(estimator), free_sides(estimator)
+    is_fixed = False
     with _quiet():
-        program = _convert(estimator, outputs)
+        try:
+            program = _convert(estimator, outputs, free)
+        except ValueError:
+            if not free:
+                raise
+            is_fixed, free = True, ()
+            program = _convert(estimator, outputs, free)
         program.model.metadata_props.update(_metadata(estimator, outputs))
         data = program.model_proto.SerializeToString()
-        check_same(data, estimator, outputs)
+        check_same(data, estimator, outputs, free)
     with replacing(as_path(path)) as file:
         file.write(data)
+    if is_fixed:
+        height, width, _ = estimator.image_shape_
+        warn(
+            f"The file takes images of {height}x{width} pixels only, as in fit: what this network "
+            "does depends on their size, in a way that ONNX cannot express."
+        )
 
 
 @contextmanager
@@ -149,12 +163,12 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _convert(estimator: Fitted, outputs: Sequence[Output]) -> Any:
+def _convert(estimator: Fitted, outputs: Sequence[Output], free: Sequence[int]) -> Any:
     """Return the program that torch makes of an estimator."""
     n = torch.export.Dim("n", min=1)
     # A batch of one image would be taken for a constant.
     shape, sides = [2, *estimator.image_shape_], {}
-    for axis in free_sides(estimator):
+    for axis in free:
         # Smaller sides work, too, but the exporter would ask whether maps have more than a pixel.
         least = max(_LEAST_SIDE, 2 * (estimator.module_.stride or (1, 1))[axis - 1])
         sides[axis] = torch.export.Dim(_SIDES[axis], min=least)

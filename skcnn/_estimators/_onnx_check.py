@@ -10,7 +10,7 @@ import pandas as pd
 from skcnn._data._covariates import CovariateEncoder
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._estimators._multi_task import ConvNetMultiTask
-from skcnn._estimators._onnx_graph import COVARIATES, IMAGES, Fitted, Output, free_sides
+from skcnn._estimators._onnx_graph import COVARIATES, IMAGES, Fitted, Output
 from skcnn._estimators._segmenter import ConvNetSegmenter
 from skcnn._targets import NumberTarget, Target
 from skcnn.datasets import make_images_and_covariates
@@ -23,8 +23,19 @@ _PIXELS_CHECKED = 2**19
 Inputs = dict[str, npt.NDArray[Any]]
 
 
-def check_same(data: bytes, estimator: Fitted, outputs: Sequence[Output]) -> None:
+def check_same(
+    data: bytes, estimator: Fitted, outputs: Sequence[Output], free: Sequence[int]
+) -> None:
     """Compare what onnxruntime makes of random images with what the estimator does.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    estimator : ConvNetEstimator or FeatureExtractor
+    outputs : sequence of Output
+    free : sequence of int
+        Axes of images that may have another length than in fit.
 
     Raises
     ------
@@ -38,7 +49,7 @@ def check_same(data: bytes, estimator: Fitted, outputs: Sequence[Output]) -> Non
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in outputs]
-    for inputs, X in _random_inputs(estimator):
+    for inputs, X in _random_inputs(estimator, free):
         expected = answers_of(estimator, X, outputs)
         for n in (len(X), 1):
             try:
@@ -74,23 +85,25 @@ def answers_of(estimator: Fitted, X: Any, outputs: Sequence[Output]) -> list[npt
     return answer if isinstance(answer, list) else [answer]
 
 
-def _random_inputs(estimator: Fitted) -> Iterator[tuple[Inputs, Any]]:
+def _random_inputs(estimator: Fitted, free: Sequence[int]) -> Iterator[tuple[Inputs, Any]]:
     """Yield inputs of a file, and the same as X: of the fitted size, and of another one."""
     random = np.random.RandomState(0)
     low, high = getattr(estimator, "_pixel_range", (0.0, 255.0))
     encoder: CovariateEncoder | None = getattr(estimator, "_covariates", None)
     shape = list(estimator.image_shape_)
     n = int(np.clip(_PIXELS_CHECKED // (shape[0] * shape[1]), *_N_CHECKED))
-    free = free_sides(estimator)
     for more in (0, 1) if free else (0,):
         for axis in free:
             shape[axis - 1] += more
         images = random.uniform(low, high, size=(n, *shape)).astype(np.float32)
-        if encoder is None:
-            yield {IMAGES: images}, images
-            continue
-        values, frame = _random_covariates(encoder, n, random)
-        yield {IMAGES: images, COVARIATES: values}, make_images_and_covariates(images, frame)
+        X: Any = images
+        if estimator.data_format == "channels_first":
+            X = np.moveaxis(images, -1, 1)
+        inputs: Inputs = {IMAGES: images}
+        if encoder is not None:
+            inputs[COVARIATES], frame = _random_covariates(encoder, n, random)
+            X = make_images_and_covariates(X, frame)
+        yield inputs, X
 
 
 def _random_covariates(

@@ -172,6 +172,17 @@ def test_images_to_count_in_have_any_size(tmp_path):
         np.testing.assert_allclose(found["predictions"], regressor.predict(images), rtol=1e-4)
 
 
+@needs_onnx
+def test_a_warning_names_the_only_size_that_is_possible(tmp_path):
+    # Windows of such pooling depend on whether sides are odd.
+    blocks = ConvBlocks((4,), stem="whitening", symmetry="mirror", global_pool="sum")
+    regressor = small_regressor(module=blocks, max_epochs=1).fit(X, Y)
+    with pytest.warns(UserWarning, match="takes images of 8x8 pixels only"):
+        skcnn.export_onnx(regressor, tmp_path / "f.onnx")
+    found, _ = run(tmp_path / "f.onnx", X)
+    np.testing.assert_allclose(found["predictions"], regressor.predict(X), atol=1e-4)
+
+
 # ---------------------------------------------------------------------- label images
 
 MASKS = np.where(X.mean(axis=3) > 128, "Blüte", "soil")
