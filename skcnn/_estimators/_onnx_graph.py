@@ -14,7 +14,6 @@ from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._feature_extractor import FeatureExtractor
 from skcnn._targets import MaskTarget, Target
 from skcnn._targets._several import SeveralTarget
-from skcnn.networks._folding import fold
 from skcnn.networks._unet_network import UNetNetwork, UpBlock, reflect
 
 Fitted = ConvNetEstimator | FeatureExtractor
@@ -92,7 +91,7 @@ class Program(nn.Module):
 
     def __init__(self, estimator: Fitted) -> None:
         super().__init__()
-        self.network = fold(copy.deepcopy(estimator.module_).cpu().eval())
+        self.network = copy.deepcopy(estimator.module_).cpu()
         self.target = None if isinstance(estimator, FeatureExtractor) else estimator._target
         self.encoder: CovariateEncoder | None = getattr(estimator, "_covariates", None)
         self.flips = getattr(estimator, "test_time_flip", False)
