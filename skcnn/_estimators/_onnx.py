@@ -87,8 +87,8 @@ def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
     - ``features`` of a `FeatureExtractor`, of shape (n, n_features), float32;
     - of a `ConvNetMultiTask`, and of a classifier with several columns of labels, one for each
       task or column, with its name: probabilities, or predictions of shape (n,). What is no
-      unaccented letter or digit becomes "_", and "output_" comes before a name that starts with
-      a digit.
+      unaccented letter or digit becomes ``_``, and ``output_`` comes before a name that starts
+      with a digit.
 
     The metadata of the file, as JSON:
 
