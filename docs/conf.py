@@ -7,6 +7,9 @@ from pathlib import Path
 
 import matplotlib
 
+# The gallery looks up names of examples, also where it runs none (-D plot_gallery=0).
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+
 import skcnn
 
 HERE = Path(__file__).parent

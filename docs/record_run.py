@@ -2,7 +2,7 @@
 
 Runs examples/cifar100_ecology.py on the images in DIR, and writes its output and its pictures to
 docs/recorded/, for the page recorded_run.md. With --epochs 6 this takes about six minutes on two
-cores.
+cores. How long the training took is left out: recipes.md has times that were measured with care.
 """
 
 import argparse
@@ -54,11 +54,11 @@ def main() -> None:
         for name in PICTURES:
             picture = Image.open(Path(scratch, f"cifar100_ecology_{name}.png")).convert("RGB")
             picture.save(folder / f"{name}.webp", quality=80, method=6)
-    output = re.sub(r"^picture: .*\n", "", run.stdout, flags=re.MULTILINE)
+    output = re.sub(r"^(picture:|training took) .*\n", "", run.stdout, flags=re.MULTILINE)
     packages = ", ".join(f"{name} {v.partition('+')[0]}" for name, v in versions().items())
     lines = [
         f"`{shown}`, run on {datetime.date.today():%d %B %Y} on {describe_machine('cpu')}, with "
-        f"{packages}:",
+        f"{packages}. The time of the training and the names of the pictures are left out:",
         "",
         "```text",
         output.strip(),

@@ -25,6 +25,8 @@ from skcnn.augmentation import Augmentation
 FIRST_LOSS_SCALE = 2.0**11
 # Batches that batch normalization sees after weights were averaged.
 _STATISTICS_BATCHES = 50
+# Without batches and their number per second, which leave no room for the figures of the epoch.
+_BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 # Most epochs over which the learning rate rises if the training is open-ended.
 _WARM_UP_EPOCHS = 5
 
@@ -196,7 +198,9 @@ class TrainingLoop:
         if self.options.shows_progress and (self.group is None or self.group.rank == 0):
             done = self.epoch * len(batches)
             total = done + self.lr_schedule.plan.n_left
-            self._bar = _progress_bar()(total=total, initial=done, desc="fit", unit="batch")
+            self._bar = _progress_bar()(
+                total=total, initial=done, desc="fit", unit="batch", bar_format=_BAR_FORMAT
+            )
 
     def state(self) -> LoopState:
         """Return where the loop stands after an epoch, for a training that goes on from there."""
@@ -317,10 +321,10 @@ class TrainingLoop:
             check_interrupts()
             yield self.batches.load(*inputs).inputs
 
-    def show(self, figures: dict[str, Any]) -> None:
+    def show(self, figures: str) -> None:
         """Show figures behind the progress bar."""
         if self._bar is not None:
-            self._bar.set_postfix(figures)
+            self._bar.set_postfix_str(figures)
 
     def close(self) -> None:
         """Restore the optimizer's learning rates, and release what the GPU captured."""

@@ -475,10 +475,10 @@ class TrainedNet(skorch.NeuralNet):
     def on_epoch_end(self, net: object, **kwargs: object) -> None:
         """Show the epoch's figures in the progress bar, and keep the best weights."""
         self.best_weights_ = better_weights(self.best_weights_, self)
-        row = self.history[-1]
-        names = ("train_loss", "valid_loss", f"valid_{self.target.score_name}")
-        figures = {name: f"{row[name]:.3f}" for name in names if name in row}
-        self._loop.show({"epoch": row["epoch"], **figures})
+        row, score = self.history[-1], str(self.target.score_name)
+        names = {"train_loss": "loss", "valid_loss": "valid loss", f"valid_{score}": score}
+        figures = [f"{said} {row[name]:.3f}" for name, said in names.items() if name in row]
+        self._loop.show(", ".join([f"epoch {row['epoch']}", *figures]))
 
     def _record(self, name: str, value: float, *, lower_is_better: bool) -> None:
         """Write down a figure and, as skorch's own scorings do, whether it is the best so far."""
