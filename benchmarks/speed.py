@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
                                [--machine NAME] [--skip NAME ...] [--go-on]
+                               [--jobs NAME ...]
 
 MODE is one or several of
 
@@ -14,7 +15,8 @@ MODE is one or several of
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
 --skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU. With --go-on,
-modes whose results are stored already are not measured again.
+modes whose results are stored already are not measured again. --jobs are those of `recipes`,
+named as in accuracy.py.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
@@ -52,6 +54,13 @@ def main():
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
     arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
     arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
+    arguments.add_argument(
+        "--jobs",
+        nargs="+",
+        choices=JOBS,
+        default=["default", "fast", "short"],
+        help="of `recipes`",
+    )
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
     if unknown:
@@ -319,7 +328,7 @@ def recipe_fits(X, y, options):
     """What whole fits take, out of some of their epochs, in turns with the lesson's by skorch."""
     clfs = {
         name: ConvNetClassifier(**JOBS[name], device=options.device, random_state=0)
-        for name in ("default", "fast", "short")
+        for name in options.jobs
     }
     sizes = {name: clf.progressive_resizing or (1.0,) for name, clf in clfs.items()}
     epochs = {name: [] for name in clfs}
