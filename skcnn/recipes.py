@@ -96,7 +96,9 @@ accurate: dict[str, Any] = fast | {
     "max_epochs": 110,
 }
 
-#: A compact transformer, to compare with `fast` or to learn from.
+#: A compact transformer of less than a million parameters, for minutes on a CPU. Use it to learn
+#: about attention; `fast` is more accurate. Set ``augment=Shift(1 / 8)`` where a mirror image has
+#: another label.
 transformer: dict[str, Any] = {
     "module": CompactTransformer(
         depth=6,
