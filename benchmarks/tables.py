@@ -243,8 +243,8 @@ def transformer_trials_table():
         for name, shown in TRANSFORMER_TRIALS.items()
     ]
     note = (
-        f"{result['n_training_images']:,} images, {result['epochs']} epochs, one seed; accuracy on "
-        f"{result['n_scored']:,} other training images."
+        f"{result['n_training_images']:,} images, {result['epochs']} epochs, one seed; accuracy "
+        f"on {result['n_scored']:,} other training images."
     )
     return "\n".join([table(["setting", "accuracy"], rows), "", note, "", measured_on(result)])
 

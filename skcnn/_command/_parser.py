@@ -112,9 +112,10 @@ def _train(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--recipe",
         choices=["default", "fast", "accurate", "transformer", "lesson"],
+        metavar="RECIPE",
         default="default",
-        help="tested settings (default: %(default)s). fast, accurate and transformer are "
-        "meant for images of about 32x32 pixels",
+        help="tested settings: %(choices)s (default: %(default)s). fast, accurate and "
+        "transformer are meant for images of about 32x32 pixels",
     )
     network.add_argument(
         "--pretrained",
