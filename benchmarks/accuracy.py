@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py JOB [--data DIR] [--seeds N] [--categories ecology56]
                                       [--epochs N] [--precision float32] [--go-on]
+                                      [--beside-others] [--checkpoint-dir DIR]
 
 JOB is "default", ConvNetClassifier() without any parameter, the name of one of skcnn.recipes,
 "short", the recipe `fast` in about a third of its time, "narrow", the recipe `accurate` with fewer
@@ -9,6 +10,8 @@ filters and epochs for a CPU, or "compact", a deeper network of less than a mill
 more epochs. All training images are fitted, and the test images scored once. Prints a table row,
 and writes results/accuracy_JOB.json, anew after each seed. With --epochs or --precision, or on a
 GPU, the file's name says so. With --go-on, seeds that the file has already are not fitted again.
+--beside-others is for a machine that other programs use at the same time: the tables then leave
+out the seconds. With --checkpoint-dir, a fit that was cut off goes on when it is called again.
 """
 
 import argparse
@@ -62,8 +65,10 @@ def main() -> None:
     arguments.add_argument("--epochs", type=int, help="in place of those of the job")
     arguments.add_argument("--precision", default="auto")
     arguments.add_argument("--go-on", action="store_true", help="after the seeds stored")
+    arguments.add_argument("--beside-others", action="store_true", help="of other programs")
+    arguments.add_argument("--checkpoint-dir", type=Path, help="for fits that may be cut off")
     options = arguments.parse_args()
-    changes = {"precision": options.precision}
+    changes = {"precision": options.precision, "checkpoint_dir": options.checkpoint_dir}
     name = f"accuracy_{options.job}"
     if options.epochs:
         changes["max_epochs"] = options.epochs
@@ -95,6 +100,7 @@ def main() -> None:
             "accuracies": accuracies,
             "fit_seconds": seconds,
             "epochs": network.n_iter_,
+            "beside_others": options.beside_others,
         } | conditions(network)
         store(name, result)
     print(

@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py [MODE ...] [--data DIR] [--device cuda] [--rounds N] [--epochs N]
                                [--machine NAME] [--skip NAME ...] [--go-on]
+                               [--jobs NAME ...] [--cpu-time]
 
 MODE is one or several of
 
@@ -14,7 +15,9 @@ MODE is one or several of
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
 --skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU. With --go-on,
-modes whose results are stored already are not measured again.
+modes whose results are stored already are not measured again. --jobs are those of `recipes`, named
+as in accuracy.py. With --cpu-time, the time that a CPU computed is what counts there: other
+programs may run. Then set OMP_NUM_THREADS=1: threads that wait for each other count as well.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
@@ -34,6 +37,7 @@ from accuracy import JOBS
 from contestants import BATCH_SIZE, FLOPS, LESSON, ByHand, Keras, Skcnn, Skorch, lesson_data
 from reporting import describe_machine, load, spread, store, versions
 from sklearn.base import clone
+from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier, export_onnx, recipes
 from skcnn._engine._loop import scale_of
@@ -52,6 +56,9 @@ def main():
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
     arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
     arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
+    jobs = ["default", "fast", "short"]
+    arguments.add_argument("--jobs", nargs="+", choices=JOBS, default=jobs, help="of `recipes`")
+    arguments.add_argument("--cpu-time", action="store_true", help="of `recipes`")
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
     if unknown:
@@ -315,23 +322,43 @@ def memory(X, y, options):
     return {"figures": figures, "n_images": len(X)}
 
 
+class EpochTimes(Callback):
+    """What each epoch takes by a clock."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def on_train_begin(self, net, **kwargs):
+        self.seconds = []
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.start = self.clock()
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seconds.append(self.clock() - self.start)
+
+
 def recipe_fits(X, y, options):
     """What whole fits take, out of some of their epochs, in turns with the lesson's by skorch."""
     clfs = {
         name: ConvNetClassifier(**JOBS[name], device=options.device, random_state=0)
-        for name in ("default", "fast", "short")
+        for name in options.jobs
     }
     sizes = {name: clf.progressive_resizing or (1.0,) for name, clf in clfs.items()}
     epochs = {name: [] for name in clfs}
+    clock = time.process_time if options.cpu_time else time.perf_counter
 
     def begin(name):
-        clf = clone(clfs[name]).set_params(max_epochs=2 * len(sizes[name])).fit(X, y)
+        timer = EpochTimes(clock)
+        clf = clone(clfs[name]).set_params(max_epochs=2 * len(sizes[name]), callbacks=[timer])
+        # What "auto" is with all images, however many there are here.
+        clf.set_params(batch_size=BATCH_SIZE).fit(X, y)
         # Of each size the first epoch: the last of all does more than train.
-        epochs[name].append(clf.history_["seconds"].to_numpy()[::2])
+        epochs[name].append(np.array(timer.seconds[::2]))
 
     skorch = Skorch(lesson_data(X, y), options.device)
     jobs = {name: partial(begin, name) for name in epochs}
-    taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds)
+    taken = in_turns({**jobs, "skorch": lambda: skorch(1)}, options.rounds, clock)
     unit = LESSON["max_epochs"] * taken["skorch"]
     figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
     for name in clfs:
@@ -342,7 +369,7 @@ def recipe_fits(X, y, options):
         whole = taken[name] + np.array(epochs[name][1:]) @ missing
         figures[f"seconds, {name}"] = spread(whole)
         figures[f"{name} / the lesson's job, skorch"] = spread(whole / unit)
-    return {"figures": figures, "n_images": len(X)}
+    return {"figures": figures, "n_images": len(X), "clock": clock.__name__}
 
 
 MODES = {

@@ -25,9 +25,16 @@ ACCURACY_JOBS = {
     "lesson": "baseline (lesson)",
     "default": "default",
     "fast": "fast",
+    "transformer": "transformer",
     "short": "short",
     "narrow": "narrow",
     "compact": "compact",
+}
+TRANSFORMER_TRIALS = {
+    "as it is": "the recipe: Muon, `lr=0.02`",
+    "lr 0.01": "`lr=0.01`",
+    "lr 0.05": "`lr=0.05`",
+    "AdamW": "AdamW, `lr=0.001`, `weight_decay=0.05`",
 }
 ACCURACY_HEAD = ["job", "parameters", "test accuracy", "SD", "seeds"]
 GPU_JOBS = {
@@ -212,20 +219,34 @@ def _busy_order(name):
 
 def accuracy_table():
     rows, results = [], {}
-    speeds = [load("speed_recipes_cpu"), load("speed_recipes_cpu_without_amx")]
+    speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_without_amx", "cpu_amd")]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
         shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
         rows.append(
             [
                 *accuracy_cells(shown, found),
-                f"{np.median(found['fit_seconds']):.0f}",
+                # Seconds beside other programs are no measure of the fit.
+                "" if found.get("beside_others") else f"{np.median(found['fit_seconds']):.0f}",
                 str(found["threads"]),
                 *(f"{share['median']:.2f}" if share else "" for share in shares),
             ]
         )
-    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX"]
+    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX", "AMD"]
     return table(head, rows) + "\n" + all_measured_on(results)
+
+
+def transformer_trials_table():
+    result = load("trials_transformer_cpu")
+    rows = [
+        [shown, f"{result['trials'][name]['0']['accuracy']:.3f}"]
+        for name, shown in TRANSFORMER_TRIALS.items()
+    ]
+    note = (
+        f"{result['n_training_images']:,} images, {result['epochs']} epochs, one seed; accuracy "
+        f"on {result['n_scored']:,} other training images."
+    )
+    return "\n".join([table(["setting", "accuracy"], rows), "", note, "", measured_on(result)])
 
 
 def headline():
@@ -751,6 +772,7 @@ TABLES = {
     "busy": busy_table,
     "accuracy": accuracy_table,
     "accuracy_cuda": accuracy_cuda_table,
+    "transformer_trials": transformer_trials_table,
     "headline": headline,
     "defaults": defaults_table,
     "transfer_few": transfer_few_table,

@@ -1,11 +1,13 @@
-"""Which settings of the recipe `accurate` learn more, in short trainings with large batches.
+"""Which settings of a recipe learn more, in short trainings.
 
-    python benchmarks/trials.py [--data DIR] [--epochs N] [--seeds N] [--trials NAME ...]
+    python benchmarks/trials.py [--recipe transformer] [--data DIR] [--epochs N] [--seeds N]
+                                [--trials NAME ...]
 
+The recipe is `accurate`, whose trials have large batches for a GPU, or `transformer`.
 Each trial fits nine of ten training images of CIFAR-100's ecology categories, and is scored on the
 tenth; the test images are not touched. The first seed of all trials comes before the second of
-any. Stores all in results/trials_DEVICE.json after each fit; fits that are there already are
-skipped.
+any. Stores all in results/trials_DEVICE.json, or trials_transformer_DEVICE.json, after each fit;
+fits that are there already are skipped.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from accuracy import changed
 from reporting import conditions, load, store
+from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from skcnn import ConvNetClassifier, recipes
@@ -45,19 +48,47 @@ def trials(recipe):
     }
 
 
+def transformer_trials(recipe):
+    """Settings of the compact transformer by name."""
+    # The last of three epochs is of full size, as those that are predicted.
+    recipe = recipe | {"progressive_resizing": (0.625, 0.625, 1.0)}
+    return {
+        "as it is": recipe,
+        # The same rates of the head, norms and biases.
+        "lr 0.05": changed_optimizer(recipe, head_lr_factor=2.0)
+        | {"lr": 0.05, "bias_lr_factor": 2.0},
+        "lr 0.01": changed_optimizer(recipe, head_lr_factor=10.0)
+        | {"lr": 0.01, "bias_lr_factor": 10.0},
+        "momentum 0.6": changed_optimizer(recipe, momentum=0.6),
+        "64 tokens": changed(recipe, tokenizer_layers=2),
+        "width 192": changed(recipe, width=192, heads=6),
+        "AdamW": recipe
+        | {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "bias_lr_factor": 1.0},
+    }
+
+
+def changed_optimizer(recipe, **options):
+    """A recipe with other options of its optimizer."""
+    return recipe | {"optimizer": clone(recipe["optimizer"]).set_params(**options)}
+
+
+TRIALS = {"accurate": trials, "transformer": transformer_trials}
+
+
 def main() -> None:
     """Fit the trials that are not stored yet."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--recipe", choices=TRIALS, default="accurate")
     arguments.add_argument("--data", type=Path, help="folder that holds CIFAR-100")
     arguments.add_argument("--epochs", type=int, default=12)
     arguments.add_argument("--seeds", type=int, default=2)
     arguments.add_argument("--trials", nargs="+", help="some of them, by name")
     arguments.add_argument("--filters", type=int, nargs="+", help="in place of the recipe's")
     options = arguments.parse_args()
-    recipe = recipes.accurate
+    recipe = getattr(recipes, options.recipe)
     if options.filters:
         recipe = changed(recipe, filters=tuple(options.filters))
-    settings = trials(recipe)
+    settings = TRIALS[options.recipe](recipe)
     unknown = set(options.trials or ()) - set(settings)
     if unknown:
         arguments.error(f"unknown trials {sorted(unknown)}; there are {', '.join(settings)}")
@@ -68,7 +99,10 @@ def main() -> None:
     X, X_held_out, y, y_held_out = train_test_split(
         X, y, test_size=share, stratify=y, random_state=0
     )
-    name = f"trials_{'cuda' if torch.cuda.is_available() else 'cpu'}"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    name = (
+        f"trials_{device}" if options.recipe == "accurate" else f"trials_{options.recipe}_{device}"
+    )
     given = {"epochs": options.epochs, "n_training_images": len(X), "n_scored": len(X_held_out)}
     result = load(name) or given | {"trials": {}}
     if {key: result[key] for key in given} != given:

@@ -10,10 +10,11 @@ network of a recipe, set parameters of its specification; the recipe itself stay
 
 from typing import Any
 
-from skcnn.augmentation import CutMix, Shift
-from skcnn.networks import ConvBlocks
+from skcnn.augmentation import CutMix, Flip, Shift
+from skcnn.networks import CompactTransformer, ConvBlocks
+from skcnn.optimizers import Muon
 
-__all__ = ["accurate", "fast", "lesson"]
+__all__ = ["accurate", "fast", "lesson", "transformer"]
 
 #: The baseline from a lecture for ecologists: four convolutions, a dense layer, RMSprop at a
 #: constant learning rate. Use it to compare with a textbook network.
@@ -93,4 +94,39 @@ accurate: dict[str, Any] = fast | {
     "bias_lr_factor": 1.0,
     "weight_averaging": 0.1,
     "max_epochs": 110,
+}
+
+#: A compact transformer of less than a million parameters, for minutes on a CPU. Use it to learn
+#: about attention; `fast` is more accurate. Set ``augment=Shift(1 / 8)`` where a mirror image has
+#: another label.
+transformer: dict[str, Any] = {
+    "module": CompactTransformer(
+        depth=6,
+        width=128,
+        heads=4,
+        mlp_ratio=2.0,
+        tokenizer_layers=3,
+        kernel_size=3,
+        dropout=0.0,
+        attention_dropout=0.1,
+        stochastic_depth=0.05,
+    ),
+    "augment": (Flip(), Shift(1 / 8)),
+    "progressive_resizing": (0.625, 0.75, 1.0),
+    "optimizer": Muon(
+        momentum=0.9,
+        sgd_momentum=0.9,
+        n_iterations=3,
+        dtype="float32",
+        batched=False,
+        head_lr_factor=5.0,
+    ),
+    "lr": 0.02,
+    "bias_lr_factor": 5.0,
+    "lr_schedule": "onecycle",
+    "weight_decay": 1e-3,
+    "weight_averaging": 0.2,
+    "label_smoothing": 0.1,
+    "max_epochs": 24,
+    "batch_size": "auto",
 }

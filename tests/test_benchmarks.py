@@ -343,12 +343,13 @@ def test_operations_of_a_step_are_told_apart(benchmarks):
     assert {name: step_profile.kind_of(name) for name in kinds} == kinds
 
 
-def test_trials_for_the_gpu_are_valid_and_differ(benchmarks):
+@pytest.mark.parametrize("recipe", ["accurate", "transformer"])
+def test_trials_are_valid_and_differ(recipe, benchmarks):
     import trials
 
     from skcnn._estimators._parameters import check_parameters
 
-    found = trials.trials(trials.recipes.accurate)
+    found = trials.TRIALS[recipe](getattr(trials.recipes, recipe))
     for settings in found.values():
         check_parameters(ConvNetClassifier(**settings))
     assert len({str(sorted(settings.items())) for settings in found.values()}) == len(found)

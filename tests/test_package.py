@@ -22,9 +22,10 @@ FLOORS = [
     {"_from_r"},
     {"_retrieve", "_storage", "_utils"},
     {"_compute", "_targets", "augmentation", "datasets", "masks", "networks", "uncertainty"},
-    {"_data", "recipes"},
+    {"_data"},
     {"_engine", "inspection", "parallel"},
     {"_estimators", "_report", "optimizers"},
+    {"recipes"},
     {"_command"},
     {"__main__"},
 ]

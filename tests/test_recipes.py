@@ -11,8 +11,8 @@ from sklearn.model_selection import GridSearchCV
 from skcnn import ConvNetClassifier, recipes
 from skcnn._estimators._parameters import NETWORK_PARAMETERS
 from skcnn.augmentation import Cutout
-from skcnn.networks import ConvBlocks
-from skcnn.optimizers import SGD
+from skcnn.networks import CompactTransformer, ConvBlocks
+from skcnn.optimizers import SGD, Muon
 
 RECIPES = {name: getattr(recipes, name) for name in recipes.__all__}
 ALL = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -48,18 +48,26 @@ def test_a_recipe_names_all_that_decides_on_the_network_and_its_training(recipe)
     )
 
 
-def test_a_recipe_names_each_parameter_of_its_network(monkeypatch):
+def test_a_recipe_names_each_parameter_of_its_network_and_its_optimizer(monkeypatch):
     """Or another default of a later version would change it."""
     named = []
 
-    def blocks(**parameters):
-        named.append(parameters)
-        return ConvBlocks(**parameters)
+    def recording(cls):
+        def make(**parameters):
+            named.append((cls, set(parameters)))
+            return cls(**parameters)
 
-    monkeypatch.setattr("skcnn.networks.ConvBlocks", blocks)
+        return make
+
+    for cls in (ConvBlocks, CompactTransformer, Muon):
+        room = "optimizers" if cls is Muon else "networks"
+        monkeypatch.setattr(f"skcnn.{room}.{cls.__name__}", recording(cls))
     runpy.run_path(recipes.__file__)
-    assert len(named) == len(RECIPES)
-    assert all(set(parameters) == set(ConvBlocks().get_params()) for parameters in named)
+    networks = [cls for cls, _ in named if cls is not Muon]
+    optimizers = [r["optimizer"] for r in RECIPES.values() if isinstance(r["optimizer"], Muon)]
+    assert len(networks) == len(RECIPES)
+    assert len(named) == len(networks) + len(optimizers)
+    assert all(parameters == set(cls().get_params()) for cls, parameters in named)
 
 
 @ALL
@@ -74,7 +82,12 @@ def test_the_recipes_have_the_number_of_parameters_they_are_known_for():
         name: ConvNetClassifier(**recipe).summary((32, 32, 3), n_classes=61).n_parameters
         for name, recipe in RECIPES.items()
     }
-    assert numbers == {"lesson": 944_509, "fast": 943_773, "accurate": 14_648_253}
+    assert numbers == {
+        "lesson": 944_509,
+        "fast": 943_773,
+        "accurate": 14_648_253,
+        "transformer": 915_710,
+    }
 
 
 @ALL
@@ -117,12 +130,15 @@ def test_a_recipe_can_be_searched_over_and_stays_as_it_is():
 def test_set_params_copies_the_specification_of_a_recipe(recipe):
     before, parameters = shown(recipe), dict(recipe)
     one, other = ConvNetClassifier(**recipe), ConvNetClassifier(**recipe)
-    one.set_params(module__filters=(8, 16), module__stem=None, lr=1.0)
-    assert (one.module.filters, one.module.stem, one.lr) == ((8, 16), None, 1.0)
+    is_transformer = isinstance(recipe["module"], CompactTransformer)
+    changes = {"depth": 1, "width": 12} if is_transformer else {"filters": (8, 16), "stem": None}
+    one.set_params(**{f"module__{name}": value for name, value in changes.items()}, lr=1.0)
+    assert {name: getattr(one.module, name) for name in changes} == changes
+    assert one.lr == 1.0
     # The other parameters of the network are those of the recipe.
     kept = {n: v for n, v in shown(recipe).items() if n not in ("module", "lr")}
-    for name in ("module__filters", "module__stem"):
-        del kept[name]
+    for name in changes:
+        del kept[f"module__{name}"]
     assert kept.items() <= shown(one.get_params(deep=False)).items()
     assert all(recipe[name] is value for name, value in parameters.items())
     assert shown(recipe) == before

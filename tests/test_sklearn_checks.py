@@ -71,6 +71,9 @@ ESTIMATORS = {
     "fast": _small(recipes.fast, max_epochs=2),
     "accurate": _small(recipes.accurate, max_epochs=3),
     "lesson": ConvNetClassifier(**recipes.lesson | {"max_epochs": 6}),
+    "transformer": ConvNetClassifier(**recipes.transformer).set_params(
+        module__depth=1, module__width=24, max_epochs=10
+    ),
     "regressor": ConvNetRegressor(),
     "counts": ConvNetRegressor((8, 16), loss="poisson", batch_size=16, early_stopping=True),
     "medians": ConvNetRegressor(

@@ -142,10 +142,17 @@ def test_every_setting_comes_back(parameters, tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
 
 
-@pytest.mark.parametrize("name", ["fast", "accurate"])
-def test_an_estimator_that_is_not_fitted_comes_back_and_fits_the_same(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "smaller"),
+    [
+        ("fast", {"module__filters": (4,)}),
+        ("accurate", {"module__filters": (4,)}),
+        ("transformer", {"module__depth": 1, "module__width": 12}),
+    ],
+)
+def test_an_estimator_that_is_not_fitted_comes_back_and_fits_the_same(name, smaller, tmp_path):
     clf = ConvNetClassifier(**{**getattr(recipes, name), "max_epochs": 1}, random_state=0)
-    clf.set_params(module__filters=(4,))
+    clf.set_params(**smaller)
     again = there_and_back(clf, tmp_path)
     assert repr(again) == repr(clf)
     assert not hasattr(again, "net_")
