@@ -13,8 +13,8 @@ MODE is one or several of
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
---skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU. With --go-on,
-modes whose results are stored already are not measured again.
+--skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU, or settings of
+`onnx` and `recipes`. With --go-on, modes whose results are stored already are not measured again.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
@@ -234,6 +234,7 @@ def onnx(X, y, options):
     X = X[:5_000]
     floats = X.astype(np.float32)
     settings = {"default": {}, "baseline": LESSON, "fast": recipes.fast}
+    settings = {name: given for name, given in settings.items() if name not in options.skip}
     figures, all_threads = {}, torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         for name, given in settings.items():
@@ -320,6 +321,7 @@ def recipe_fits(X, y, options):
     clfs = {
         name: ConvNetClassifier(**JOBS[name], device=options.device, random_state=0)
         for name in ("default", "fast", "short")
+        if name not in options.skip
     }
     sizes = {name: clf.progressive_resizing or (1.0,) for name, clf in clfs.items()}
     epochs = {name: [] for name in clfs}
