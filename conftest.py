@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+# They hold no examples, and as modules all have the same name, which only one at a time can have.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(autouse=True)
 def close_figures():

@@ -39,17 +39,17 @@ def main():
     arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
     arguments.add_argument("--images", type=int, default=1_000, help="fewer, for a trial")
     arguments.add_argument("--epochs", type=int, default=5)
-    arguments.add_argument("--nudged", action="store_true", help=argparse.SUPPRESS)
     arguments.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.to:
         with data_parallel():
             curves = fit_all(options)
-            if current_group() is None or current_group().rank == 0:
+            if current_group().rank == 0:
                 options.to.write_text(json.dumps(curves))
         return
-    one, two = in_processes(1, options), in_processes(2, options)
-    nudged = in_processes(1, options, "--nudged")
+    # As each of the two processes has.
+    os.environ["SKCNN_NUM_THREADS"] = "1"
+    one, nudged, two = fit_all(options), fit_all(options, nudged=True), in_processes(2, options)
     apart = {
         name: {
             "two processes": differences(two[name], one[name]),
@@ -88,7 +88,7 @@ def differences(one, other):
     }
 
 
-def in_processes(n, options, *more):
+def in_processes(n, options):
     """Fit in so many processes, and return what the first has found."""
     with tempfile.TemporaryDirectory() as folder:
         to = Path(folder, "curves.json")
@@ -96,23 +96,25 @@ def in_processes(n, options, *more):
         data = ["--data", str(options.data)] if options.data else []
         sizes = [f"--images={options.images}", f"--epochs={options.epochs}"]
         subprocess.run(
-            [sys.executable, *torchrun, __file__, *data, *sizes, *more, f"--to={to}"],
+            [sys.executable, *torchrun, __file__, *data, *sizes, f"--to={to}"],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             check=True,
         )
         return json.loads(to.read_text(encoding="utf-8"))
 
 
-def fit_all(options):
+def fit_all(options, *, nudged=False):
     """Fit each network with each seed: loss curves, and accuracy on images not trained on."""
-    n = options.images + 1_000
+    # As many again are held out, and at most a thousand.
+    n_held_out = min(1_000, options.images)
+    n = options.images + n_held_out
     if options.data:
         X, y = fetch_cifar100(categories="ecology", data_home=options.data, return_X_y=True)
     else:
         X, y = make_organisms(n, n_classes=10, image_size=32, difficulty=0.9, random_state=0)
     rows = np.random.RandomState(0).permutation(len(X))[:n]
     X, y = X[rows], y[rows]
-    if options.nudged:
+    if nudged:
         X = X + 1e-4 * np.random.RandomState(1).rand(*X.shape).astype(np.float32)
     found = {}
     for name, parameters in NETWORKS.items():
@@ -124,12 +126,12 @@ def fit_all(options):
                 max_epochs=options.epochs,
                 random_state=seed,
                 **parameters,
-            ).fit(X[1_000:], y[1_000:])
+            ).fit(X[n_held_out:], y[n_held_out:])
             for seed in SEEDS
         ]
         found[name] = {
             "loss": [clf.loss_curve_ for clf in fits],
-            "accuracy": [clf.score(X[:1_000], y[:1_000]) for clf in fits],
+            "accuracy": [clf.score(X[:n_held_out], y[:n_held_out]) for clf in fits],
         }
     return found
 

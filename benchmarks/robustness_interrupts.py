@@ -53,9 +53,12 @@ class Fit:
     """A fit keeps its epochs with a warning; before its first batch nothing changes."""
 
     parameters: ClassVar = {}
+    n_images = 64
 
     def __init__(self):
-        self.X, self.y = make_organisms(n_samples=64, n_classes=3, image_size=8, random_state=0)
+        self.X, self.y = make_organisms(
+            n_samples=self.n_images, n_classes=3, image_size=8, random_state=0
+        )
         self.before = None
         self.whole = self.start().fit(self.X, self.y).predict_proba(self.X)
 

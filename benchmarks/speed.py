@@ -14,10 +14,11 @@ MODE is one or several of
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
---skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU. With --go-on,
-modes whose results are stored already are not measured again. --jobs are those of `recipes`, named
-as in accuracy.py. With --cpu-time, the time that a CPU computed is what counts there: other
-programs may run. Then set OMP_NUM_THREADS=1: threads that wait for each other count as well.
+--skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU, or settings of
+`onnx`. With --go-on, modes whose results are stored already are not measured again. --jobs are
+those of `recipes`, named as in accuracy.py. With --cpu-time, the time that a CPU computed is what
+counts there: other programs may run. Then set OMP_NUM_THREADS=1: threads that wait for each other
+count as well.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
@@ -241,6 +242,7 @@ def onnx(X, y, options):
     X = X[:5_000]
     floats = X.astype(np.float32)
     settings = {"default": {}, "baseline": LESSON, "fast": recipes.fast}
+    settings = {name: given for name, given in settings.items() if name not in options.skip}
     figures, all_threads = {}, torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         for name, given in settings.items():

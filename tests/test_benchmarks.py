@@ -128,10 +128,12 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     if mode == "onnx":
         for package in ("onnx", "onnxruntime", "onnxscript"):
             pytest.importorskip(package)
-    # Two epochs of each size of images, twice, take their time.
-    images = "300" if mode == "recipes" else "700"
+    # Two epochs of each size of images, twice, take their time, as do exports.
+    images = "150" if mode == "recipes" else "366"
     options = ["--images", images, "--rounds", "1", "--machine", "other"]
+    options += {"onnx": ["--skip", "fast"], "recipes": ["--jobs", "short"]}.get(mode, [])
     monkeypatch.setattr(sys, "argv", ["speed.py", mode, *options])
+    monkeypatch.setattr(benchmarks["speed"], "_PRODUCTS", 1)
     benchmarks["speed"].main()
     result = json.loads((tmp_path / f"speed_{mode}_cpu_other.json").read_text())
     figures = [f["median"] if isinstance(f, dict) else f for f in result["figures"].values()]
@@ -168,6 +170,8 @@ def test_halving_is_measured_and_stored(benchmarks, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_processes_are_measured_and_stored(benchmarks, monkeypatch, tmp_path):
+    # The script sets it; this restores it.
+    monkeypatch.setenv("SKCNN_NUM_THREADS", "1")
     monkeypatch.setattr(sys, "argv", ["processes.py", "--images", "64", "--epochs", "1"])
     benchmarks["processes"].main()
     result = json.loads((tmp_path / "processes.json").read_text())

@@ -33,9 +33,10 @@ def run(n_processes, folder):
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(n_processes)]
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def found(request, tmp_path_factory):
-    return run(request.param, tmp_path_factory.mktemp("processes"))
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    # Shares of three are uneven more often than those of two, which a benchmark has.
+    return run(3, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.fixture(scope="module")

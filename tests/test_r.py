@@ -108,12 +108,12 @@ def _write_photographs(folder, n=90):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["parameters", "values"])
 def test_what_r_hands_over(name, run, tmp_path):
-    assert run(SCRIPTS / f"{name}.R", tmp_path / "images").endswith("done\n")
+    assert run(SCRIPTS / f"{name}.R", tmp_path / "images", cwd=SCRIPTS).endswith("done\n")
 
 
 @pytest.mark.slow
 def test_data_frames(run, frames, tmp_path):
-    assert run(SCRIPTS / "tables.R", tmp_path / "images").endswith("done\n")
+    assert run(SCRIPTS / "tables.R", tmp_path / "images", cwd=SCRIPTS).endswith("done\n")
 
 
 @pytest.mark.slow

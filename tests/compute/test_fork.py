@@ -58,7 +58,7 @@ def two_threads(monkeypatch):
 @pytest.fixture(scope="module")
 def images():
     rng = np.random.RandomState(0)
-    return rng.randint(256, size=(160, 32, 32, 3)).astype(np.uint8), np.arange(160) % 4
+    return rng.randint(256, size=(96, 32, 32, 3)).astype(np.uint8), np.arange(96) % 4
 
 
 def large_net(**parameters):
@@ -258,7 +258,7 @@ def test_predictions_do_not_wait_for_a_fit_in_another_thread(images, two_threads
     expected = clf.predict_proba(X[:64])
     large_net(max_epochs=1).fit(X, y)
     seconds = time.monotonic() - start
-    epochs = int(4 / seconds) + 5
+    epochs = int(2 / seconds) + 5
     alone = large_net(max_epochs=epochs).fit(X, y).predict_proba(X)
 
     new = large_net(max_epochs=epochs)

@@ -1048,7 +1048,7 @@ def test_photographs_are_told_apart(tmp_path):
 
 @pytest.mark.slow
 def test_organisms_need_a_convolutional_network():
-    X, y = make_organisms(n_samples=3000, n_classes=5, random_state=0)
+    X, y = make_organisms(n_samples=1500, n_classes=5, random_state=0)
     X_test, y_test = make_organisms(n_samples=500, n_classes=5, random_state=1)
     pixels = make_pipeline(StandardScaler(), LogisticRegression(C=1e-4, max_iter=200))
     pixels.fit(X[:1000].reshape(1000, -1), y[:1000])
@@ -1058,7 +1058,7 @@ def test_organisms_need_a_convolutional_network():
         activation="relu",
         residual=False,
         augment=("flip", "shift"),
-        max_epochs=15,
+        max_epochs=12,
         batch_size=64,
         device="cpu",
         random_state=0,

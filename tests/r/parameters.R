@@ -1,12 +1,8 @@
 # Parameters of the estimators as R writes them: doubles, vectors, lists, NULL, single values.
 library(reticulate)
+source("fails.R")
 skcnn <- import("skcnn")
 datasets <- import("skcnn.datasets")
-
-fails <- function(code, pattern) {
-  message <- tryCatch({ code; "nothing failed" }, error = conditionMessage)
-  if (!grepl(pattern, message)) stop("expected an error with ", pattern, ", got: ", message)
-}
 
 images <- datasets$make_organisms(60, n_classes = 3, image_size = 16, random_state = 0)
 X <- images[[1]]

@@ -1,15 +1,11 @@
 # Data frames in and out, and the tools of scikit-learn.
 library(reticulate)
+source("fails.R")
 skcnn <- import("skcnn")
 datasets <- import("skcnn.datasets")
 selection <- import("sklearn.model_selection")
 uncertainty <- import("skcnn.uncertainty")
 folder <- commandArgs(trailingOnly = TRUE)[1]
-
-fails <- function(code, pattern) {
-  message <- tryCatch({ code; "nothing failed" }, error = conditionMessage)
-  if (!grepl(pattern, message)) stop("expected an error with ", pattern, ", got: ", message)
-}
 
 images <- datasets$make_organisms(60, n_classes = 3, image_size = 16, random_state = 0)
 photos <- data.frame(

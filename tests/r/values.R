@@ -1,13 +1,9 @@
 # Images and labels as R has them, and results as R gets them.
 library(reticulate)
+source("fails.R")
 skcnn <- import("skcnn")
 datasets <- import("skcnn.datasets")
 folder <- commandArgs(trailingOnly = TRUE)[1]
-
-fails <- function(code, pattern) {
-  message <- tryCatch({ code; "nothing failed" }, error = conditionMessage)
-  if (!grepl(pattern, message)) stop("expected an error with ", pattern, ", got: ", message)
-}
 
 images <- datasets$make_organisms(60, n_classes = 3, image_size = 16, random_state = 0)
 X <- images[[1]]
