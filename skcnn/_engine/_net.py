@@ -22,6 +22,7 @@ from skcnn._compute._rng import lend_generators
 from skcnn._data._dataset import Batch, ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._best_weights import BestWeights, NotFiniteError, better_weights
+from skcnn._engine._light_optimizers import light
 from skcnn._engine._loop import (
     FIRST_LOSS_SCALE,
     LoopOptions,
@@ -236,6 +237,14 @@ class TrainedNet(skorch.NeuralNet):
         """Return, during training, what order and augmentation of the next epoch depend on."""
         assert self._loop.batches is not None
         return [rng.get_state() for rng in self._loop.batches.rngs]
+
+    def initialize_optimizer(self, triggered_directly: object = None) -> "TrainedNet":
+        """Make the optimizer, without torch's compiler where that is not needed."""
+        groups, options = self.get_params_for_optimizer(
+            "optimizer", self.get_all_learnable_params()
+        )
+        self.optimizer_ = light(self.optimizer)(*groups, **options)
+        return self
 
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """Group the parameters by role; see `parameter_groups`."""

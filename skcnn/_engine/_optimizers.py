@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skcnn._engine._light_optimizers import plain_class
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.networks._summary import role_of
@@ -305,7 +306,7 @@ def make_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> b
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = on_gpu
-    return on_gpu and type(optimizer) in {spec._torch_class for spec in OPTIMIZERS.values()}
+    return on_gpu and plain_class(optimizer) in {spec._torch_class for spec in OPTIMIZERS.values()}
 
 
 def add_missing_momenta(optimizer: torch.optim.Optimizer) -> None:
