@@ -599,9 +599,10 @@ def processes_table():
 def questions_table(job, shown):
     """Rows of figures of one of the jobs of questions.py."""
     result = load(f"questions_{job}")
-    return "\n".join(
-        [table(["", "median", "3 seeds"], figures(result, shown)), measured_on(result)]
-    )
+    n_seeds = max(figure["n"] for figure in result["figures"].values())
+    head = ["", "median", f"{n_seeds} seeds"] if n_seeds > 1 else ["", "one seed"]
+    rows = [row[: len(head)] for row in figures(result, shown)]
+    return "\n".join([table(head, rows), measured_on(result)])
 
 
 def counts_table():
@@ -636,6 +637,61 @@ def quantiles_table():
         "width / width without images, calibrated": "their width / width without images",
     }
     return questions_table("quantiles", shown)
+
+
+def covariates_table():
+    shown = {
+        "accuracy": "accuracy with images and numbers",
+        "accuracy, images alone": "with images alone",
+        "accuracy, numbers alone": "with numbers alone, by gradient boosting",
+        "best possible accuracy": "best possible: the genus known, and the odds at each elevation",
+        "share of the gap": "share of the gap between the better one alone and the best possible",
+    }
+    return questions_table("covariates", shown)
+
+
+def labels_table():
+    shown = {
+        "mean average precision": "mean average precision of one network",
+        "mean average precision, one network each": "of one network for each label",
+        "subset accuracy": "images with all labels right, one network",
+        "subset accuracy, one network each": "one network for each label",
+        "time / time of one network each": "time to train one / one for each label",
+    }
+    return questions_table("labels", shown)
+
+
+ORDINAL_WAYS = {
+    "most likely class": "classes: the most likely one",
+    "mean class, rounded": "classes: the mean class, rounded",
+    "squared_error": 'numbers: `"squared_error"`, rounded',
+    "absolute_error": 'numbers: `"absolute_error"`, rounded',
+}
+
+
+def ordinal_table():
+    """One row for each way to predict classes that have an order."""
+    result = load("questions_ordinal")
+    measures = ["accuracy", "mean absolute error", "kappa"]
+    rows = []
+    for way, shown in ORDINAL_WAYS.items():
+        found = [result["figures"][f"{measure}, {way}"] for measure in measures]
+        cells = ["{median:.2f} ({min:.2f} to {max:.2f})".format_map(figure) for figure in found]
+        rows.append([shown, *cells])
+    return "\n".join([table(["learned as", *measures], rows), measured_on(result)])
+
+
+def tasks_table():
+    shown = {
+        "accuracy, category": "accuracy of the category, both questions",
+        "accuracy, category alone": "of the category alone",
+        "accuracy, superclass": "accuracy of the superclass, both questions",
+        "accuracy, superclass by sums, both questions": (
+            "by sums of the categories' probabilities, both questions"
+        ),
+        "accuracy, superclass by sums, category alone": "by sums, the category alone",
+    }
+    return questions_table("tasks", shown)
 
 
 FILE_RATIOS = {
@@ -783,6 +839,10 @@ TABLES = {
     "counts": counts_table,
     "sizes": sizes_table,
     "quantiles": quantiles_table,
+    "covariates": covariates_table,
+    "labels": labels_table,
+    "ordinal": ordinal_table,
+    "tasks": tasks_table,
     "early_stopping": early_stopping_table,
     "learning_rate": learning_rate_table,
     "masks_classes": masks_classes_table,

@@ -80,6 +80,26 @@ def test_a_row_of_several_machines_is_told_apart_by_its_images(benchmarks):
     }
 
 
+def test_figures_of_questions_gather_seeds_of_one_machine(benchmarks):
+    import questions
+    import reporting
+    import tables
+
+    here, there = ({"machine": machine, "threads": 1, "versions": {}} for machine in ("A", "B"))
+    heads = []
+    for seed, value, machine in ((0, 1.0, here), (1, 3.0, here), (1, 2.0, here), (2, 5.0, there)):
+        reporting.store(
+            "questions_x", questions.added("questions_x", seed, {"R2": value}, machine)
+        )
+        heads.append(tables.questions_table("x", {"R2": "R²"}).splitlines()[:3:2])
+    assert heads == [
+        ["|  | one seed |", "| R² | 1.00 |"],
+        ["|  | median | 2 seeds |", "| R² | 2.00 | 1.00 to 3.00 |"],
+        ["|  | median | 2 seeds |", "| R² | 1.50 | 1.00 to 2.00 |"],
+        ["|  | one seed |", "| R² | 5.00 |"],
+    ]
+
+
 @pytest.mark.parametrize("job", ["narrow", "short", "compact"])
 def test_the_page_about_recipes_has_the_settings_that_were_measured(job, benchmarks):
     page = BENCHMARKS.parent / "docs" / "recipes.md"

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 # A deviation below this fraction of the values themselves is rounding.
 _ROUNDING = 1e-12
+# Above, numbers are codes for missing values, such as -3.4e38 of rasters.
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -199,11 +201,13 @@ def split_covariates(X: Any, name: str) -> tuple[Any, pd.DataFrame | None]:
     ------
     ValueError
         If there are images that are missing or have different shapes, two columns of the same
-        name, or boxes beside images in memory.
+        name, boxes beside images in memory, or no rows.
     """
     if not is_frame(X):
         return X, None
     in_memory = _has_images(X)
+    if not len(X) and IMAGE_COLUMN in X.columns:
+        raise ValueError(f"{name} has 0 rows, which are 0 sample(s). Expected at least one image.")
     column = IMAGE_COLUMN if in_memory else find_path_column(X, name)
     if column is None:
         return X, None
@@ -290,7 +294,7 @@ def _numbers(values: pd.Series, name: str) -> Floats:
     """Return the numbers of a column; NaN where they are missing."""
     kind, hint = getattr(values.dtype, "kind", "O"), ""
     column = f"{name}[{values.name!r}]"
-    if kind == "M":
+    if kind == "M" or isinstance(values.dtype, pd.PeriodDtype):
         hint = f" Make dates numbers, for example the day of the year, {column}.dt.dayofyear."
     elif kind == "m":
         hint = f" Make durations numbers, for example {column}.dt.total_seconds()."
@@ -303,10 +307,13 @@ def _numbers(values: pd.Series, name: str) -> Floats:
         except (TypeError, ValueError):
             pass
         else:
-            if not np.isinf(read).any():
+            if not (np.abs(read) > _LARGEST).any():
                 check_no_na(read, f"Column {values.name!r} of {name}", may_be_missing=True)
                 return read
-            hint = " Infinite numbers have no place there."
+            hint = (
+                f" Infinite numbers and those beyond {_LARGEST:g} have no place there: replace "
+                "codes for missing values by NaN."
+            )
     raise ValueError(
         f"Column {values.name!r} of {name} has values of type {values.dtype}, expected numbers or "
         f"booleans.{hint}"
@@ -314,13 +321,13 @@ def _numbers(values: pd.Series, name: str) -> Floats:
 
 
 def _measured(column: CovariateColumn, read: Floats, name: str) -> CovariateColumn:
-    if column.categories is not None:
-        return column
     known = read[~np.isnan(read)]
     if not len(known):
         raise ValueError(
             f"Column {column.name!r} of {name} has no value in any training row. Leave it out."
         )
+    if column.categories is not None:
+        return column
     mean, scale = float(known.mean()), float(known.std())
     if scale <= _ROUNDING * abs(mean):
         scale = 1.0

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_consistent_length
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
 from skcnn._targets._classes import ClassTarget
+from skcnn._targets._columns import given_names
 from skcnn._targets._losses import LOSSES
 from skcnn._targets._multioutput import mean_one
 from skcnn._targets._numbers import NumberTarget
@@ -60,7 +61,7 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
             f"with the columns {questions}."
         )
     if isinstance(y, Mapping) or hasattr(y, "columns"):
-        names = list(getattr(y, "columns", y))
+        names = given_names(y) or list(y)
         absent = [question for question in questions if question not in names]
         if absent:
             raise ValueError(
@@ -150,9 +151,11 @@ class AnswersTarget(SeveralTarget):
             answers = _known(y[question])
             if len(answers):
                 labels = None if classes is None else classes.get(question)
-                target, weights = _infer_one(
-                    task, answers, labels, _of_question(class_weight, question), label_smoothing
-                )
+                weight = _of_question(class_weight, question)
+                try:
+                    target, weights = _infer_one(task, answers, labels, weight, label_smoothing)
+                except ValueError as error:
+                    raise ValueError(f"In the answers to {question!r}: {error}") from error
             elif before is not None:
                 target, weights = before.targets[number], before.class_weights[number]
             else:
@@ -178,7 +181,10 @@ class AnswersTarget(SeveralTarget):
 
     def check(self, y: Any, n_images: int, name: str) -> pd.DataFrame:
         """Check answers that come beside those of the training images."""
-        return read_answers(y, list(self.names), n_images, name)
+        answers = read_answers(y, list(self.names), n_images, name)
+        if not answers.notna().to_numpy().any():
+            raise ValueError(f"{name} has no answer for any image. Expected at least one.")
+        return answers
 
 
 def _infer_one(

@@ -42,22 +42,37 @@ def _check_no_sets(y: Any) -> None:
 
 def column_names(y: npt.ArrayLike, n_columns: int) -> npt.NDArray[Any]:
     """Return the names of the columns of a DataFrame; of other tables, numbers from 0."""
-    names = getattr(y, "columns", None)
+    names = given_names(y)
     return np.arange(n_columns) if names is None else np.asarray(names)
+
+
+def given_names(y: object) -> list[Any] | None:
+    """Return the names that a table gives its columns; None where y is no table with names.
+
+    Examples
+    --------
+    >>> given_names(pd.DataFrame({"a": [1], "b": [2]})), given_names([[1, 2]])
+    (['a', 'b'], None)
+    """
+    names = getattr(y, "columns", None)
+    if names is None:
+        return None
+    # The columns of pyarrow are those themselves.
+    return list(names if isinstance(y, pd.DataFrame) else getattr(y, "column_names", names))
 
 
 def as_table(checked: Any, y: Any) -> Any:
     """Return a checked y as a dense array, or as a DataFrame where y has names of columns."""
     dense = checked.toarray() if issparse(checked) else checked
-    if dense.ndim != 2 or not hasattr(y, "columns"):
+    if dense.ndim != 2 or given_names(y) is None:
         return dense
     return pd.DataFrame(dense, columns=column_names(y, dense.shape[1]))
 
 
 def check_names(y: npt.ArrayLike, expected: Sequence[Any] | npt.NDArray[Any], name: str) -> None:
     """Raise a ValueError if y is a DataFrame with other columns than those of fit."""
-    found = list(getattr(y, "columns", expected))
-    if found != list(expected):
+    found = given_names(y)
+    if found is not None and found != list(expected):
         raise ValueError(f"{name} has the columns {found}. Expected those of y: {list(expected)}.")
 
 

@@ -179,6 +179,14 @@ class MultilabelTarget(ClassifierTarget):
         """Whether all labels of each image are right."""
         return ((outputs > 0) == (encoded > 0.5)).all(1)
 
+    def accuracy(
+        self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
+    ) -> float:
+        """Return the weighted fraction of images for which all labels are right."""
+        # scikit-learn's score does not take the integers and booleans that pandas has with NA.
+        checked = check_array(y, accept_sparse="csr", dtype=None, input_name="y")
+        return super().accuracy(checked, labels, sample_weight)
+
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Any:
         """Check indicators that come beside those of the training images."""
         check_names(y, self.classes, name)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from sklearn.utils.validation import check_array
 from torch import Tensor
@@ -146,9 +147,10 @@ class NumberTarget(Target):
         return encoded.astype(np.float32).reshape(numbers.shape)
 
     def _columns(self, numbers: Floats, name: str) -> Floats:
-        shape = ("n",) if self.is_flat else ("n", self.n_outputs)
-        if numbers.ndim != len(shape) or numbers.shape[1:] != shape[1:]:
-            raise ValueError(f"{name} has shape {numbers.shape}. Expected {shape}, as in fit.")
+        shape = () if self.is_flat else (self.n_outputs,)
+        if numbers.shape[1:] != shape:
+            expected = "(n,)" if self.is_flat else f"(n, {self.n_outputs})"
+            raise ValueError(f"{name} has shape {numbers.shape}. Expected {expected}, as in fit.")
         return numbers.reshape(len(numbers), -1)
 
     def predict(self, outputs: npt.NDArray[Any]) -> Floats:
@@ -226,17 +228,28 @@ class NumberTarget(Target):
 
 def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
     """Read y as float64, of shape (n,) or (n, n_outputs)."""
+    if any(getattr(kind, "kind", "O") in "mM" for kind in _types(y)):
+        raise ValueError(
+            f"{name} has dates or durations. Expected numbers, for example the day of the year, "
+            f"{name}.dt.dayofyear, or durations in days, {name} / np.timedelta64(1, 'D')."
+        )
     try:
         numbers: Floats = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
     except (TypeError, ValueError) as error:
-        if "could not convert" not in str(error):
+        # Objects that are no numbers, such as the months of pandas.
+        if "could not convert" not in str(error) and "float() argument" not in str(error):
             raise
         raise ValueError(
             f"{name} has values that are not numbers: {error}. Expected numbers; for labels, use "
-            "ConvNetClassifier."
+            'ConvNetClassifier, or the task "classification".'
         ) from error
     check_no_na(numbers, name)
     return numbers
+
+
+def _types(y: object) -> list[object]:
+    """Types of the columns of a DataFrame, or that of an array or Series."""
+    return list(y.dtypes) if isinstance(y, pd.DataFrame) else [getattr(y, "dtype", None)]
 
 
 def _check_range(numbers: Floats, how_far: NumberLoss, sums: bool, name: str) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from skcnn.networks._ghost import GhostBatchNorm2d, MirroredGhostBatchNorm2d
-from skcnn.networks._layers import AvgPool2d, Conv2d, MaxPool2d, Residual
+from skcnn.networks._layers import AvgPool2d, Conv2d, MaxPool2d, PaddingMode, Residual
 from skcnn.networks._mirror import MirroredBatchNorm2d, MirroredConv2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -43,6 +43,7 @@ def build_block(
     pool: str | None,
     windows: tuple[int, int],
     pool_after: str,
+    padding_mode: PaddingMode = "zeros",
 ) -> nn.Sequential:
     """Build a block of a network.
 
@@ -60,6 +61,8 @@ def build_block(
         Whether this is the first block of the network.
     activation, normalization, residual, symmetry, pool, pool_after
         As in `ConvNetClassifier`, for this block.
+    padding_mode : {"zeros", "replicate"}, default="zeros"
+        What convolutions see beyond the edges: zeros, or the outermost pixels again.
 
     Returns
     -------
@@ -72,6 +75,7 @@ def build_block(
             filters,
             kernel_size,
             normalization,
+            padding_mode,
             mirrored=mirrored,
             unpaired_input=is_first and number == 0,
         )
@@ -114,6 +118,7 @@ def _convolution(
     filters: int,
     kernel_size: tuple[int, int],
     normalization: str | None,
+    padding_mode: PaddingMode,
     *,
     mirrored: bool,
     unpaired_input: bool,
@@ -122,15 +127,17 @@ def _convolution(
     # An even kernel has no center: the extra pixel of padding is at the right and the bottom.
     (top, bottom), (left, right) = [((side - 1) // 2, side // 2) for side in kernel_size]
     even = (top, left) != (bottom, right)
-    layers: list[nn.Module] = [nn.ZeroPad2d((left, right, top, bottom))] if even else []
+    pad = {"zeros": nn.ZeroPad2d, "replicate": nn.ReplicationPad2d}[padding_mode]
+    layers: list[nn.Module] = [pad((left, right, top, bottom))] if even else []
     padding = (0, 0) if even else (top, left)
     bias = normalization is None
     layers.append(
         MirroredConv2d(
-            channels, filters, kernel_size, padding, bias, unpaired_input=unpaired_input
+            *(channels, filters, kernel_size, padding, bias, padding_mode),
+            unpaired_input=unpaired_input,
         )
         if mirrored
-        else Conv2d(channels, filters, kernel_size, padding, bias)
+        else Conv2d(channels, filters, kernel_size, padding, bias, padding_mode)
     )
     if normalization is not None:
         layers.append(NORMALIZATIONS[normalization][mirrored](filters))

@@ -320,6 +320,9 @@ class ConvBlocks(NetworkSpec):
                 pool=pooling,
                 windows=(windows[0], windows[1]),
                 pool_after=self.pool_after,
+                # Zeros would tell where the edge is: a network that knows may count everything
+                # in the middle of training images, and too much where the middle is larger.
+                padding_mode="replicate" if self.adds_up else "zeros",
             )
             channels = width
             if number < len(filters) and block_dropout[number - 1]:

@@ -54,8 +54,8 @@ class DensityNetwork(ImageNetwork):
     """Network whose outputs are sums of a map over the image.
 
     Its body returns feature maps (n, channels, height, width), its head is a `SumHead`, and its
-    features are the means of the maps. It takes images of any size. Covariates are the same at
-    all places.
+    features are the means of the maps. It takes images of any size, and should not be able to tell
+    where their edges are. Covariates are the same at all places.
     """
 
     takes_any_size = True

@@ -157,7 +157,6 @@ def _keeps_size(module: nn.Module) -> bool:
         and isinstance(module, nn.Conv2d)
         and all(side % 2 == 1 for side in module.kernel_size)
         and module.padding == tuple(side // 2 for side in module.kernel_size)
-        and module.padding_mode == "zeros"
         and (module.stride, module.dilation, module.groups) == ((1, 1), (1, 1), 1)
     )
 
@@ -208,6 +207,7 @@ def _with_filters(convolution: nn.Module, weight: Tensor, bias: Tensor) -> nn.Mo
             convolution.out_channels,
             (convolution.kernel_size[0], convolution.kernel_size[1]),
             (convolution.padding[0], convolution.padding[1]),
+            padding_mode="zeros" if convolution.padding_mode == "zeros" else "replicate",
         ).eval()
     else:
         copied = copy.copy(convolution)

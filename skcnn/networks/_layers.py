@@ -1,6 +1,6 @@
 """Layers that torch lacks, or that are faster or smaller here than in torch."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,9 @@ from torch.autograd.function import once_differentiable
 _INT64_MIN = -(2**63)
 # Above, the weight gradient of torch is faster.
 _MAX_SMALL_PIXELS = 25
+
+#: What convolutions see beyond the edges of an image: zeros, or the outermost pixels again.
+PaddingMode = Literal["zeros", "replicate"]
 
 
 class Residual(nn.Module):
@@ -42,7 +45,7 @@ class Conv2d(nn.Conv2d):
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, padding, bias
+    in_channels, out_channels, kernel_size, padding, bias, padding_mode
         As in `torch.nn.Conv2d`.
 
     References
@@ -62,14 +65,23 @@ class Conv2d(nn.Conv2d):
         kernel_size: tuple[int, int],
         padding: tuple[int, int] = (0, 0),
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=padding,
+            bias=bias,
+            padding_mode=padding_mode,
+        )
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         trains = torch.is_grad_enabled() and weight.requires_grad and input.device.type == "cpu"
         # An export cannot follow the number of pixels where sizes are left open.
         if (
             not trains
+            or self.padding_mode != "zeros"
             or torch.compiler.is_compiling()
             or input.shape[2:].numel() > _MAX_SMALL_PIXELS
         ):

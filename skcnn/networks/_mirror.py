@@ -7,7 +7,7 @@ output and swaps the halves; averaging the halves gives an invariant.
 import torch
 from torch import Tensor, nn
 
-from skcnn.networks._layers import Conv2d
+from skcnn.networks._layers import Conv2d, PaddingMode
 
 
 class MirroredConv2d(Conv2d):
@@ -17,7 +17,7 @@ class MirroredConv2d(Conv2d):
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, padding, bias
+    in_channels, out_channels, kernel_size, padding, bias, padding_mode
         As in `torch.nn.Conv2d`; `out_channels` is even.
     unpaired_input : bool, default=False
         Whether the input channels are not two mirrored halves, but those of an image, or of
@@ -47,10 +47,11 @@ class MirroredConv2d(Conv2d):
         kernel_size: tuple[int, int],
         padding: tuple[int, int] = (0, 0),
         bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
         *,
         unpaired_input: bool = False,
     ) -> None:
-        super().__init__(in_channels, out_channels // 2, kernel_size, padding, bias)
+        super().__init__(in_channels, out_channels // 2, kernel_size, padding, bias, padding_mode)
         self.out_channels = out_channels
         self.unpaired_input = unpaired_input
         self.register_buffer("mirror_index", torch.arange(in_channels) if unpaired_input else None)

@@ -160,12 +160,14 @@ def test_missing_numbers_that_training_did_not_have_give_a_warning():
         (["a", "b", "c", "d"], r"text beside the images: 'new'.*astype\(\"category\"\)"),
         (pd.date_range("2024-05-01", periods=4), r"X\['new'\].dt.dayofyear"),
         (pd.to_timedelta([1, 2, 3, 4], "h"), r"X\['new'\].dt.total_seconds"),
+        (pd.period_range("2024-05", periods=4, freq="M"), r"X\['new'\].dt.dayofyear"),
         ([1, 2, 3, np.inf], "Infinite"),
+        ([1, 2, 3, -3.4e38], "codes for missing values by NaN"),
         ([1, 2, 3, 1j], "expected numbers"),
         ([1, 2, 3, [4]], "expected numbers"),
         ([1, 2, 3, "four"], "expected numbers"),
     ],
-    ids=["text", "dates", "durations", "infinite", "complex", "lists", "mixed"],
+    ids=["text", "dates", "durations", "months", "infinite", "code", "complex", "lists", "mixed"],
 )
 def test_other_columns_are_refused_with_a_way_out(column, message):
     frame = site(new=column)
@@ -176,6 +178,8 @@ def test_other_columns_are_refused_with_a_way_out(column, message):
 def test_a_column_without_values_is_refused():
     with pytest.raises(ValueError, match="'elevation' of X has no value in any training row"):
         fitted(site(elevation=np.nan))
+    with pytest.raises(ValueError, match="'new' of X has no value in any training row"):
+        fitted(site(new=pd.Categorical([None] * 4, categories=["bog", "wood"])))
 
 
 # ---------------------------------------------------------------- labels among the columns
@@ -264,6 +268,8 @@ def test_missing_and_odd_images_are_named():
     table.at[2, "image"] = np.zeros((5, 5, 3))
     with pytest.raises(ValueError, match=r"of shape \(5, 5, 3\) in row 2.*\(2, 3, 3\) in row 0"):
         split_covariates(table, "X")
+    with pytest.raises(ValueError, match=r"X has 0 rows, which are 0 sample\(s\)"):
+        split_covariates(table[:0], "X")
 
 
 def test_two_columns_of_one_name_and_boxes_in_memory_are_refused():

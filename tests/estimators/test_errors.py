@@ -205,7 +205,7 @@ BAD_FIT_OF_NUMBERS = {
     "y_val of words": ({"X_val": X, "y_val": WORDS[Y]}, ["y_val", "not numbers"]),
     "y_val of two columns": (
         {"X_val": X, "y_val": np.column_stack([Y, Y])},
-        ["y_val", "(60, 2)", "('n',)"],
+        ["y_val", "(60, 2)", "(n,)"],
     ),
     "y_val NaN": ({"X_val": X, "y_val": np.where(Y, Y, np.nan)}, ["y_val", "NaN"]),
 }

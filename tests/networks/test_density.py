@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose
 
 from skcnn.networks import ConvBlocks
 from skcnn.networks._density import DensityNetwork, SumHead
+from skcnn.networks._folding import fold
 from skcnn.networks._summary import summarize
 
 
@@ -83,3 +84,30 @@ def test_the_sum_over_a_mirror_image_is_the_same():
 def test_without_convolutions_there_is_nothing_to_add_up():
     assert not ConvBlocks((), global_pool="sum").adds_up
     assert not isinstance(build(filters=()), DensityNetwork)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"kernel_size": (2, 5)},
+        {"convs_per_block": 2, "pool_after": "first"},
+        {"symmetry": "mirror"},
+        {"filters": (4, 4, 4, 4), "dense_units": 5},  # down to one place
+    ],
+    ids=str,
+)
+def test_places_do_not_tell_where_the_edge_is(parameters):
+    # If they did, a network could count all in the middle of training images, and count too much
+    # in images with a larger middle.
+    network = build(**parameters)
+    same = torch.full((1, 16, 16, 3), 200.0)
+    with torch.no_grad():
+        density, of_folded = network.density(same), fold(network).density(same)
+    assert_allclose(density, torch.full_like(density, float(density[0, 0, 0, 0])), rtol=1e-5)
+    assert_allclose(of_folded, density, rtol=1e-5)
+
+
+def test_other_networks_see_zeros_beyond_the_edge():
+    maps = build(global_pool="average").body[0](torch.ones(1, 3, 16, 16))
+    assert (maps[..., 0, 0] - maps[..., 4, 4]).abs().max() > 1e-3

@@ -25,6 +25,7 @@ NETWORKS = {
     "groups": ConvBlocks((8, 16), normalization="ghost"),
     "groups, mirror": ConvBlocks((8, 16), normalization="ghost", symmetry="mirror"),
     "sums": ConvBlocks((8, 8), global_pool="sum"),
+    "sums, mirror": ConvBlocks((8, 8), global_pool="sum", symmetry="mirror"),
     "U": UNet(ConvBlocks((8, 16, 16))),
     "transformer": CompactTransformer(depth=1, width=16, heads=2),
 }

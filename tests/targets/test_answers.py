@@ -63,10 +63,10 @@ def test_wrong_answers_are_refused(y, words):
     ("changed", "words"),
     [
         ({"count": [None] * 4}, r"y\['count'\] has no answer for any image"),
-        ({"count": [-1.0, 2, 3, 4]}, "from -1 to 4"),
+        ({"count": [-1.0, 2, 3, 4]}, "In the answers to 'count': .*from -1 to 4"),
         ({"length": ["long", 1, 2, 3]}, "not numbers"),
         ({"length": [np.inf, 1, 2, 3]}, "infinity"),
-        ({"species": ["fox"] * 4}, "1 class"),
+        ({"species": ["fox"] * 4}, "In the answers to 'species': .*1 class"),
         ({"species": [0.5, 1.5, 2.5, 3.7]}, "continuous"),
     ],
     ids=["none", "negative", "words", "infinite", "one class", "continuous"],
@@ -74,6 +74,13 @@ def test_wrong_answers_are_refused(y, words):
 def test_answers_of_another_kind_are_refused(changed, words):
     with pytest.raises(ValueError, match=words):
         AnswersTarget.infer(Y.assign(**changed), TASKS)
+
+
+def test_answers_beside_those_of_training_are_checked():
+    target = AnswersTarget.infer(Y, TASKS)
+    assert target.check(Y.assign(count=None), 4, "y_val").shape == (4, 3)
+    with pytest.raises(ValueError, match="y_val has no answer for any image"):
+        target.check(Y.assign(species=None, count=np.nan, length=pd.NA), 4, "y_val")
 
 
 def test_questions_without_answers_continue_as_they_were():

@@ -1,5 +1,7 @@
 """A y with several columns: their number, their names, and each by itself."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,16 @@ TABLES = {
     "sparse": csr_matrix([[0, 1], [1, 1]]),
     "frame": pd.DataFrame({"a": [0, 1], "b": [1, 1]}),
 }
+
+
+class Arrow:
+    """As of pyarrow: `columns` are the columns themselves."""
+
+    columns: ClassVar = [np.array([0, 1]), np.array([1, 1])]
+    column_names: ClassVar = ["a", "b"]
+    shape = (2, 2)
+
+
 COLUMNS = {
     "array": (np.arange(3), 1),
     "column": (np.zeros((3, 1)), 1),
@@ -52,6 +64,14 @@ def test_tables_are_dense_and_keep_their_names(y):
     named = isinstance(y, pd.DataFrame)
     assert isinstance(table, pd.DataFrame) == named
     assert column_names(table, 2).tolist() == (["a", "b"] if named else [0, 1])
+
+
+def test_names_of_other_tables_are_found():
+    assert column_names(Arrow(), 2).tolist() == ["a", "b"]
+    assert as_table(np.array([[0, 1], [1, 1]]), Arrow()).columns.tolist() == ["a", "b"]
+    check_names(Arrow(), ["a", "b"], "y_val")
+    with pytest.raises(ValueError, match=r"y_val has the columns \['a', 'b'\]"):
+        check_names(Arrow(), [0, 1], "y_val")
 
 
 def test_columns_get_types_of_their_own():

@@ -152,6 +152,14 @@ def test_y_val_is_checked():
         target.encode(Y[:, :2], "y_val")
 
 
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "Float64", int])
+def test_accuracy_takes_what_pandas_has_with_missing_values(dtype):
+    target = MultilabelTarget.infer(Y)
+    predicted = target.predict(OUTPUTS)
+    accuracy = target.accuracy(pd.DataFrame(Y).astype(dtype), predicted, None)
+    assert accuracy == pytest.approx((predicted == Y).all(axis=1).mean())
+
+
 def test_a_single_label_per_image_draws_a_warning():
     rows = np.eye(3, dtype=int)[RNG.randint(3, size=20)]
     with pytest.warns(UserWarning, match=r"exactly one 1.*y\.argmax\(axis=1\)"):

@@ -178,6 +178,9 @@ def test_training_continues_with_the_first_scale_and_the_same_question():
 
 NOT_NUMBERS = {
     "words": (["two", "three"], "squared_error", "y has values that are not numbers.*'two'"),
+    "dates": (np.array(["2024-05-01"], "M8[D]"), "squared_error", r"dates.*y\.dt\.dayofyear"),
+    "durations": (pd.DataFrame({"a": pd.to_timedelta([1, 2], "D")}), "poisson", "durations"),
+    "months": (pd.period_range("2024-05", periods=2, freq="M"), "squared_error", "not numbers"),
     "missing": ([1.0, np.nan], "squared_error", "y contains NaN"),
     "infinite": ([1.0, np.inf], "squared_error", "y contains infinity"),
     "negative count": ([3, -1], "poisson", r"from -1 to 3. With loss=\"poisson\".*from 0"),
@@ -205,7 +208,7 @@ def test_other_numbers_must_fit_the_first():
     assert target.check(pd.Series(Y), 80, "y_val").tolist() == Y.tolist()
     with pytest.raises(ValueError, match="y_val has 80 rows for 79 images"):
         target.check(Y, 79, "y_val")
-    with pytest.raises(ValueError, match=r"y_val has shape \(40, 2\). Expected \('n',\)"):
+    with pytest.raises(ValueError, match=r"y_val has shape \(40, 2\). Expected \(n,\)"):
         target.encode(Y.reshape(40, 2), "y_val")
     with pytest.raises(ValueError, match="y_val has values from -1"):
         infer(Y, "poisson").encode([-1.0], "y_val")
