@@ -11,6 +11,7 @@ import torch
 from _helpers import stripes
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, Freezer, Unfreezer
+from torch import nn
 
 from skcnn import ConvNetClassifier
 from skcnn._data import _loader
@@ -289,3 +290,28 @@ def test_workers_of_a_search_share_a_gpu():
     for key in ("split0_test_score", "split1_test_score"):
         assert np.isfinite(one.cv_results_[key]).all()
         np.testing.assert_array_equal(three.cv_results_[key], one.cv_results_[key])
+
+
+class Hungry(nn.Module):
+    """Asks for more memory than any GPU has where there are more than 16 images in training."""
+
+    def forward(self, x):
+        if self.training and torch.is_grad_enabled() and len(x) > Hungry.most:
+            torch.empty(2**50, dtype=torch.uint8, device=x.device)
+        return x
+
+    most = 64
+
+
+def hungry(n_channels, n_outputs):
+    layers = nn.Conv2d(n_channels, 8, 3), nn.SiLU(), Hungry(), nn.AdaptiveAvgPool2d(2)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, n_outputs))
+
+
+def test_a_batch_that_memory_is_too_small_for_is_computed_in_parts(monkeypatch):
+    parameters = {"module": hungry, "max_epochs": 3, "precision": "float32", "optimizer": "sgd"}
+    whole = network(**parameters).fit(X, Y)
+    monkeypatch.setattr(Hungry, "most", 16)
+    with pytest.warns(UserWarning, match="batch of 64 images.*set batch_size=16"):
+        parts = network(**parameters).fit(X, Y)
+    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), atol=1e-3)

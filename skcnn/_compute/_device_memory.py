@@ -13,6 +13,19 @@ _N_SLOTS = 16
 _USABLE_FRACTION = 0.9
 # Memory that a process takes on a device before it computes anything.
 _CONTEXT_BYTES = 2**29
+# What torch says in a plain RuntimeError: on the CPU, and on Apple's GPUs.
+_SHORT = ("can't allocate memory", "MPS backend out of memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch raised an error because a device has too little memory.
+
+    Examples
+    --------
+    >>> is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    True
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _SHORT)
 
 
 @contextmanager
@@ -21,9 +34,7 @@ def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # On the CPU torch raises a plain RuntimeError.
-        short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not short:
+        if not is_out_of_memory(error):
             raise
         reason = str(error).strip().splitlines()[0]
         raise MemoryError(

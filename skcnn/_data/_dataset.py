@@ -37,6 +37,12 @@ class Batch(NamedTuple):
         """Images and targets, as callbacks of skorch expect a batch."""
         return self.images, self.target
 
+    def part(self, rows: slice) -> "Batch":
+        """Return some of the images, with what belongs to them."""
+        images, target = self.images[rows], self.target[rows]
+        beside = (None if each is None else each[rows] for each in (self.weight, self.covariates))
+        return Batch(images, target, *beside)
+
 
 class ImageDataset(skorch.dataset.Dataset):
     """Images with their encoded targets and weights, as skorch's own tools take them.

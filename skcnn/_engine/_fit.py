@@ -130,6 +130,8 @@ def _train(
         if net.module_.frozen_stages:
             job, trained = _use_features(net, job, settings, summary, is_new=not continues)
         _prepare(net, job, settings, summary, batch_size)
+        # Beside other workers, it is better to wait until the device is free.
+        net.set_params(divides=exclusive or not is_device_shared(device))
         dataset = job.dataset
         group = current_group()
         if group is None:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
 
@@ -17,6 +18,7 @@ from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
 from skcnn._engine._optimizers import add_missing_momenta, make_capturable
+from skcnn._engine._parts import BatchParts, smallest_batch, warn_of_parts
 from skcnn._engine._schedule import LRSchedule
 from skcnn._targets import Target
 from skcnn.augmentation import Augmentation
@@ -84,6 +86,9 @@ class LoopOptions:
     open_ended : bool
         Whether the training may turn out shorter than `epochs`: its learning rate does not take
         long to rise, however many epochs there are.
+    divides : bool
+        Whether a batch that memory is too small for is computed in parts. Where several processes
+        train together it never is: all of them would have to do so.
     state : LoopState or None
         Where the training goes on from, if it was interrupted.
     """
@@ -98,6 +103,7 @@ class LoopOptions:
     captures: bool = False
     shows_progress: bool = False
     open_ended: bool = False
+    divides: bool = True
     state: LoopState | None = None
 
 
@@ -120,6 +126,8 @@ class TrainingLoop:
     lr_schedule : LRSchedule
     captures : bool
         Whether steps are captured in CUDA graphs.
+    parts, validation_parts : BatchParts
+        Into which parts batches are divided where memory is short.
     """
 
     def __init__(
@@ -151,6 +159,8 @@ class TrainingLoop:
         self.network: Any = torch.compile(network) if options.compiles else network
         if group is not None:
             self.network = group.wrap_ddp(self.network, options.device)
+        self.parts = BatchParts(smallest_batch(network))
+        self.validation_parts = BatchParts()
         self.batches: Batches | None = None
         self.epoch = 0
         # Which parameters are trained, and the size of images: a CUDA graph is for one of each.
@@ -252,11 +262,35 @@ class TrainingLoop:
 
     def compute_gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, whose gradients are in the parameters, and the outputs."""
+        n_images, before = len(batch.images), self.parts.most
+        if not self.options.divides or self.group is not None:
+            return self._compute_in_parts(batch, [slice(0, n_images)])
+        found = self.parts.run(partial(self._compute_in_parts, batch), n_images)
+        if before is None and self.parts.most is not None:
+            warn_of_parts(n_images, self.parts.most, self.options.device)
+        return found
+
+    def _compute_in_parts(self, batch: Batch, slices: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of parts of a batch, in which each image counts as in the whole."""
         self.optimizer.zero_grad()
+        if len(slices) == 1:
+            return self._add_gradients(batch)
+        losses, outputs = [], []
+        for rows in slices:
+            part = batch.part(rows)
+            share = len(part.images) / len(batch.images)
+            loss, output = self._add_gradients(part, share)
+            losses.append(loss.detach())
+            outputs.append(output.detach())
+        return torch.stack(losses).sum(), torch.cat(outputs)
+
+    def _add_gradients(self, batch: Batch, share: float | None = None) -> tuple[Tensor, Tensor]:
+        """Add the gradients of a batch, or of a share of one, to those of the parameters."""
         with autocast(self.options.device, self.options.precision):
             outputs = self.network(*batch.inputs)
         outputs = outputs.float()
         loss = weighted_mean(self.target.loss(outputs, batch.target, training=True), batch.weight)
+        loss = loss if share is None else loss * share
         torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
         return loss, outputs
 
@@ -306,7 +340,7 @@ class TrainingLoop:
         """
         if self._average is not None and self.is_complete:
             with autocast(self.options.device, self.options.precision):
-                self._average.apply(islice(self._network_inputs(), _STATISTICS_BATCHES))
+                self._average.apply(self._statistics_inputs())
         if self.group is None:
             return
         self.group.average_buffers(self.module)
@@ -315,11 +349,13 @@ class TrainingLoop:
         for row, means in zip(rows, self.group.mean(figures).tolist()):
             row.update(zip(names, means))
 
-    def _network_inputs(self) -> Iterator[tuple[Tensor, ...]]:
+    def _statistics_inputs(self) -> Iterator[tuple[Tensor, ...]]:
         assert self.batches is not None
-        for inputs in self.batches.inputs():
+        for inputs in islice(self.batches.inputs(), _STATISTICS_BATCHES):
             check_interrupts()
-            yield self.batches.load(*inputs).inputs
+            batch = self.batches.load(*inputs)
+            for rows in self.parts.slices(len(batch.images)):
+                yield batch.part(rows).inputs
 
     def show(self, figures: str) -> None:
         """Show figures behind the progress bar."""

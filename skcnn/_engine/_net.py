@@ -100,6 +100,8 @@ class TrainedNet(skorch.NeuralNet):
         Whether to show a progress bar.
     open_ended : bool, default=False
         Whether a callback may shorten the training, see `shorten`.
+    divides : bool, default=True
+        Whether batches that memory is too small for are computed in parts.
     plan : PredictionBatching, default=PredictionBatching(256)
         How images are batched in validation and prediction.
     **kwargs
@@ -124,6 +126,7 @@ class TrainedNet(skorch.NeuralNet):
         use_cuda_graphs: bool = False,
         progress: bool = False,
         open_ended: bool = False,
+        divides: bool = True,
         plan: PredictionBatching = PredictionBatching(256),  # noqa: B008  (cannot be changed)
         dataset: object = ImageDataset,
         train_split: object = None,
@@ -144,6 +147,7 @@ class TrainedNet(skorch.NeuralNet):
         self.use_cuda_graphs = use_cuda_graphs
         self.progress = progress
         self.open_ended = open_ended
+        self.divides = divides
         self.plan = plan
         self._losses: list[Tensor] = []
         self._scores: list[Tensor] = []
@@ -294,6 +298,7 @@ class TrainedNet(skorch.NeuralNet):
             captures=self.use_cuda_graphs and not self.batch_hooks_,
             shows_progress=self.progress,
             open_ended=self.open_ended,
+            divides=self.divides,
             state=state,
         )
         if precision == torch.float16 and not hasattr(self, "scaler_"):
@@ -453,7 +458,7 @@ class TrainedNet(skorch.NeuralNet):
         self._set_training(False)
         with torch.no_grad(), computing():
             with autocast(torch.device(self.device), self._dtype):
-                outputs = self.infer(*batch.inputs)
+                outputs = self._loop.validation_parts.outputs(self.infer, batch.inputs)
             losses = self.target.loss(outputs, batch.target, training=False)
             if self.target.score_name is not None:
                 self._scores.append(self.target.score(outputs, batch.target))

@@ -19,6 +19,7 @@ from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import check_interrupts
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
+from skcnn._engine._parts import BatchParts
 from skcnn._utils import RowChoice
 
 # Pixels per batch that keep the largest feature maps near the caches of a CPU.
@@ -106,6 +107,7 @@ def run_images(
 ) -> npt.NDArray[np.float32]:
     """Return the outputs of a network, or its features, for images.
 
+    Where a batch is too large for the memory of the device, it is computed in halves, and so on.
     It changes nothing in the network, so that several threads can do it at a time.
 
     Parameters
@@ -130,12 +132,13 @@ def run_images(
     # using these again, so that memory would grow with every batch.
     whole = torch.empty(0)
     n_done = 0
+    parts = BatchParts()
     with torch.inference_mode(), no_autocast(device), exact:
         for batch, *beside in _batches(images, plan.batch_size, device):
             padded, *rest = (_pad_batch(part, size) for part in (batch, *beside))
             run = partial(_mean_with_mirrored, function) if flip else function
             with computing():
-                result = run(padded, *rest)
+                result = parts.outputs(run, (padded, *rest))
             if not n_done:
                 shape = len(images), *result.shape[1:]
                 n_bytes = torch.float32.itemsize * math.prod(shape)

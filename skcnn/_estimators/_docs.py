@@ -120,7 +120,8 @@ weight_averaging : float, default=0.0
 batch_size : int or "auto", default="auto"
     Images per step of the optimizer. "auto" takes the largest of 32, 64 and 128 that makes
     at least 60 batches per epoch, and 32 where none does: small data sets need small batches
-    to take enough steps.
+    to take enough steps. Where a batch is too large for the memory of the device, each step is
+    computed in parts, with a warning.
 n_iter_no_change : int, default=10
     Epochs without improvement after which early stopping ends the training: at once with
     ``lr_schedule=None``; otherwise the learning rate falls to zero over twice as many epochs.

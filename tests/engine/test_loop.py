@@ -174,6 +174,21 @@ def test_a_step_returns_the_loss_before_it(weighted, images):
     assert loop.train_on_batch(inputs, codes, weight) < loss
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["not allowed", "several processes"])
+def test_a_batch_may_have_to_stay_whole(together, images, monkeypatch):
+    _, loop = begun(images, divides=together)
+    # The others would wait for gradients that never come.
+    loop.group = object() if together else None
+
+    def short(*inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    loop.network = short
+    with pytest.raises(torch.OutOfMemoryError):
+        loop.train_on_batch(torch.tensor(images), torch.arange(60) % 3)
+    assert loop.parts.most is None
+
+
 def test_weighted_mean_divides_by_the_number_of_images():
     losses = torch.tensor([1.0, 2.0, 6.0])
     assert weighted_mean(losses, None) == 3

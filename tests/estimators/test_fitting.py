@@ -459,3 +459,22 @@ def test_each_size_of_images_that_is_recorded_claims_its_memory(claims, images, 
     # A quarter of the values of whole images, which are most of what there is.
     assert 1.15 < twice / whole < 1.25
     assert repeated == twice
+
+
+class ShortOfMemory(torch.nn.Module):
+    """Has memory for eight images at once, in training."""
+
+    def forward(self, x):
+        if self.training and torch.is_grad_enabled() and len(x) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return x
+
+
+def short_of_memory(n_channels, n_outputs):
+    return Sequential(ShortOfMemory(), Flatten(), Linear(64 * n_channels, n_outputs))
+
+
+def test_a_worker_waits_for_the_device_before_its_batches_are_divided(claims, images, labels):
+    with pytest.warns(UserWarning, match="set batch_size=8"):
+        classifier(module=short_of_memory).fit(images, labels)
+    assert [alone for _, alone in claims] == [False, True]
