@@ -1,6 +1,7 @@
 """Threads, forks, other processes, Ctrl-C: what comes out of them, as numbers.
 
     python benchmarks/robustness.py [PART ...] [--calls N] [--forks N] [--interrupts N]
+                                    [--examples N]
 
 The parts are
 
@@ -13,6 +14,8 @@ processes    answers of spawned children and of joblib's workers
 precision    what precision="auto" is in 300 processes while the CPU is busy
 interrupts   Ctrl-C at 300 random moments, and before 300 random lines of Python, of a fit, a
              prediction, a search, and others; --subjects chooses among them
+fuzz         3,000 random combinations of an estimator, its parameters, images and answers, most of
+             them with faults: each must be fitted, or refused with an error that says why
 
 All of it takes about an hour on two cores. Fits and predictions of `beside`, `forks` and
 `processes` use two threads. Prints the figures and stores them in results/robustness_PART.json.
@@ -39,6 +42,8 @@ def main():
     parser.add_argument("--calls", type=int, default=640)
     parser.add_argument("--forks", type=int, default=50)
     parser.add_argument("--interrupts", type=int, default=300)
+    parser.add_argument("--examples", type=int, default=3_000, help="in `fuzz`")
+    parser.add_argument("--seed", type=int, default=0, help="of the examples in `fuzz`")
     parser.add_argument("--seconds", type=float, default=30, help="of the fit in `beside`")
     parser.add_argument(
         "--subjects",
@@ -62,6 +67,13 @@ def main():
         store(f"robustness_{part}", result)
 
 
+def fuzz(options):
+    # It alone needs hypothesis.
+    import robustness_fuzz
+
+    return robustness_fuzz.fuzz(options.examples, options.seed)
+
+
 PARTS = {
     "threads": lambda options: robustness_threads.all_in_threads(n_calls=options.calls),
     "beside": lambda options: robustness_threads.predict_beside_a_fit(options.seconds),
@@ -72,6 +84,7 @@ PARTS = {
         name: robustness_interrupts.interrupt_often(name, options.interrupts)
         for name in options.subjects
     },
+    "fuzz": fuzz,
 }
 
 

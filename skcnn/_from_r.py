@@ -30,7 +30,8 @@ def whole(value: Any) -> Any:
     """
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return [whole(item) for item in value.tolist()]
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.item() is not None:
+        # A date that is missing would be None, which means something else.
         value = value.item()
     if type(value) in (tuple, list):
         return type(value)(whole(item) for item in value)

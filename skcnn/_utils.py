@@ -116,7 +116,8 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
     if value is None:
         return ()
     if isinstance(value, np.ndarray):
-        return tuple(value.tolist())
+        # An array without dimensions holds a single value.
+        return tuple(np.atleast_1d(value).tolist())
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 

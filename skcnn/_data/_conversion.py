@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -25,6 +27,12 @@ def as_array(X: Any, name: str) -> Any:
     if isinstance(X, list | tuple):
         X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
     X = from_torch(X)
+    if isinstance(X, np.ma.MaskedArray):
+        X = _unmasked(X, name)
+    if getattr(X, "ndim", 0) == 1 and np.ndim(_first_value(X)):
+        X = list(X)
+    if hasattr(X, "columns") and not len(X.columns):
+        X = np.empty((len(X), 0))
     if not isinstance(X, np.ndarray) and getattr(X, "ndim", 0) >= 3:
         # Those of h5py, zarr and xarray understand only some of numpy's ways to index.
         return np.asarray(X)
@@ -43,7 +51,27 @@ def as_array(X: Any, name: str) -> Any:
             f"{name} holds text, not pixels. Expected an array of images, or paths of image files "
             "as a list, a Series, or a DataFrame with one column of text."
         )
+    if isinstance(X, list | tuple) and np.ndim(X[0] if len(X) else 0) == 1:
+        with suppress(ValueError):
+            # scikit-learn refuses rows of unequal lengths.
+            objects = np.asarray(X)
+            X = objects if objects.dtype == object else X
+    if isinstance(X, np.ndarray) and X.dtype == object:
+        _check_objects(X, name)
     return X
+
+
+def _check_objects(X: npt.NDArray[Any], name: str) -> None:
+    """Refuse objects that cannot become numbers; scikit-learn says what is wrong with text."""
+    try:
+        X.astype(np.float64)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} is an array of objects that are no numbers: {error}. Expected numbers as "
+            "pixels."
+        ) from error
+    except ValueError:
+        pass
 
 
 def from_torch(values: object) -> Any:
@@ -78,6 +106,17 @@ def decoded(image: Any) -> Any:
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     return np.asarray(image)
+
+
+def _unmasked(X: np.ma.MaskedArray[Any, Any], name: str) -> npt.NDArray[Any]:
+    """Return a masked array without its mask, if nothing is hidden there."""
+    n_hidden = int(np.ma.getmaskarray(X).sum())
+    if n_hidden:
+        raise ValueError(
+            f"{name} is a masked array that hides {n_hidden} values. Expected a value in each "
+            f"pixel: fill them, for example with {name}.filled(0)."
+        )
+    return X.data
 
 
 def _first_value(X: Any) -> Any:

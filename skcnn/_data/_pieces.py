@@ -62,6 +62,8 @@ def piece_size(
     (None, (256, 200))
     """
     sizes = {image.shape[:2] for image in images}
+    if not sizes:
+        return None
     if asked is not None:
         return None if sizes == {asked} else asked
     height, width = (max(size[axis] for size in sizes) for axis in (0, 1))

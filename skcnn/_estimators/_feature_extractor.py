@@ -1,7 +1,8 @@
 """The transformer from images to the features of a pretrained network."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -149,6 +150,11 @@ class FeatureExtractor(
         OSError
             If the weights are not on this machine and cannot be downloaded.
         """
+        with _unchanged_on_error(self):
+            self._fit(X)
+        return self
+
+    def _fit(self, X: npt.ArrayLike) -> None:
         validate_each(self)
         is_name = isinstance(self.backbone, str)
         spec = Backbone(self.backbone) if is_name else clone(self.backbone)
@@ -168,7 +174,6 @@ class FeatureExtractor(
             self.device_ = device
             self._costs = (summary.multiply_adds, summary.n_values)
             self._n_features_out = n_features
-        return self
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the features of images.
@@ -201,6 +206,19 @@ class FeatureExtractor(
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+@contextmanager
+def _unchanged_on_error(extractor: FeatureExtractor) -> Iterator[None]:
+    """Leave an extractor as it was, fitted or not, if a fit fails or is refused."""
+    before = dict(vars(extractor))
+    try:
+        yield
+    except BaseException:
+        for name in [name for name in vars(extractor) if name not in before]:
+            delattr(extractor, name)
+        vars(extractor).update(before)
+        raise
 
 
 def _build(spec: NetworkSpec, image_shape: ImageShape, measured: Measured | None) -> ImageNetwork:

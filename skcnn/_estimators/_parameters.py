@@ -152,6 +152,13 @@ def validate_each(estimator: BaseEstimator) -> None:
                 f"Unpack it with two asterisks: {type(estimator).__name__}(**recipes.fast)."
             )
     check_values(type(estimator).__name__, estimator._parameter_constraints, given)
+    for name in ("cache_dir", "checkpoint_dir"):
+        folder = given.get(name)
+        if isinstance(folder, str | os.PathLike) and "\0" in str(folder):
+            raise ValueError(
+                f"The {name!r} parameter of {type(estimator).__name__} is {folder!r}, which no "
+                "folder can be called: it holds a null character. Expected the path of a folder."
+            )
 
 
 def flat_spec(parameters: dict[str, Any]) -> NetworkSpec:
@@ -248,6 +255,13 @@ def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
     if isinstance(module, NetworkSpec):
         module.check()
         return module
+    try:
+        inspect.signature(module)
+    except ValueError as error:
+        raise ValueError(
+            f"The 'module' parameter of {caller} is {module!r}, whose arguments are not known: "
+            f"{error}. Expected a Module class, or a function that returns a network."
+        ) from error
     return OwnModule(module)
 
 

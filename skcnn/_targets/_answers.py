@@ -73,7 +73,15 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
             for c in (y[question] for question in questions)
         ]
     else:
-        table = pd.DataFrame(y if isinstance(y, list | tuple) else np.asarray(y))
+        given = y if isinstance(y, list | tuple) else np.asarray(y)
+        try:
+            table = pd.DataFrame(given)
+        except ValueError as error:
+            # pandas would not say what it is about.
+            raise ValueError(
+                f"{name} is no table ({error}). Expected one with a column for each of the tasks "
+                f"{questions}: a DataFrame, or an array of shape (n, {len(questions)})."
+            ) from error
         if table.shape[1] != len(questions):
             raise ValueError(
                 f"{name} has {table.shape[1]} column(s), but there are the {len(questions)} tasks "

@@ -22,8 +22,14 @@ _TINY = 1e-6
 
 def labels_of(masks: npt.NDArray[Any], ignore_label: object = None) -> Labels:
     """Return the sorted labels in label images; masked pixels have none."""
-    found = [np.unique(_known(mask)) for mask in masks]
-    labels = np.unique(np.concatenate(found)) if found else np.empty(0)
+    try:
+        found = [np.unique(_known(mask)) for mask in masks]
+        labels = np.unique(np.concatenate(found)) if found else np.empty(0)
+    except TypeError as error:
+        raise ValueError(
+            f"y has pixels with labels of different types, which cannot be sorted ({error}). "
+            "Expected numbers alone or text alone."
+        ) from error
     return labels if ignore_label is None else labels[labels != ignore_label]
 
 

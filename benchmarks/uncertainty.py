@@ -1,0 +1,208 @@
+"""What probabilities of real photographs are worth, and whether wrong labels are found by them.
+
+    python benchmarks/uncertainty.py [held_out] [labels] --data DIR [--model FILE] [--rounds N]
+
+The training images of CIFAR-100's 61 ecology categories; its test images are not touched.
+
+held_out    `ConvNetClassifier()` learns from 200 images of each category. The 300 others are split
+            in halves, five times: one half finds the temperature, the thresholds of sets of
+            labels, and the probability from which on labels are accepted; the other half shows
+            what they are worth there. With --model, the fitted network is kept in that file, and
+            read from it in the next run.
+labels      5% of 3,000 labels are changed to others. Images are ordered by the probability of
+            their label, from networks that have not seen them, as cleanlab orders them, too: how
+            many of the changed ones are among the first 10%?
+
+Results go to results/uncertainty_PART.json. Takes a quarter of an hour on one core.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from reporting import describe_machine, spread, store, versions
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skcnn
+from skcnn import ConvNetClassifier, FeatureExtractor
+from skcnn.datasets import fetch_cifar100
+from skcnn.networks import Backbone
+from skcnn.uncertainty import (
+    ConformalClassifier,
+    conformal_sets,
+    conformal_threshold,
+    expected_calibration_error,
+    review_threshold,
+)
+
+N_TRAINING = 200
+LEVEL, ERROR = 0.9, 0.05
+N_LABELS, FRACTION_WRONG, FRACTION_SEEN = 3_000, 0.05, 0.1
+
+
+def photographs(data):
+    """All training images of the ecology categories, and their numbers."""
+    return fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
+
+
+# ---------------------------------------------------------------- images held out
+
+
+def network(X, y, path):
+    """A fitted network, or that of an earlier run."""
+    if path is not None and path.is_file():
+        return skcnn.load(path)
+    clf = ConvNetClassifier(device="cpu", random_state=0).fit(X, y)
+    if path is not None:
+        skcnn.save(clf, path)
+    return clf
+
+
+def held_out(options):
+    """Calibrate on one half of images that were held out, and evaluate on the other."""
+    X, y = photographs(options.data)
+    n_classes = len(np.unique(y))
+    X_train, X_held, y_train, y_held = train_test_split(
+        X, y, train_size=N_TRAINING * n_classes, stratify=y, random_state=0
+    )
+    clf = network(X_train, y_train, options.model)
+    proba = clf.predict_proba(X_held)
+    rounds = [one_split(clf, X_held, y_held, proba, seed) for seed in range(options.rounds)]
+    per_class = np.array([found.pop("coverage of each class") for found in rounds])
+    figures = {name: spread([found[name] for found in rounds]) for name in rounds[0]}
+    means = per_class.mean(axis=0)
+    figures["least covered class, mean of the splits"] = float(means.min())
+    figures["most covered class, mean of the splits"] = float(means.max())
+    return {
+        "images": {"training": len(X_train), "held out": len(X_held)},
+        "accuracy": float(np.mean(clf.classes_[proba.argmax(1)] == y_held)),
+        "figures": figures,
+    }
+
+
+def one_split(clf, X, y, proba, seed):
+    """All figures of one split in halves."""
+    rows = np.arange(len(y))
+    first, second = train_test_split(rows, test_size=0.5, stratify=y, random_state=seed)
+    calibrated = CalibratedClassifierCV(FrozenEstimator(clf), method="temperature")
+    mended = calibrated.fit(X[first], y[first]).predict_proba(X[second])
+    found = {
+        "calibration error": expected_calibration_error(y[second], proba[second]),
+        "calibration error, temperature": expected_calibration_error(y[second], mended),
+    }
+    truth = y[second, None] == clf.classes_
+    for method in ("lac", "aps", "raps"):
+        threshold = conformal_threshold(y[first], proba[first], method=method, level=LEVEL)
+        sets = conformal_sets(proba[second], threshold, method=method)
+        found[f"coverage, {method}"] = float(sets[truth].mean())
+        found[f"labels in a set, {method}"] = float(sets.sum(1).mean())
+    conformal = ConformalClassifier(clf, level=LEVEL, per_class=True).fit(X[first], y[first])
+    sets = conformal_sets(proba[second], conformal.threshold_)
+    each = np.array(
+        [sets[truth[:, k] & (truth.sum(1) == 1), k].mean() for k in range(truth.shape[1])]
+    )
+    found["coverage, per class"] = float(sets[truth].mean())
+    found["labels in a set, per class"] = float(sets.sum(1).mean())
+    found["least covered class"] = float(each.min())
+    found["most covered class"] = float(each.max())
+    found["coverage of each class"] = each
+    threshold = review_threshold(y[first], proba[first], error=ERROR)
+    accepted = proba[second].max(1) >= threshold
+    wrong = clf.classes_[proba[second].argmax(1)] != y[second]
+    found["accepted"] = float(accepted.mean())
+    found["wrong among the accepted"] = float(wrong[accepted].mean()) if accepted.any() else 0.0
+    return found
+
+
+# ---------------------------------------------------------------- labels
+
+
+def labels(options):
+    """Change labels, and look for them among those that are improbable."""
+    X, y = photographs(options.data)
+    X_all, _, y_all, _ = train_test_split(X, y, train_size=N_LABELS, stratify=y, random_state=0)
+    features = FeatureExtractor(Backbone("efficientnet_lite0", image_size=128)).fit_transform(
+        X_all
+    )
+    on_features = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    ten = np.isin(y, np.unique(y)[::6][:10])
+    X_ten, _, y_ten, _ = train_test_split(
+        X[ten], y[ten], train_size=N_LABELS, stratify=y[ten], random_state=0
+    )
+    scratch = ConvNetClassifier(device="cpu", random_state=0)
+    ways = {
+        "61 categories, pretrained features": (on_features, features, y_all, options.rounds),
+        "10 categories, network from scratch": (scratch, X_ten, y_ten, 2),
+        "61 categories, network from scratch": (scratch, X_all, y_all, 1),
+    }
+    figures = {}
+    for name, (estimator, data, true, n_draws) in ways.items():
+        draws = [look_for_changed(estimator, data, true, seed) for seed in range(n_draws)]
+        figures[name] = {what: spread([draw[what] for draw in draws]) for what in draws[0]}
+        print(name, figures[name], flush=True)
+    return {"images": N_LABELS, "changed": round(FRACTION_WRONG * N_LABELS), "figures": figures}
+
+
+def look_for_changed(estimator, X, y, seed):
+    """Which fraction of the changed labels is found, and what cleanlab makes of them."""
+    random = np.random.default_rng(seed)
+    true = np.unique(y, return_inverse=True)[1]
+    changed = random.choice(len(y), size=round(FRACTION_WRONG * len(y)), replace=False)
+    given = true.copy()
+    given[changed] = (true[changed] + random.integers(1, true.max() + 1, len(changed))) % (
+        true.max() + 1
+    )
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    proba = cross_val_predict(estimator, X, given, cv=folds, method="predict_proba")
+    order = np.argsort(proba[np.arange(len(y)), given], kind="stable")
+    first = order[: round(FRACTION_SEEN * len(y))]
+    found = {
+        "accuracy": float(np.mean(proba.argmax(1) == true)),
+        "found among the first tenth": float(np.isin(changed, first).mean()),
+    }
+    try:
+        from cleanlab.filter import find_label_issues
+    except ModuleNotFoundError:
+        return found
+    suspects = find_label_issues(
+        given, proba, return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    return found | {
+        "suspects of cleanlab": len(suspects),
+        "found among the suspects of cleanlab": float(np.isin(changed, suspects).mean()),
+    }
+
+
+PARTS = {"held_out": held_out, "labels": labels}
+
+
+def main():
+    """Measure, print and store."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART")
+    arguments.add_argument("--data", type=Path, help="folder that holds, or will hold, CIFAR-100")
+    arguments.add_argument("--model", type=Path, help="file that keeps the fitted network")
+    arguments.add_argument("--rounds", type=int, default=5)
+    options = arguments.parse_args()
+    for part in options.parts or PARTS:
+        began = time.monotonic()
+        result = PARTS[part](options)
+        result |= {
+            "seconds": time.monotonic() - began,
+            "threads": torch.get_num_threads(),
+            "machine": describe_machine("cpu"),
+            "versions": versions("cleanlab") if part == "labels" else versions(),
+        }
+        print(part, result)
+        store(f"uncertainty_{part}", result)
+
+
+if __name__ == "__main__":
+    main()
