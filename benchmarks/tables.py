@@ -813,7 +813,81 @@ def command_line_table():
     return "\n".join([table(["command", "seconds"], rows), measured_on(result)])
 
 
+def fuzz_table():
+    result = load("robustness_fuzz")
+    found = result["figures"]
+    rows = [
+        [f"`{name}`", *(f"{outcomes.get(what, 0):,}" for what in ("fitted", "refused", "other"))]
+        for name, outcomes in found["by estimator"].items()
+    ]
+    rows.append(["in all", *(f"{found[what]:,}" for what in ("fitted", "refused", "other"))])
+    head = ["estimator", "fitted", "refused with a reason", "anything else"]
+    return "\n".join([table(head, rows), measured_on({"threads": 1, **result}, threads=False)])
+
+
+def _from_to(figure, digits=1):
+    low, median, high = (f"{100 * figure[key]:.{digits}f}%" for key in ("min", "median", "max"))
+    return [median, f"{low} to {high}"]
+
+
+def _held_out_table(rows):
+    result = load("uncertainty_held_out")
+    found = result["figures"]
+    made = [[what, *_from_to(found[name])] for name, what in rows.items()]
+    n = found["accepted"]["n"]
+    return "\n".join([table(["", "median", f"of {n} splits"], made), measured_on(result)])
+
+
+def calibration_table():
+    rows = {
+        "calibration error": "calibration error as the network is",
+        "calibration error, temperature": "calibration error after temperature scaling",
+    }
+    return _held_out_table(rows)
+
+
+def conformal_table():
+    result = load("uncertainty_held_out")
+    found = result["figures"]
+    shown = {"lac": '`method="lac"`', "aps": '`method="aps"`', "raps": '`method="raps"`'}
+    rows = [
+        [
+            what,
+            *_from_to(found[f"coverage, {name}"]),
+            f"{found[f'labels in a set, {name}']['median']:.1f}",
+        ]
+        for name, what in {**shown, "per class": "`per_class=True`"}.items()
+    ]
+    head = ["", "sets that hold the true label", "splits", "labels in a set"]
+    return "\n".join([table(head, rows), measured_on(result)])
+
+
+def review_table():
+    rows = {"accepted": "accepted", "wrong among the accepted": "wrong among these"}
+    return _held_out_table(rows)
+
+
+def wrong_labels_table():
+    result = load("uncertainty_labels")
+    rows = [
+        [
+            name,
+            _from_to(found["accuracy"], 0)[0],
+            " (".join(_from_to(found["found among the first tenth"], 0)) + ")",
+            str(found["accuracy"]["n"]),
+        ]
+        for name, found in result["figures"].items()
+    ]
+    head = ["predicted by", "accuracy", "changed labels among the first tenth", "draws"]
+    return "\n".join([table(head, rows), measured_on(result)])
+
+
 TABLES = {
+    "fuzz": fuzz_table,
+    "calibration": calibration_table,
+    "conformal": conformal_table,
+    "review": review_table,
+    "wrong_labels": wrong_labels_table,
     "command_line": command_line_table,
     "files": files_table,
     "damaged_files": damaged_files_table,

@@ -1,4 +1,4 @@
-"""Short versions of benchmarks/robustness.py: many threads, and Ctrl-C between any two lines."""
+"""Short versions of benchmarks/robustness.py: threads, Ctrl-C between any two lines, any input."""
 
 import sys
 from pathlib import Path
@@ -177,3 +177,37 @@ def test_the_precision_is_the_same_in_every_process(robustness, monkeypatch):
     forks = robustness[1]
     decided = {forks.ask_in_fork(forks.decide)[0] for _ in range(10)}
     assert decided == {str(forks.decide())}
+
+
+def test_any_parameters_and_data_are_fitted_or_refused_with_words(robustness, monkeypatch):
+    import robustness_fuzz
+
+    figures = robustness_fuzz.fuzz(40)
+    assert figures["other"] == 0
+    assert min(figures["fitted"], figures["refused"]) > 3
+
+
+def test_other_outcomes_are_found(robustness, monkeypatch):
+    import robustness_fuzz as fuzzing
+
+    sound = fuzzing.Case("classifier", {"lr": -1}, fuzzing.SOUND_IMAGES, "sound", None, False)
+    assert fuzzing.try_case(sound) == "refused"
+    for error, message in (
+        (ValueError("it is wrong"), "does not say what is wrong"),
+        (AttributeError("lr"), "another kind"),
+    ):
+
+        def fit(self, X, y, error=error, **beside):
+            self.net_ = None
+            raise error
+
+        monkeypatch.setattr(fuzzing.ConvNetClassifier, "fit", fit)
+        with pytest.raises(fuzzing.FaultError, match=message):
+            fuzzing.try_case(sound)
+    monkeypatch.setattr(
+        fuzzing.ConvNetClassifier,
+        "fit",
+        lambda self, X, y: setattr(self, "net_", None) or (_ for _ in ()).throw(ValueError("lr")),
+    )
+    with pytest.raises(fuzzing.FaultError, match=r"left \['net_'\]"):
+        fuzzing.try_case(sound)

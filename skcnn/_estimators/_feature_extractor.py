@@ -217,7 +217,8 @@ def _unchanged_on_error(extractor: FeatureExtractor) -> Iterator[None]:
     except BaseException:
         for name in [name for name in vars(extractor) if name not in before]:
             delattr(extractor, name)
-        vars(extractor).update(before)
+        for name, value in before.items():
+            setattr(extractor, name, value)
         raise
 
 

@@ -148,7 +148,7 @@ def test_an_image_that_is_too_large_by_itself_is_an_error():
     clf = small_net(**OWN).fit(X, Y)
     Memory.most = 0
     for call in (clf.predict, clf.transform):
-        with pytest.raises(MemoryError, match="too little memory. Pass fewer images"):
+        with pytest.raises(MemoryError, match=r"too little memory\. Pass fewer images"):
             call(X)
 
 

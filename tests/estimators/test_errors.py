@@ -64,6 +64,10 @@ BAD_DATA = {
     "None as pixel": (_with(None, object), Y, ValueError, ["NaN"]),
     "words as pixels": (_with("red", object), Y, ValueError, ["red"]),
     "complex": (X * 1j, Y, ValueError, ["Complex data not supported"]),
+    "objects": (_with({}, object), Y, TypeError, ["X", "no numbers"]),
+    "rows of objects": ([["1", None]] * 60, Y, ValueError, ["X", "NaN"]),
+    "hidden pixels": (np.ma.masked_less(X, 50), Y, ValueError, ["X", "hides", "X.filled(0)"]),
+    "no columns": (pd.DataFrame(index=range(60)), Y, ValueError, ["0 feature(s)"]),
     "sparse": (scipy.sparse.csr_array(X.reshape(60, -1)), Y, TypeError, ["Sparse", "dense"]),
     "paths": (["a.png"] * 60, Y, ValueError, ["X", "a.png does not exist", "on_error"]),
     "array of text": (np.array(["a.png"] * 60), Y, ValueError, ["X", "a.png does not exist"]),
@@ -304,13 +308,13 @@ def test_partial_fit_begins_with_all_classes():
 
 
 class Greedy(nn.Linear):
-    """Wants more memory than there is, once it is given a batch."""
+    """Wants more memory than there is, once it is given a batch or is trained."""
 
     def __init__(self, n_classes):
         super().__init__(192, n_classes)
 
     def forward(self, images):
-        if len(images) > 1:
+        if len(images) > 1 or (self.training and torch.is_grad_enabled()):
             torch.empty(2**50)
         return super().forward(images.flatten(1))
 
@@ -496,3 +500,29 @@ def test_labels_of_different_types_are_refused(mix):
     _raises(ValueError, ["y holds", *words], clf.fit, X, mix(Y))
     _raises(ValueError, ["y holds", *words], clf.partial_fit, X, mix(Y))
     _raises(ValueError, ["y_val holds", *words], clf.fit, X, Y, X_val=X, y_val=mix(Y))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("cache_dir", "a\0b"),
+        ("checkpoint_dir", Path("a\0b")),
+        ("callbacks", np.datetime64("NaT")),
+        ("module", int),
+        ("progressive_resizing", np.array("a")),
+    ],
+)
+def test_strange_values_are_refused_by_the_name_of_the_parameter(parameter, value):
+    _raises(ValueError, [parameter], small_net().set_params(**{parameter: value}).fit, X, Y)
+
+
+def test_images_in_a_series_and_in_an_array_of_objects_are_read():
+    objects = np.empty(60, object)
+    objects[:] = list(X)
+    expected = small_net(max_epochs=1).fit(X, Y).predict_proba(X)
+    for given in (pd.Series(list(X)), objects, np.ma.masked_array(X)):
+        assert_array_equal(small_net(max_epochs=1).fit(given, Y).predict_proba(given), expected)
+
+
+def test_answers_that_are_no_table_are_refused():
+    _raises(ValueError, ["y is no table", "stripes"], NETS["tasks"]().fit, X, np.zeros((60, 2, 2)))

@@ -168,3 +168,15 @@ def test_pretrained_features_tell_what_random_ones_do_not():
         return clf.fit(features[:30], y[:30]).score(features[30:], y[30:])
 
     assert accuracy("pretrained") > accuracy(None) + 0.2
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "fitted"])
+def test_a_fit_that_is_refused_changes_nothing(again):
+    X = make_organisms(n_samples=6, n_classes=2, image_size=16, random_state=0)[0]
+    features = extractor()
+    features = features.fit(X) if again else features
+    before = dict(vars(features))
+    with pytest.raises(ValueError, match="device"):
+        features.set_params(device="nonsense").fit(X[:, :8])
+    features.set_params(device=before["device"])
+    assert vars(features) == before
