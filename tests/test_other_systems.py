@@ -128,7 +128,7 @@ def test_a_script_runs_without_what_windows_lacks(photos, tmp_path):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     # The progress bar is in signs that the code page has.
-    assert "fit: 100%|##########|" in run.stderr
+    assert "fit 100%|##########|" in run.stderr
     assert "Warning" not in run.stderr
     shown = [float(word) for word in run.stdout.split("PREDICTED")[1].split()]
     # The same as here, where files are cached elsewhere and all functions are there.
