@@ -220,12 +220,21 @@ def _known(answers: pd.Series) -> npt.NDArray[Any]:
     return np.asarray(answers[answers.notna()].infer_objects())
 
 
+def _explained(
+    y: npt.ArrayLike, predicted: npt.ArrayLike, *, power: int, sample_weight: npt.ArrayLike | None
+) -> float:
+    """Return the explained fraction of deviance, with the values of R² where answers are equal."""
+    if np.ptp(np.asarray(y, dtype=float)) == 0:
+        return float(np.array_equal(y, predicted))
+    return float(d2_tweedie_score(y, predicted, sample_weight=sample_weight, power=power))
+
+
 _SCORES: dict[str, Callable[..., float]] = {
     "classification": accuracy_score,
     "squared_error": r2_score,
     "absolute_error": d2_absolute_error_score,
-    "poisson": partial(d2_tweedie_score, power=1),
-    "gamma": partial(d2_tweedie_score, power=2),
+    "poisson": partial(_explained, power=1),
+    "gamma": partial(_explained, power=2),
 }
 
 

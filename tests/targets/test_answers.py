@@ -138,3 +138,11 @@ def test_the_score_is_the_mean_of_accuracy_and_d2():
     assert mean_score(TASKS, only, unread, None) == 1
     with pytest.raises(ValueError, match="no answer for any image"):
         mean_score(TASKS, only.assign(species=None), predicted, None)
+
+
+@pytest.mark.parametrize("task", ["poisson", "gamma", "squared_error", "absolute_error"])
+def test_equal_answers_have_the_score_of_r2(task):
+    # A part of the images may hold no animal at all.
+    answers = pd.DataFrame({"n": [0.0, 0, 0] if task == "poisson" else [2.0, 2, 2]})
+    assert mean_score({"n": task}, answers, answers, None) == 1
+    assert mean_score({"n": task}, answers, answers + 0.5, None) == 0
