@@ -28,7 +28,7 @@ from skcnn._estimators._onnx_graph import (
     rename_inner_values,
 )
 from skcnn._from_r import as_path
-from skcnn._storage._container import replacing
+from skcnn._storage._container import check_target, replacing
 from skcnn._utils import warn
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -124,6 +124,7 @@ def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         raise ImportError(f'export_onnx needs {", ".join(missing)}: pip install "skcnn[onnx]".')
+    target = check_target(as_path(path))
     outputs, free = outputs_of(estimator), free_sides(estimator)
     is_fixed = False
     with _quiet():
@@ -137,7 +138,7 @@ def export_onnx(estimator: Fitted, path: str | os.PathLike[str]) -> None:
         program.model.metadata_props.update(_metadata(estimator, outputs))
         data = program.model_proto.SerializeToString()
         check_same(data, estimator, outputs, free)
-    with replacing(as_path(path)) as file:
+    with replacing(target) as file:
         file.write(data)
     if is_fixed:
         height, width, _ = estimator.image_shape_

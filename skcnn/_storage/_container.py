@@ -142,14 +142,40 @@ def _is_safetensors(header: bytes) -> bool:
         return False
 
 
+def check_target(path: Path) -> Path:
+    """Return the file behind links to it, which can be written or replaced.
+
+    Raises
+    ------
+    FileNotFoundError
+        If its folder is missing.
+    OSError
+        If it is a folder, or something else that is no file, such as a device.
+    """
+    # A link stays a link.
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder {real.parent} does not exist. Create it, or write to another one."
+        )
+    if real.is_dir():
+        raise IsADirectoryError(
+            f"{path} is a folder. Give the name of a file in it, such as {path / 'model'}."
+        )
+    if real.exists() and not real.is_file():
+        raise OSError(f"{path} is no file that could be replaced. Choose another name.")
+    return real
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of another one once it is on the disk as a whole."""
-    # A link stays a link.
-    path = Path(os.path.realpath(path))
+    path = check_target(path)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(new, "xb") as file:
+            if path.exists():
+                os.chmod(new, path.stat().st_mode)
             yield file
             file.flush()
             os.fsync(file.fileno())

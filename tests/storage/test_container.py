@@ -214,3 +214,28 @@ def test_a_process_that_is_killed_leaves_the_former_file_or_the_new_one(tmp_path
         assert torch.equal(tensors["weight"], weights["weight"])
         seen.add(content["number"])
     assert len(seen) > 2
+
+
+def test_what_cannot_be_replaced_is_said_before_anything_is_written(tmp_path):
+    places = {
+        tmp_path / "missing" / "a": (FileNotFoundError, "The folder .*missing does not exist"),
+        tmp_path: (IsADirectoryError, "is a folder. Give the name of a file in it"),
+    }
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        places[tmp_path / "pipe"] = (OSError, "pipe is no file that could be replaced")
+    for path, (error, message) in places.items():
+        with pytest.raises(error, match=message), replacing(path):
+            pass
+    assert {path.name for path in tmp_path.iterdir()} <= {"pipe"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_permissions_of_the_replaced_file_stay(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640
