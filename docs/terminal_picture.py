@@ -91,8 +91,8 @@ class Film:
         self.screen = screen
         self.frames: list[Frame] = []
         fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
-        self._font = ImageFont.truetype(fonts / "DejaVuSansMono.ttf", _FONT_SIZE)
-        self._title_font = ImageFont.truetype(fonts / "DejaVuSans.ttf", 22)
+        self._font = ImageFont.truetype(str(fonts / "DejaVuSansMono.ttf"), _FONT_SIZE)
+        self._title_font = ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), 22)
 
     @property
     def seconds(self) -> float:
