@@ -193,6 +193,17 @@ def onnx_table():
     return f"{table(head, rows)}\n\n{note} {measured_on(result).strip()[:-1]}, {runtime}."
 
 
+def memory_table():
+    result = load("speed_memory_cpu")
+    names = {
+        "MB above torch and X, lesson": "baseline",
+        "MB above torch and X, default": "`ConvNetClassifier()`",
+        "MB of which imports": "of which imports",
+    }
+    head = [f"MB, a fit of {result['n_images']:,} images", "median", "rounds"]
+    return table(head, figures(result, names, 0)) + "\n" + measured_on(result)
+
+
 def busy_table():
     result = load("busy")
     names = sorted({name.partition(", ")[2] for name in result["figures"]}, key=_busy_order)
@@ -899,6 +910,7 @@ TABLES = {
     "train_cuda": train_cuda_table,
     "predict": predict_table,
     "onnx": onnx_table,
+    "memory": memory_table,
     "busy": busy_table,
     "accuracy": accuracy_table,
     "accuracy_cuda": accuracy_cuda_table,
