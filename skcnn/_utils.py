@@ -4,7 +4,7 @@ import inspect
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "check_sample_weight",
     "check_values",
     "ignore_warning",
+    "restored_on_error",
     "safe_indexing",
     "warn",
 ]
@@ -145,3 +146,37 @@ def check_random_state(seed: Any) -> np.random.RandomState:
     """Return a generator of random numbers, as scikit-learn does; seeds may be whole floats."""
     random: np.random.RandomState = _check_random_state(whole(seed))
     return random
+
+
+@contextmanager
+def restored_on_error(
+    estimator: object, belongs: Callable[[str], bool] = lambda name: True
+) -> Iterator[None]:
+    """Give an object its former attributes back if what is done with it fails.
+
+    Parameters
+    ----------
+    estimator : object
+    belongs : callable, default all
+        Whether an attribute, by its name, is given back.
+
+    Examples
+    --------
+    >>> from contextlib import suppress
+    >>> from types import SimpleNamespace
+    >>> thing = SimpleNamespace(a_=1)
+    >>> with suppress(ValueError), restored_on_error(thing):
+    ...     thing.a_, thing.b_ = 2, 3
+    ...     raise ValueError
+    >>> thing
+    namespace(a_=1)
+    """
+    before = {name: value for name, value in vars(estimator).items() if belongs(name)}
+    try:
+        yield
+    except BaseException:
+        for name in [n for n in vars(estimator) if belongs(n) and n not in before]:
+            delattr(estimator, name)
+        for name, value in before.items():
+            setattr(estimator, name, value)
+        raise

@@ -38,7 +38,7 @@ from skcnn._estimators._parameters import (
 from skcnn._estimators._reading import Classes, ReadingEstimator
 from skcnn._from_r import whole
 from skcnn._targets import Target
-from skcnn._utils import as_tuple
+from skcnn._utils import as_tuple, restored_on_error
 from skcnn.augmentation import as_augmentation
 from skcnn.networks import NetworkSpec
 from skcnn.networks._spec import OwnModule
@@ -196,17 +196,13 @@ class ConvNetEstimator(
         After Ctrl-C, a fit keeps its epochs, but not one of several: whoever called it would take
         a network that is half trained for a candidate.
         """
-        before = {name: value for name, value in vars(self).items() if is_fitted_state(name)}
         try:
-            yield
+            with restored_on_error(self, is_fitted_state):
+                yield
+                if self._is_to_end(interrupts):
+                    raise KeyboardInterrupt
+        except Exception as error:
             if self._is_to_end(interrupts):
-                raise KeyboardInterrupt
-        except BaseException as error:
-            for name in [name for name in vars(self) if is_fitted_state(name)]:
-                delattr(self, name)
-            for name, value in before.items():
-                setattr(self, name, value)
-            if isinstance(error, Exception) and self._is_to_end(interrupts):
                 # A search would go on after a fit that fails.
                 raise KeyboardInterrupt from error
             raise

@@ -1,8 +1,7 @@
 """The transformer from images to the features of a pretrained network."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,6 +27,7 @@ from skcnn._data._inputs import check_input
 from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
+from skcnn._utils import restored_on_error
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
 from skcnn.networks._folding import fold
 from skcnn.networks._spec import Measured
@@ -150,7 +150,7 @@ class FeatureExtractor(
         OSError
             If the weights are not on this machine and cannot be downloaded.
         """
-        with _unchanged_on_error(self):
+        with restored_on_error(self):
             self._fit(X)
         return self
 
@@ -206,20 +206,6 @@ class FeatureExtractor(
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-@contextmanager
-def _unchanged_on_error(extractor: FeatureExtractor) -> Iterator[None]:
-    """Leave an extractor as it was, fitted or not, if a fit fails or is refused."""
-    before = dict(vars(extractor))
-    try:
-        yield
-    except BaseException:
-        for name in [name for name in vars(extractor) if name not in before]:
-            delattr(extractor, name)
-        for name, value in before.items():
-            setattr(extractor, name, value)
-        raise
 
 
 def _build(spec: NetworkSpec, image_shape: ImageShape, measured: Measured | None) -> ImageNetwork:
