@@ -17,7 +17,7 @@ _WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 def light(kind: Any) -> Any:
     """Return a class like an optimizer's, whose use does not import torch's compiler.
 
-    The import takes seconds and some 80 MB in each process, only to keep the compiler away from
+    The import takes time and memory in each process, only to keep the compiler away from
     the optimizer. Whatever is no optimizer of torch's own or `Muon` is returned as it is, and so
     is all where the compiler is imported already. Steps are the same bit for bit.
 

@@ -88,7 +88,7 @@ def test_all_else_stays_as_it_is(without_compiler, monkeypatch):
 
 
 def test_no_fit_imports_the_compiler():
-    # A process that has to import it takes seconds longer and 80 MB more.
+    # A process that has to import it takes longer and more memory.
     code = (
         "import sys, numpy as np\n"
         "from skcnn import ConvNetClassifier\n"
