@@ -15,72 +15,35 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from kinds import all_photographs, digits, few_organisms, few_photographs, plankton
 from reporting import conditions, load, store
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from skcnn import ConvNetClassifier, recipes
-from skcnn.datasets import fetch_cifar100, make_organisms
-from skcnn.networks import ConvBlocks
 
+SHALLOW = {"convs_per_block": 1, "max_epochs": 15}
 VARIANTS = {
     "default": {},
-    "SGD": {"optimizer": "sgd"},
-    "Dirac start": {"module": ConvBlocks(init="dirac")},
-    "biases 4 times": {"bias_lr_factor": 4.0},
-    "biases 16 times": {"bias_lr_factor": 16.0},
-    "AdamW": {"optimizer": "adamw", "lr": 0.002},
-    "two convolutions a block": {"module": ConvBlocks(convs_per_block=2, pool_after="first")},
-    "average_max head": {"global_pool": "average_max"},
-    "no augmentation": {"augment": None},
-    "weight averaging": {"weight_averaging": 0.2},
+    "15 epochs": {"max_epochs": 15},
+    "20 epochs": {"max_epochs": 20},
+    "40 epochs": {"max_epochs": 40},
+    "one convolution, 15 epochs": SHALLOW,
+    "the same, SGD": SHALLOW | {"optimizer": "sgd"},
+    "the same, AdamW": SHALLOW | {"optimizer": "adamw", "lr": 0.002},
+    "the same, biases 4 times": SHALLOW | {"bias_lr_factor": 4.0},
+    "the same, weight averaging": SHALLOW | {"weight_averaging": 0.2},
     # Not for digits, which are too small for it, and no mirror images of each other.
     "recipe fast": recipes.fast,
 }
-SPLIT_SEED = 0
-
-
-def photographs(data):
-    """Real photographs: all of the training images."""
-    X, y = fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
-    return train_test_split(X, y, test_size=0.1, stratify=y, random_state=SPLIT_SEED)
-
-
-def few_photographs(data, n_training=500, n_held_out=None):
-    """Fifty photographs each of ten categories; scored on the 450 others of each."""
-    X, y = fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
-    some = np.isin(y, np.unique(y)[::6][:10])
-    return train_test_split(
-        X[some],
-        y[some],
-        train_size=n_training,
-        test_size=n_held_out,
-        stratify=y[some],
-        random_state=SPLIT_SEED,
-    )
-
-
-def digits(data):
-    """Handwritten digits, 8x8, which no augmentation may turn over."""
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, stratify=y, random_state=SPLIT_SEED)
-
-
-def organisms(data, image_size):
-    """Made-up organisms that are hard to tell apart."""
-    X, y = make_organisms(
-        n_samples=2_000, n_classes=10, image_size=image_size, difficulty=0.9, random_state=0
-    )
-    return train_test_split(X, y, test_size=0.3, stratify=y, random_state=SPLIT_SEED)
-
 
 # Each with how many seeds a run takes, so that it ends within the hour.
 JOBS = {
+    "100 photographs": (partial(few_photographs, n_training=100, n_held_out=2_000), 3),
     "500 photographs": (few_photographs, 3),
+    "plankton": (plankton, 3),
     "digits, 8x8": (digits, 3),
-    "organisms, 32x32": (partial(organisms, image_size=32), 3),
-    "organisms, 96x96": (partial(organisms, image_size=96), 1),
-    "photographs": (photographs, 1),
+    "organisms, 32x32": (partial(few_organisms, image_size=32), 3),
+    "organisms, 96x96": (partial(few_organisms, image_size=96), 1),
+    "photographs": (all_photographs, 1),
 }
 
 

@@ -1,19 +1,56 @@
-"""Images of several kinds, a thousand or so of each, that settings are compared on."""
+"""Images of several kinds that settings are compared on, most a thousand or so of each.
+
+Each function returns X_train, X_held_out, y_train, y_held_out.
+"""
 
 import numpy as np
 import torch
-from defaults import digits, few_photographs
+from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn.functional import interpolate
 
-from skcnn.datasets import make_organisms
+from skcnn.datasets import fetch_cifar100, make_organisms
 
 SPLIT_SEED = 0
+
+
+def all_photographs(data):
+    """Real photographs: all of the training images."""
+    X, y = fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
+    return train_test_split(X, y, test_size=0.1, stratify=y, random_state=SPLIT_SEED)
+
+
+def few_photographs(data, n_training=500, n_held_out=None):
+    """Fifty photographs each of ten categories; scored on the 450 others of each."""
+    X, y = fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
+    some = np.isin(y, np.unique(y)[::6][:10])
+    return train_test_split(
+        X[some],
+        y[some],
+        train_size=n_training,
+        test_size=n_held_out,
+        stratify=y[some],
+        random_state=SPLIT_SEED,
+    )
 
 
 def photographs(data):
     """Real photographs: 1,000 of ten categories; 2,000 others are scored."""
     return few_photographs(data, n_training=1_000, n_held_out=2_000)
+
+
+def digits(data):
+    """Handwritten digits, 8x8, which no augmentation may turn over."""
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, stratify=y, random_state=SPLIT_SEED)
+
+
+def few_organisms(data, image_size):
+    """Made-up organisms that are hard to tell apart: 1,400 in color."""
+    X, y = make_organisms(
+        n_samples=2_000, n_classes=10, image_size=image_size, difficulty=0.9, random_state=0
+    )
+    return train_test_split(X, y, test_size=0.3, stratify=y, random_state=SPLIT_SEED)
 
 
 def organisms(data):

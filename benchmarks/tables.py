@@ -333,7 +333,7 @@ def defaults_table():
     """A column for each kind of images, and a row for each setting."""
     result = load("defaults")
     jobs = result["jobs"].values()
-    variants = list(next(iter(jobs)))
+    variants = list(dict.fromkeys(chain(*jobs)))
     n_images = [f"{found['default']['n_training_images']:,}" for found in jobs]
     n_seeds = [max(len(fits["accuracies"]) for fits in found.values()) for found in jobs]
     rows = [["training images", *n_images], ["seeds", *map(str, n_seeds)]]

@@ -37,7 +37,7 @@ for row, (name, change) in zip(axes, changes.items()):
 
 # %%
 # With only 200 training images, augmentation prevents overfitting. It needs more epochs than the
-# default of 15, since the network sees each image in many versions. Organisms seen from above have
+# default of 30, since the network sees each image in many versions. Organisms seen from above have
 # no fixed orientation, hence flips in both directions. Test images are never changed.
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=200, stratify=y, random_state=0

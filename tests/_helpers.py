@@ -100,6 +100,7 @@ def small_blocks(**parameters):
     """A specification with few layers, whatever the defaults of the class are."""
     defaults = {
         "filters": (4,),
+        "convs_per_block": 1,
         "activation": "relu",
         "normalization": None,
         "residual": False,

@@ -128,8 +128,8 @@ def _train(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         type=_positive,
         metavar="N",
-        help="how many times to go through the photographs (default: as in the recipe, 15 "
-        "without one)",
+        help="how many times to go through the photographs (default: as in the recipe; "
+        "without one, 30 for up to 1,000 photographs, and fewer for more)",
     )
     training.add_argument(
         "--image-size",

@@ -141,7 +141,7 @@ def _fit(clf: ConvNetClassifier, photos: Photos, tested: Photos | None) -> None:
     warnings.filterwarnings("ignore", "Left out", UserWarning)
     warnings.filterwarnings("ignore", "Training was interrupted", UserWarning)
     clf.fit(photos.data, photos.labels, **validation)
-    if clf.n_iter_ < clf.max_epochs:
+    if clf.n_iter_ < clf.net_.max_epochs:
         # After Ctrl-C, fit returns a network that is half trained.
         raise KeyboardInterrupt("Nothing was written.")
 

@@ -8,6 +8,23 @@ import torch
 SCHEDULES = ("onecycle", "cosine")
 
 _WARM_UP = 0.2
+# Epochs of few images, of many, and how many images are few.
+_MOST_EPOCHS, _FEWEST_EPOCHS, _FEW_IMAGES = 30, 8, 1_000
+_FALL = 0.4
+
+
+def choose_epochs(n_images: int) -> int:
+    """Take 30 epochs for up to 1,000 images, and fewer for more, but at least 8.
+
+    Few images need many passes for the same number of steps, and many images few.
+
+    Examples
+    --------
+    >>> choose_epochs(200), choose_epochs(3_000), choose_epochs(10_000), choose_epochs(30_500)
+    (30, 19, 12, 8)
+    """
+    falling = _MOST_EPOCHS * (_FEW_IMAGES / max(n_images, _FEW_IMAGES)) ** _FALL
+    return max(_FEWEST_EPOCHS, round(falling))
 
 
 def lr_multiplier(

@@ -26,6 +26,7 @@ from skcnn._engine._fit import fit_net
 from skcnn._engine._history import ends_within_epoch, warn_of_interrupt, whole_epochs
 from skcnn._engine._job import FitJob, FitSettings
 from skcnn._engine._net import TrainedNet
+from skcnn._engine._schedule import choose_epochs
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skcnn._engine._storing import without_state
 from skcnn._estimators._fitted import FittedNetEstimator
@@ -116,8 +117,6 @@ class ConvNetEstimator(
         self._check_parameters()
         y, sample_weight, y_val, groups = map(from_torch, (y, sample_weight, y_val, groups))
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        epochs = int(self.max_epochs)
-        task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
         continues = self.warm_start and hasattr(self, "net_")
         rows = self._read_rows(X, y, sample_weight, continues=continues, groups=groups)
         training_rows = held_out = None
@@ -130,12 +129,16 @@ class ConvNetEstimator(
         validation = self._read_validation(X_val, y_val, rows.target)
         if held_out is not None:
             validation = rows.dataset(held_out)
+        dataset = rows.dataset(training_rows)
+        is_auto = isinstance(self.max_epochs, str)
+        epochs = choose_epochs(len(dataset)) if is_auto else int(self.max_epochs)
+        task = FitTask(self, epochs, X=X, y=y, metadata=metadata)
         stopper = StopEarly(int(self.n_iter_no_change), self.tol)
         callbacks = list(self.callbacks or ())
         if self.early_stopping:
             callbacks = [RestoreBest(stopper), *callbacks, stopper]
         self._train(
-            rows.dataset(training_rows),
+            dataset,
             rows.target,
             epochs,
             continues=continues,

@@ -78,7 +78,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "weight_averaging": [Interval(Real, 0, 1, closed="both")],
     "label_smoothing": [_FRACTION],
-    "max_epochs": [_POSITIVE],
+    "max_epochs": [_POSITIVE, StrOptions({"auto"})],
     "batch_size": [_POSITIVE, StrOptions({"auto"})],
     "class_weight": [dict, list, StrOptions({"balanced"}), None],
     "early_stopping": ["boolean"],

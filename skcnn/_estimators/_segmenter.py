@@ -79,8 +79,9 @@ class ConvNetSegmenter(ConvNetEstimator):
         `skcnn.augmentation`. Masks move with their images. "auto" is ("flip", "shift") for a
         U-Net. Those that mix images, and functions of your own, are not for masks.
     {lr}
-    max_epochs : int, default=20
-        Number of passes over the training images.
+    max_epochs : int or "auto", default=20
+        Number of passes over the training images. "auto" takes fewer, the more images there
+        are: 30 for up to 1,000 images, and 8 from 27,000 on.
     {early_stopping, random_state}
 
     Other Parameters
@@ -175,7 +176,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         lr_schedule: str | None = "onecycle",
         weight_decay: float = 5e-4,
         weight_averaging: float = 0.0,
-        max_epochs: int = 20,
+        max_epochs: int | Literal["auto"] = 20,
         batch_size: int | Literal["auto"] = 8,
         class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         early_stopping: bool = False,

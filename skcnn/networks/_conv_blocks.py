@@ -74,7 +74,7 @@ class ConvBlocks(NetworkSpec):
         the sides of the image unless `pool` or `pool_size` say otherwise. "auto" takes as many
         of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
         all pixels go to `dense_units`, if any, and to the head.
-    convs_per_block : int or sequence of int, default=1
+    convs_per_block : int or sequence of int, default=2
         Convolution layers per block, before its pooling.
     kernel_size : int or sequence of int, default=3
         Side of the convolution windows in pixels, the same for height and width. Images are
@@ -157,7 +157,7 @@ class ConvBlocks(NetworkSpec):
         self,
         filters: int | Sequence[int] | Literal["auto"] = "auto",
         *,
-        convs_per_block: int | Sequence[int] = 1,
+        convs_per_block: int | Sequence[int] = 2,
         kernel_size: int | Sequence[int] = 3,
         stem: str | None = None,
         pool: str | Sequence[str | None] | None = "max",

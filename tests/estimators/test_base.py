@@ -15,7 +15,8 @@ from skcnn import ConvNetClassifier, recipes
 
 @pytest.fixture(scope="module")
 def fitted(images, labels):
-    return ConvNetClassifier(filters=(4, 4), max_epochs=1, random_state=0).fit(images, labels)
+    clf = ConvNetClassifier((4, 4), convs_per_block=1, max_epochs=1, random_state=0)
+    return clf.fit(images, labels)
 
 
 @pytest.mark.parametrize(

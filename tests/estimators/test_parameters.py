@@ -309,7 +309,7 @@ def test_parameters_of_what_has_none_are_refused(name, holder, example):
 
 NOT_DEFAULT = {
     "filters": (8,),
-    "convs_per_block": 2,
+    "convs_per_block": 1,
     "kernel_size": 5,
     "pool": "average",
     "pool_size": 3,

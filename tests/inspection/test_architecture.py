@@ -18,7 +18,9 @@ def columns(display):
 
 
 def test_layers_are_rows_with_what_leaves_the_shape_behind_them():
-    clf = ConvNetClassifier(filters=(4, 8), residual=False, dense_units=10, dropout=0.5)
+    clf = ConvNetClassifier(
+        filters=(4, 8), convs_per_block=1, residual=False, dense_units=10, dropout=0.5
+    )
     display = ArchitectureDisplay.from_estimator(clf, (8, 8), n_classes=3)
     assert columns(display) == [
         ["", "image", "8 × 8 × 1", ""],

@@ -32,7 +32,13 @@ LESSON = {
 
 def blocks(**parameters):
     """A specification of a plain network, whatever the defaults of the class are."""
-    plain = {"activation": "relu", "normalization": None, "residual": False, "global_pool": None}
+    plain = {
+        "convs_per_block": 1,
+        "activation": "relu",
+        "normalization": None,
+        "residual": False,
+        "global_pool": None,
+    }
     return ConvBlocks(**plain | parameters)
 
 

@@ -174,7 +174,7 @@ def test_mirror_symmetry_refuses_odd_numbers_of_filters():
 
 def test_filters_returns_learned_filters_and_their_mirror_images():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
-    blocks = ConvBlocks((4, 6), symmetry="mirror")
+    blocks = ConvBlocks((4, 6), convs_per_block=1, symmetry="mirror")
     clf = ConvNetClassifier(module=blocks, max_epochs=1, random_state=0).fit(X, y)
     first = filters(clf)
     assert first.shape == (4, 3, 3, 3)

@@ -16,7 +16,9 @@ from skcnn.networks._summary import summarize
 
 def network(image_shape=(8, 6, 3), n_classes=5, **options):
     options = {"activation": "relu", "residual": False, "global_pool": None} | options
-    return ConvBlocks(**{"filters": (4, 10)} | options).build(image_shape, n_classes)
+    return ConvBlocks(**{"filters": (4, 10), "convs_per_block": 1} | options).build(
+        image_shape, n_classes
+    )
 
 
 def of_module(module, image_shape):
