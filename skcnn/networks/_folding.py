@@ -87,13 +87,17 @@ def _with_parts(module: Module, parts: Mapping[str, nn.Module]) -> Module:
 
 
 def _fold_sequence(parts: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """Fold each normalization into a convolution right before it."""
+    """Fold each normalization into a convolution before it, past a pooling between them."""
     names = list(parts)
-    for name, following in pairwise(names):
-        convolution, normalization = parts[name], parts[following]
-        if _is_convolution(convolution) and _is_normalization(normalization):
-            parts[name] = _scaled(convolution, *_factors(normalization))
-            parts[following] = nn.Identity()
+    for number, name in enumerate(names):
+        if _is_normalization(parts[name]):
+            factor, added = _factors(parts[name])
+            before = number - 1
+            while before > 0 and _may_come_after(parts[names[before]], factor):
+                before -= 1
+            if before >= 0 and _is_convolution(parts[names[before]]):
+                parts[names[before]] = _scaled(parts[names[before]], factor, added)
+                parts[name] = nn.Identity()
     return parts
 
 
@@ -148,6 +152,16 @@ def _is_convolution(module: nn.Module) -> bool:
 def _is_normalization(module: nn.Module) -> bool:
     known = type(module) in _NORMALIZATIONS
     return known and not module.training and module.running_mean is not None
+
+
+def _may_come_after(module: nn.Module, factor: Tensor) -> bool:
+    """Whether a module is a pooling that gives the same after its inputs are scaled as before.
+
+    The largest of several values is another one if they are multiplied by a negative number.
+    """
+    if not isinstance(module, nn.MaxPool2d | nn.AvgPool2d) or module.padding not in (0, (0, 0)):
+        return False
+    return isinstance(module, nn.AvgPool2d) or bool((factor > 0).all())
 
 
 def _keeps_size(module: nn.Module) -> bool:

@@ -14,18 +14,24 @@ from skcnn.networks._image_network import OwnNetwork
 
 NETWORKS = {
     "default": ConvBlocks((8, 16)),
-    "several convolutions": ConvBlocks((8, 16), convs_per_block=2),
-    "pooled first": ConvBlocks((8, 16), convs_per_block=2, pool_after="first"),
+    "one convolution": ConvBlocks((8, 16), convs_per_block=1),
+    "three convolutions": ConvBlocks((8, 16), convs_per_block=3),
+    "pooled first": ConvBlocks((8, 16), pool_after="first"),
     "no shortcuts": ConvBlocks((8, 16), residual=False),
-    "identity": ConvBlocks((8, 8, 8), pool=None),
-    "no normalization": ConvBlocks((8, 8), normalization=None, activation="relu"),
-    "even windows": ConvBlocks((8, 8), kernel_size=4),
-    "mirror": ConvBlocks((8, 16), symmetry="mirror"),
+    "identity": ConvBlocks((8, 8, 8), convs_per_block=1, pool=None),
+    "identity beside two": ConvBlocks((8, 8), pool=None),
+    "no normalization": ConvBlocks(
+        (8, 8), convs_per_block=1, normalization=None, activation="relu"
+    ),
+    "even windows": ConvBlocks((8, 8), convs_per_block=1, kernel_size=4),
+    "mirror": ConvBlocks((8, 16), convs_per_block=1, symmetry="mirror"),
+    "mirror, two convolutions": ConvBlocks((8, 16), symmetry="mirror"),
     "mirror behind a stem": ConvBlocks((8, 8), symmetry="mirror", stem="whitening"),
     "groups": ConvBlocks((8, 16), normalization="ghost"),
     "groups, mirror": ConvBlocks((8, 16), normalization="ghost", symmetry="mirror"),
     "sums": ConvBlocks((8, 8), global_pool="sum"),
     "sums, mirror": ConvBlocks((8, 8), global_pool="sum", symmetry="mirror"),
+    "average pooling": ConvBlocks((8, 16), pool="average"),
     "U": UNet(ConvBlocks((8, 16, 16))),
     "transformer": CompactTransformer(depth=1, width=16, heads=2),
 }
@@ -71,14 +77,34 @@ def test_outputs_and_features_stay_the_same(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["default", "no shortcuts", "identity", "even windows", "mirror", "U"]
+    "name",
+    [
+        "one convolution",
+        "no shortcuts",
+        "identity",
+        "even windows",
+        "mirror",
+        "average pooling",
+        "U",
+    ],
 )
 def test_no_normalization_is_left(name):
     assert not [kind for kind in kinds(fold(build(name))) if kind.endswith("Norm2d")]
 
 
+@pytest.mark.parametrize("name", ["default", "three convolutions", "mirror, two convolutions"])
+def test_a_normalization_behind_max_pooling_is_folded_where_its_factors_are_positive(name):
+    network = build(name)
+    assert [kind for kind in kinds(fold(network)) if kind.endswith("Norm2d")]
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.abs_()
+    assert not [kind for kind in kinds(fold(network)) if kind.endswith("Norm2d")]
+    assert_same_outputs(network, fold(network))
+
+
 def test_a_shortcut_beside_one_convolution_is_left_out():
-    for name in ("default", "identity", "no normalization", "mirror"):
+    for name in ("one convolution", "identity", "no normalization", "mirror"):
         found = kinds(fold(build(name)))
         assert found.count("Conv2d") == len(NETWORKS[name].filters)
         # Not even a sum with zero is left, which would take a fifth of the time.
@@ -86,11 +112,11 @@ def test_a_shortcut_beside_one_convolution_is_left_out():
     # Beside windows with an even side there is no middle, and beside two convolutions none of
     # them sees the image alone.
     assert kinds(fold(build("even windows"))).count("Conv2d") == 3
-    assert kinds(fold(build("several convolutions"))).count("Conv2d") == 6
+    assert kinds(fold(build("default"))).count("Conv2d") == 6
 
 
 def test_activations_write_over_nothing_but_outputs_of_convolutions():
-    network = fold(build("several convolutions"))
+    network = fold(build("default"))
     for module in network.modules():
         if isinstance(module, nn.Sequential):
             layers = [layer for layer in module if not isinstance(layer, nn.Identity)]
