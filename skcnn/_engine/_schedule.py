@@ -23,7 +23,7 @@ def choose_epochs(n_images: int) -> int:
     >>> choose_epochs(200), choose_epochs(3_000), choose_epochs(10_000), choose_epochs(30_500)
     (30, 19, 12, 8)
     """
-    falling = _MOST_EPOCHS * (_FEW_IMAGES / max(n_images, _FEW_IMAGES)) ** _FALL
+    falling = _MOST_EPOCHS * math.pow(_FEW_IMAGES / max(n_images, _FEW_IMAGES), _FALL)
     return max(_FEWEST_EPOCHS, round(falling))
 
 

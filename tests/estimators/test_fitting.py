@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from _helpers import Spy, small_net, stripes
+from _helpers import NETS, Spy, small_net, stripes
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch.nn import Flatten, Linear, Sequential
 
 from skcnn import ConvNetClassifier
-from skcnn._engine import _fit, _inference
+from skcnn._engine import _fit, _inference, _schedule
 
 
 def classifier(**options):
@@ -478,3 +478,24 @@ def test_a_worker_waits_for_the_device_before_its_batches_are_divided(claims, im
     with pytest.warns(UserWarning, match="set batch_size=8"):
         classifier(module=short_of_memory).fit(images, labels)
     assert [alone for _, alone in claims] == [False, True]
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_automatic_epochs_are_those_for_the_images_that_are_trained_on(kind, monkeypatch):
+    # So that a thousand images are many, and training takes a moment.
+    monkeypatch.setattr(_schedule, "_FEW_IMAGES", 20)
+    X, y = stripes(60)
+    net = NETS[kind](max_epochs="auto").fit(X, y)
+    assert net.n_iter_ == _schedule.choose_epochs(60) == round(30 / 3**0.4)
+    net.set_params(early_stopping=True, validation_fraction=0.5, n_iter_no_change=100).fit(X, y)
+    assert net.n_iter_ == _schedule.choose_epochs(30) == round(30 / 1.5**0.4)
+
+
+def test_automatic_epochs_go_on_from_a_checkpoint(tmp_path):
+    X, y = stripes(60)
+    first, second = (
+        small_net(max_epochs="auto", checkpoint_dir=tmp_path).fit(X, y) for _ in range(2)
+    )
+    assert first.n_iter_ == second.n_iter_ == 30
+    # Nothing was trained anew: the seconds are those of the first training.
+    assert first.history_["seconds"].tolist() == second.history_["seconds"].tolist()

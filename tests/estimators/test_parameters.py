@@ -204,7 +204,7 @@ BAD_PARAMETERS = {
     "weight_decay": [*map(bad, [-1e-9, -1, None])],
     "weight_averaging": [*map(bad, [-0.1, 1.1, None, "auto"]), bad(25, "[0.0, 1.0]", "25")],
     "label_smoothing": [*map(bad, [1, -0.1, None])],
-    "max_epochs": [*map(bad, [0, 1.5, 2.5, None])],
+    "max_epochs": [*map(bad, [0, 1.5, 2.5, None, "all"])],
     "batch_size": [*map(bad, [0, 1.5, None]), bad(1, "normalization", "2 or more")],
     "class_weight": [
         bad("auto"),
