@@ -121,7 +121,7 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ...
         head                     Linear             10                   170
         --------------------------------------------------------------------
-        1,578 parameters, 0.3 million multiply-adds (MACs) per image
+        4,506 parameters, 1.2 million multiply-adds (MACs) per image
         """
         if image_shape is None and n_classes is None:
             with hold_interrupts(), computing():

@@ -102,7 +102,7 @@ def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.fl
     >>> X, y = make_organisms(n_samples=60, n_classes=3, image_size=16, random_state=0)
     >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0).fit(X, y)
     >>> filters(clf).shape, filters(clf, -1).shape
-    ((8, 3, 3, 3), (16, 3, 3, 8))
+    ((8, 3, 3, 3), (16, 3, 3, 16))
     """
     estimator, _ = unwrap(estimator)
     name, part = find_layer(estimator, layer)

@@ -164,7 +164,7 @@ class FeatureMapsDisplay(Display):
     >>> X, y = make_organisms(n_samples=60, n_classes=3, image_size=16, random_state=0)
     >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0).fit(X, y)
     >>> FeatureMapsDisplay.from_estimator(clf, X[0], max_maps=6).axes_.shape
-    (5, 7)
+    (7, 7)
     """
 
     def __init__(
