@@ -24,8 +24,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import torch
-from reporting import describe_machine, store, versions
+from reporting import describe_machine, load, store, versions
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -38,7 +40,7 @@ from skcnn.networks._weights import find_packaged, read_weights
 
 NAME = "efficientnet_lite0"
 N_HELD_OUT = 20
-N_CLASSES = 61
+PEOPLE = ("baby", "boy", "girl", "man", "woman")
 # Numbers of ImageNet's classes that are photographs of a category of CIFAR-100.
 IN_IMAGENET = {
     "bear": [294, 295, 296, 297],
@@ -148,7 +150,7 @@ def measure_inputs(options):
             entropy = float(-(p * p.clamp_min(1e-12).log()).sum(1).mean())
             figures[f"{scale}, {padding} padding"] = [float(np.mean(right)), entropy]
             print(scale, padding, np.mean(right), entropy, flush=True)
-    return {"figures": figures, "n_images": len(rows)}
+    yield {"figures": figures, "n_images": len(rows)}
 
 
 def torch_padding(layer):
@@ -160,48 +162,65 @@ def torch_padding(layer):
 
 
 def measure_sizes(options):
-    """Score features of images of several sizes, 50 of each category."""
+    """Score features of images of several sizes, on images that no other job scores."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    rows = draw(pools, 50, 0)
+    _, pools = split(y)
+    scored = np.concatenate([pool[-N_HELD_OUT:] for pool in pools])
+    rows = draw([pool[:-N_HELD_OUT] for pool in pools], 20, 0)
     figures = {}
-    for size in (64, 96, 128, 160, 224):
-        features, seconds = options.features(X[np.r_[held_out, rows]], size)
-        clf = regression().fit(features[len(held_out) :], y[rows])
-        accuracy = clf.score(features[: len(held_out)], y[held_out])
+    for size in (96, 128, 160, 224):
+        features, seconds = options.features(X[np.r_[scored, rows]], size)
+        clf = regression().fit(features[len(scored) :], y[rows])
+        accuracy = clf.score(features[: len(scored)], y[scored])
         figures[str(size)] = [accuracy, 1000 * seconds / len(features)]
         print(size, *figures[str(size)], flush=True)
-    return {"figures": figures}
+        yield {"figures": figures, "n_images": 20, "n_scored": len(scored)}
+
+
+def every_feature(options, X):
+    """Features of all images, and the seconds that those of an image took."""
+    parts = np.array_split(X, 10)
+    features, seconds = zip(*(options.features(part, options.size) for part in parts))
+    return np.concatenate(features), sum(seconds) / len(X)
 
 
 def measure_few(options):
-    """Score three ways with few images of each category."""
+    """Score several ways with few images of each category."""
     X, y = photographs(options.data)
     held_out, pools = split(y)
-    pools = [pool[:100] for pool in pools]
-    every = np.concatenate([held_out, *pools])
-    features, _ = options.features(X[every], options.size)
-    place = dict(zip(every.tolist(), range(len(every))))
-    figures = {}
-    for n_images in (10, 25, 50):
-        for seed in range(options.draws):
+    features, per_image = every_feature(options, X)
+    ways = {
+        "features and regression": regression(),
+        "ConvNetClassifier()": ConvNetClassifier(),
+        "recipes.fast": ConvNetClassifier(**recipes.fast),
+    }
+    if hasattr(recipes, "few"):
+        ways["recipes.few"] = ConvNetClassifier(**recipes.few)
+    figures = stored_figures("few", options)
+    for seed in range(options.draws):
+        for n_images in (10, 25, 50):
             rows = draw(pools, n_images, seed)
-            known, asked = ([place[row] for row in some] for some in (rows, held_out))
+            for way, clf in ways.items():
+                runs = figures.setdefault(f"{n_images}, {way}", [])
+                is_scratch = way != "features and regression"
+                too_many = is_scratch and seed >= (options.scratch_draws or options.draws)
+                if len(runs) > seed or way in options.without or too_many:
+                    continue
+                if is_scratch:
+                    clf = clone(clf).set_params(random_state=seed)
+                images = X if is_scratch else features
+                accuracy, seconds = fit_and_score(
+                    clf, images[rows], y[rows], images[held_out], y[held_out]
+                )
+                runs.append([accuracy, seconds + (0 if is_scratch else per_image * len(rows))])
+                print(n_images, way, *runs[-1], flush=True)
+                yield {"figures": figures}
 
-            ways = {
-                "features and regression": (regression(), features[known], features[asked]),
-                "ConvNetClassifier()": (ConvNetClassifier(), X[rows], X[held_out]),
-                "recipes.fast": (ConvNetClassifier(**recipes.fast), X[rows], X[held_out]),
-            }
-            for way, (clf, train, test) in ways.items():
-                if way != "features and regression":
-                    if way in options.without or seed >= (options.scratch_draws or options.draws):
-                        continue
-                    clf.set_params(random_state=seed)
-                accuracy, seconds = fit_and_score(clf, train, y[rows], test, y[held_out])
-                figures.setdefault(f"{n_images}, {way}", []).append([accuracy, seconds])
-                print(n_images, way, accuracy, f"{seconds:.0f} s", flush=True)
-    return {"figures": figures}
+
+def stored_figures(job, options):
+    """Figures that a job goes on from: none, or those that are stored already."""
+    found = load(f"transfer_{job}") if options.resume else None
+    return found["figures"] if found else {}
 
 
 def fit_and_score(clf, X, y, X_held_out, y_held_out):
@@ -215,14 +234,30 @@ def fit_and_score(clf, X, y, X_held_out, y_held_out):
 def measure_all(options):
     """Score features and regression with all images that are not held out."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    rows = np.concatenate(pools)
-    features, seconds = options.features(X[np.r_[held_out, rows]], options.size)
-    train, test = features[len(held_out) :], features[: len(held_out)]
-    accuracy, fit_seconds = fit_and_score(regression(0.001), train, y[rows], test, y[held_out])
-    figures = {"accuracy": accuracy, "features, seconds": seconds, "fit, seconds": fit_seconds}
-    print(figures, flush=True)
-    return {"figures": figures, "n_images": len(rows)}
+    features, per_image = every_feature(options, X)
+    figures = {}
+    for without in ((), PEOPLE):
+        chosen = ~np.isin(y, without)
+        held_out, pools = split(y)
+        held_out, rows = (some[chosen[some]] for some in (held_out, np.concatenate(pools)))
+        # The strength of regularization is chosen on training images alone.
+        one_split = StratifiedShuffleSplit(1, test_size=0.1, random_state=0)
+        strengths = {"logisticregression__C": [0.0003, 0.001, 0.003]}
+        clf = GridSearchCV(regression(), strengths, cv=one_split)
+        accuracy, seconds = fit_and_score(
+            clf, features[rows], y[rows], features[held_out], y[held_out]
+        )
+        figures[str(len(np.unique(y[rows])))] = {
+            "accuracy": accuracy,
+            "C": clf.best_params_["logisticregression__C"],
+            "n_images": len(rows),
+            "n_held_out": len(held_out),
+            "features, seconds": per_image * len(rows),
+            "search and fit, seconds": seconds,
+            "fit, seconds": clf.refit_time_,
+        }
+        print(figures, flush=True)
+        yield {"figures": figures}
 
 
 def measure_unfreeze(options):
@@ -297,16 +332,19 @@ def main():
     arguments.add_argument("--scratch-draws", type=int, help="for networks from scratch, if fewer")
     arguments.add_argument("--without", nargs="*", default=[], help="ways that few leaves out")
     arguments.add_argument("--epochs", type=int, default=6, help="of donors")
+    arguments.add_argument("--resume", action="store_true", help="go on from stored figures")
     options = arguments.parse_args()
     options.features = joblib.Memory(options.cache, verbose=0).cache(features_of)
+    conditions = {
+        "size": options.size,
+        "machine": describe_machine("cpu"),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
     for job in options.jobs:
-        result = JOBS[job](options) | {
-            "size": options.size,
-            "machine": describe_machine("cpu"),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        }
-        store(f"transfer_{job}", result)
+        # After each part, so that nothing is lost where a long job is cut off.
+        for result in JOBS[job](options):
+            store(f"transfer_{job}", result | conditions)
 
 
 if __name__ == "__main__":
