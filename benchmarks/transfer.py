@@ -9,10 +9,11 @@ scored, the others are drawn from. The test images are not touched. Jobs:
   with: accuracy on ImageNet's own classes, and entropy, of images of 35 categories that are
   classes of ImageNet, too
 - sizes: how large images should be inside of the network
-- few: 10, 25 and 50 images per category, by three ways
-- all: all images that are not held out
+- few: 10, 25 and 50 images per category, by several ways
+- all: all images that are not held out, of all 61 categories and of the 56 without people
 - unfreeze: frozen and trained stages, 25 images per category
 - donors: a network of 41 categories for the 20 others, 25 images each
+- search: nine heads for a frozen network, three folds each, with and without `cache_dir`
 
 Results go to results/transfer_JOB.json. With --cache, features of images are kept there.
 """
@@ -20,6 +21,7 @@ Results go to results/transfer_JOB.json. With --cache, features of images are ke
 import argparse
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import joblib
 import numpy as np
@@ -40,6 +42,7 @@ from skcnn.networks._weights import find_packaged, read_weights
 
 NAME = "efficientnet_lite0"
 N_HELD_OUT = 20
+N_SEARCH_IMAGES, N_SEARCH_CLASSES = 600, 20
 PEOPLE = ("baby", "boy", "girl", "man", "woman")
 # Numbers of ImageNet's classes that are photographs of a category of CIFAR-100.
 IN_IMAGENET = {
@@ -270,16 +273,18 @@ def measure_unfreeze(options):
         "unfreeze=1, without the head first": {"unfreeze": 1, "head_first": False},
         "unfreeze=2": {"unfreeze": 2},
     }
-    figures = {}
+    figures = stored_figures("unfreeze", options)
     for seed in range(options.draws):
-        rows = draw([pool[:100] for pool in pools], 25, seed)
+        rows = draw(pools, 25, seed)
         for setting, parameters in settings.items():
+            runs = figures.setdefault(setting, [])
+            if len(runs) > seed:
+                continue
             module = Backbone(NAME, image_size=options.size, **parameters)
             clf = ConvNetClassifier(module=module, random_state=seed)
-            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
-            figures.setdefault(setting, []).append(found)
-            print(setting, *found, flush=True)
-    return {"figures": figures}
+            runs.append(fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out]))
+            print(setting, *runs[-1], flush=True)
+            yield {"figures": figures}
 
 
 def measure_donors(options):
@@ -290,12 +295,14 @@ def measure_donors(options):
     held_out, pools = split(y)
     held_out = held_out[new[held_out]]
     pools = [pool for pool in pools if new[pool[0]]]
-    figures = {}
     blocks = ConvBlocks(filters=(64, 128, 256), convs_per_block=2, pool_after="first")
     donors = {}
     for smoothing in (0.0, 0.1):
         donor = ConvNetClassifier(module=blocks, label_smoothing=smoothing, random_state=0)
+        start = time.perf_counter()
         donors[smoothing] = donor.set_params(max_epochs=options.epochs).fit(X[~new], y[~new])
+        print("donor", smoothing, time.perf_counter() - start, flush=True)
+    figures = stored_figures("donors", options)
     for seed in range(options.draws):
         rows = draw(pools, 25, seed)
         ways = {"from scratch": ConvNetClassifier(random_state=seed)}
@@ -305,10 +312,48 @@ def measure_donors(options):
                 way = f"donor with label_smoothing={smoothing}, layer={layer}"
                 ways[way] = ConvNetClassifier(module=module, random_state=seed)
         for way, clf in ways.items():
-            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
-            figures.setdefault(way, []).append(found)
-            print(way, *found, flush=True)
-    return {"figures": figures}
+            runs = figures.setdefault(way, [])
+            if len(runs) > seed:
+                continue
+            runs.append(fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out]))
+            print(way, *runs[-1], flush=True)
+        yield {"figures": figures, "epochs": options.epochs, "n_donor_images": int((~new).sum())}
+
+
+def measure_search(options):
+    """Time a search over heads of a frozen network, with and without `cache_dir`, in turns."""
+    X, y = photographs(options.data)
+    _, pools = split(y)
+    rows = np.concatenate(pools[:N_SEARCH_CLASSES])
+    rows = np.random.RandomState(0).choice(rows, N_SEARCH_IMAGES, replace=False)
+    heads = {"lr": [0.03, 0.1, 0.3], "weight_decay": [0.0, 0.0005, 0.005]}
+    seconds, scores = {"with": [], "without": []}, {}
+    for _ in range(options.rounds):
+        for way, found in seconds.items():
+            with TemporaryDirectory() as folder:
+                clf = ConvNetClassifier(
+                    module=Backbone(NAME, image_size=options.size),
+                    cache_dir=folder if way == "with" else None,
+                    random_state=0,
+                )
+                search = GridSearchCV(clf, heads, cv=3, refit=False)
+                start = time.perf_counter()
+                search.fit(X[rows], y[rows])
+                found.append(time.perf_counter() - start)
+            splits = [search.cv_results_[f"split{n}_test_score"] for n in range(3)]
+            scores[way] = np.array(splits)
+            print(way, "cache_dir:", found[-1], "s, mean score", scores[way].mean(), flush=True)
+    differences = np.abs(scores["with"] - scores["without"])
+    yield {
+        "figures": {
+            "seconds": seconds,
+            "greatest difference of a score": differences.max(),
+            "scores that differ": int((differences > 0).sum()),
+            "mean score": scores["with"].mean(),
+        },
+        "n_images": len(rows),
+        "n_classes": N_SEARCH_CLASSES,
+    }
 
 
 JOBS = {
@@ -318,6 +363,7 @@ JOBS = {
     "all": measure_all,
     "unfreeze": measure_unfreeze,
     "donors": measure_donors,
+    "search": measure_search,
 }
 
 
@@ -332,6 +378,7 @@ def main():
     arguments.add_argument("--scratch-draws", type=int, help="for networks from scratch, if fewer")
     arguments.add_argument("--without", nargs="*", default=[], help="ways that few leaves out")
     arguments.add_argument("--epochs", type=int, default=6, help="of donors")
+    arguments.add_argument("--rounds", type=int, default=1, help="of the search")
     arguments.add_argument("--resume", action="store_true", help="go on from stored figures")
     options = arguments.parse_args()
     options.features = joblib.Memory(options.cache, verbose=0).cache(features_of)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import chain
 from typing import Self
@@ -132,19 +132,19 @@ class FeatureCache:
 
 def _image_keys(pixels: npt.NDArray[np.generic]) -> Keys:
     """Return a key of each image, by its pixels."""
-    begun = blake2b(str(pixels.dtype).encode(), digest_size=KEY.itemsize)
+    begun = sha256(str(pixels.dtype).encode())
     digests = bytearray()
     for image in pixels:
         digest = begun.copy()
         digest.update(np.ascontiguousarray(image).data)
-        digests += digest.digest()
+        digests += digest.digest()[: KEY.itemsize]
     return np.frombuffer(digests, dtype=KEY)
 
 
 def _network_key(network: ImageNetwork, image_shape: ImageShape, device: torch.device) -> str:
     """Return what tells frozen stages, with their input, from all others."""
     stages = nn.ModuleList(network.get_submodule(f"body.{name}") for name in network.frozen_stages)
-    digest = blake2b(digest_size=KEY.itemsize)
+    digest = sha256()
     outside = [version("skcnn"), torch.__version__, device.type, image_shape]
     digest.update(repr([*outside, network.inner_shape(image_shape), stages]).encode())
     for name, module in stages.named_modules():
@@ -156,7 +156,7 @@ def _network_key(network: ImageNetwork, image_shape: ImageShape, device: torch.d
         flat = values.detach().cpu().contiguous().reshape(-1)
         digest.update(repr([name, values.dtype, tuple(values.shape)]).encode())
         digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return digest.hexdigest()[: 2 * KEY.itemsize]
 
 
 def _is_setting(name: str, value: object) -> bool:
