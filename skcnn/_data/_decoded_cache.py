@@ -179,7 +179,7 @@ class DecodedCache:
         self._writes = False
         warn(
             f"cache_dir={os.fspath(self.cache_dir)!r} has reached its limit of "
-            f"{max_cache_bytes() / 1e9:g} GB. {self.what} each time for further images. Set "
+            f"{max_cache_bytes() / 1e9:g} GB, and keeps nothing of further images. Set "
             f"the environment variable {SIZE_VARIABLE} to more gigabytes."
         )
         return None
