@@ -432,20 +432,19 @@ def fits_by_row(result):
 
 
 def transfer_few_table():
-    """A row for each way with few images, columns for each number of images per category."""
-    result = load("transfer_few")
-    names = [name.split(", ") for name in result["figures"]]
-    numbers, ways = ([*dict.fromkeys(column)] for column in zip(*names))
-    numbers.sort(key=int)
+    """A row for each kind of images and way, columns for each number of images per class."""
+    photographs, made_up = load("transfer_few"), load("transfer_kinds")
+    kinds = {"photographs": photographs["figures"], **(made_up["figures"] if made_up else {})}
+    numbers = ("10", "25", "50")
     rows = []
-    for way in ways:
-        found = [np.array(result["figures"][f"{number}, {way}"]) for number in numbers]
-        accuracies = [mean_and_spread(runs[:, 0]) for runs in found]
-        seconds = [f"{np.median(runs[:, 1]):.0f}" for runs in found]
-        n_draws = sorted({len(runs) for runs in found})
-        rows.append([way, *accuracies, " to ".join(map(str, n_draws)), *seconds])
-    head = ["images per category", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
-    return table(head, rows) + "\n" + measured_on(result)
+    for kind, figures in kinds.items():
+        for way in dict.fromkeys(name.partition(", ")[2] for name in figures):
+            found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
+            accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
+            seconds = [f"{np.median(runs[:, 1]):.0f}" if len(runs) else "" for runs in found]
+            rows.append([kind, way, *accuracies, str(max(map(len, found))), *seconds])
+    head = ["images", "way", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
+    return table(head, rows) + "\n" + measured_on(photographs)
 
 
 def mean_and_spread(accuracies):
@@ -518,7 +517,7 @@ def transfer_search_table():
     largest = found["greatest difference of a score"]
     note = (
         f"{result['n_images']:,} images of {result['n_classes']} categories, at "
-        f"{result['size']}x{result['size']} pixels in the network. "
+        f"{result['size']}x{result['size']} pixels in the network, {result['epochs']} epochs. "
         + (
             f"All {n_scores} scores are the same."
             if not n_other

@@ -10,6 +10,7 @@ Photographs of CIFAR-100's 61 ecology categories: 20 training images of each (10
   classes of ImageNet, too
 - sizes: how large images should be inside of the network
 - few: 10, 25 and 50 images per category, by several ways
+- kinds: the same with made-up images that are no photographs, 40 of each class held out
 - all: all images that are not held out, of all 61 categories and of the 56 without people
 - unfreeze: frozen and trained stages, 25 images per category
 - donors: a network of 41 categories for the 20 others, 25 images each
@@ -27,6 +28,7 @@ from tempfile import TemporaryDirectory
 import joblib
 import numpy as np
 import torch
+from kinds import KINDS
 from reporting import describe_machine, load, store, versions
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -46,6 +48,7 @@ N_HELD_OUT, N_HELD_OUT_OF_ALL = 20, 100
 N_TIMED = 500
 # Enough for stages that were trained before, and each takes as long as dozens of a head alone.
 EPOCHS_OF_STAGES = 6
+EPOCHS_OF_HEADS = 15
 N_SEARCH_IMAGES, N_SEARCH_CLASSES = 600, 20
 PEOPLE = ("baby", "boy", "girl", "man", "woman")
 # Numbers of ImageNet's classes that are photographs of a category of CIFAR-100.
@@ -198,16 +201,36 @@ def seconds_per_image(X, size):
 def measure_few(options):
     """Score several ways with few images of each category."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    features, per_image = every_feature(options, X)
+    figures = stored_figures("few", options)
+    ways = {"recipes.fast": recipes.fast}
+    if hasattr(recipes, "few"):
+        ways["recipes.few"] = recipes.few
+    for _ in compare_ways(X, y, split(y), every_feature(options, X), ways, figures, options):
+        yield {"figures": figures}
+
+
+def measure_kinds(options):
+    """Score features and a network from scratch on few images that are no photographs."""
+    kinds = stored_figures("kinds", options)
+    for kind in ("organisms", "plankton"):
+        X, _, y, _ = KINDS[kind](options.data)
+        held_out, pools = split(y, 40)
+        figures = kinds.setdefault(kind, {})
+        features, seconds = features_of(X, options.size)
+        features = features, seconds / len(X)
+        for _ in compare_ways(X, y, (held_out, pools), features, {}, figures, options):
+            yield {"figures": kinds}
+
+
+def compare_ways(X, y, parts, features, recipes_, figures, options):
+    """Add figures of each way to few images of each class, one after the other."""
+    held_out, pools = parts
+    features, per_image = features
     ways = {
         "features and regression": regression(),
         "ConvNetClassifier()": ConvNetClassifier(),
-        "recipes.fast": ConvNetClassifier(**recipes.fast),
+        **{name: ConvNetClassifier(**recipe) for name, recipe in recipes_.items()},
     }
-    if hasattr(recipes, "few"):
-        ways["recipes.few"] = ConvNetClassifier(**recipes.few)
-    figures = stored_figures("few", options)
     for seed in range(options.draws):
         for n_images in (10, 25, 50):
             rows = draw(pools, n_images, seed)
@@ -225,7 +248,7 @@ def measure_few(options):
                 )
                 runs.append([accuracy, seconds + (0 if is_scratch else per_image * len(rows))])
                 print(n_images, way, *runs[-1], flush=True)
-                yield {"figures": figures}
+                yield figures
 
 
 def stored_figures(job, options):
@@ -352,6 +375,7 @@ def measure_search(options):
                 clf = ConvNetClassifier(
                     module=Backbone(NAME, image_size=options.size),
                     cache_dir=folder if way == "with" else None,
+                    max_epochs=EPOCHS_OF_HEADS,
                     random_state=0,
                 )
                 search = GridSearchCV(clf, heads, cv=3, refit=False)
@@ -372,6 +396,7 @@ def measure_search(options):
         },
         "n_images": len(rows),
         "n_classes": N_SEARCH_CLASSES,
+        "epochs": EPOCHS_OF_HEADS,
     }
 
 
@@ -379,6 +404,7 @@ JOBS = {
     "inputs": measure_inputs,
     "sizes": measure_sizes,
     "few": measure_few,
+    "kinds": measure_kinds,
     "all": measure_all,
     "unfreeze": measure_unfreeze,
     "donors": measure_donors,
