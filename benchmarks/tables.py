@@ -442,7 +442,8 @@ def transfer_few_table():
             found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
             accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
             seconds = [f"{np.median(runs[:, 1]):.0f}" if len(runs) else "" for runs in found]
-            rows.append([kind, way, *accuracies, str(max(map(len, found))), *seconds])
+            shown = way if way.startswith("features") else f"`{way}`"
+            rows.append([kind, shown, *accuracies, str(max(map(len, found))), *seconds])
     head = ["images", "way", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
     return table(head, rows) + "\n" + measured_on(photographs)
 
@@ -556,7 +557,8 @@ def transfer_settings_table(job):
     for setting, runs in result["figures"].items():
         accuracies, seconds = np.array(runs).T
         cells = [mean_and_spread(accuracies), f"{np.median(seconds):.0f}"]
-        rows.append([setting, *cells])
+        is_code = setting.startswith("unfreeze")
+        rows.append([f"`{setting}`" if is_code else setting, *cells])
     return table(["setting", "accuracy", "seconds to fit"], rows) + "\n" + measured_on(result)
 
 

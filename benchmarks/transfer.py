@@ -308,7 +308,7 @@ def measure_unfreeze(options):
     settings = {
         "frozen": ({}, options.draws),
         "unfreeze=1": ({"unfreeze": 1}, options.draws),
-        "unfreeze=1, head_first=False": ({"unfreeze": 1, "head_first": False}, 1),
+        "unfreeze=1, head_first=False": ({"unfreeze": 1, "head_first": False}, options.draws),
         "unfreeze=2": ({"unfreeze": 2}, 1),
     }
     figures = stored_figures("unfreeze", options)
@@ -348,7 +348,7 @@ def measure_donors(options):
         rows = draw(pools, 25, seed)
         ways = {"from scratch": ConvNetClassifier(random_state=seed)}
         for smoothing, donor in donors.items():
-            for layer in (None, "block3", "block2"):
+            for layer in (None, "block2"):
                 module = Backbone(donor, layer=layer)
                 way = f"donor with label_smoothing={smoothing}, layer={layer}"
                 ways[way] = ConvNetClassifier(module=module, random_state=seed)
