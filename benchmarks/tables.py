@@ -36,6 +36,7 @@ TRANSFORMER_TRIALS = {
     "lr 0.05": "`lr=0.05`",
     "AdamW": "AdamW, `lr=0.001`, `weight_decay=0.05`",
 }
+FAST_UNITS = "fast / the lesson's job, skorch"
 ACCURACY_HEAD = ["job", "parameters", "test accuracy", "SD", "seeds"]
 GPU_JOBS = {
     "lesson": "baseline (lesson)",
@@ -264,7 +265,7 @@ def headline():
     """Accuracy, training time and parameters of the recipe beside those of the baseline."""
     fast, lesson = load("accuracy_fast"), load("accuracy_lesson")
     share, slower = (
-        load(f"speed_recipes_{machine}")["figures"]["fast / the lesson's job, skorch"]
+        load(f"speed_recipes_{machine}")["figures"][FAST_UNITS]
         for machine in ("cpu", "cpu_without_amx")
     )
     # Both on a CPU with AMX: ratios of one column are of one kind of machine.
@@ -431,23 +432,100 @@ def fits_by_row(result):
 
 
 def transfer_few_table():
-    """A row for each way with few images, a column for each number of images per category."""
-    result = load("transfer_few")
-    names = [name.split(", ") for name in result["figures"]]
-    numbers, ways = ([*dict.fromkeys(column)] for column in zip(*names))
+    """A row for each kind of images and way, columns for each number of images per class."""
+    photographs, made_up = load("transfer_few"), load("transfer_kinds")
+    kinds = {"photographs": photographs["figures"], **(made_up["figures"] if made_up else {})}
+    numbers = ("10", "25", "50")
     rows = []
-    for way in ways:
-        found = [np.array(result["figures"][f"{number}, {way}"]) for number in numbers]
-        cells = [mean_and_spread(runs[:, 0]) for runs in found]
-        rows.append([way, *cells, str(len(found[0]))])
-    head = ["images per category", *numbers, "draws"]
-    return table(head, rows) + "\n" + measured_on(result)
+    for kind, figures in kinds.items():
+        for way in dict.fromkeys(name.partition(", ")[2] for name in figures):
+            found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
+            accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
+            seconds = [f"{np.median(runs[:, 1]):.0f}" if len(runs) else "" for runs in found]
+            shown = way if way.startswith("features") else f"`{way}`"
+            rows.append([kind, shown, *accuracies, str(max(map(len, found))), *seconds])
+    head = ["images", "way", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
+    return table(head, rows) + "\n" + measured_on(photographs)
 
 
 def mean_and_spread(accuracies):
     """The mean of some accuracies with their standard deviation, where there are several."""
     several = len(accuracies) > 1
     return f"{accuracies.mean():.3f}" + (f" ± {accuracies.std():.3f}" if several else "")
+
+
+# Frozen, with a new head, on the lecture's own computer and its own test images.
+LECTURE_VGG16 = {"accuracy": 0.603, "n_classes": 56, "n_images": 28_000}
+
+
+def transfer_all_table():
+    """A row for each set of categories, beside what the lecture has and a network from scratch."""
+    result = load("transfer_all")
+    scratch, speed = load("accuracy_fast"), load("speed_recipes_cpu_amd")
+    # What plain skorch takes to train the baseline for 30 epochs.
+    unit_per_image = (
+        30 * speed["figures"]["seconds an epoch, skorch"]["median"] / speed["n_images"]
+    )
+    rows = []
+    for n_classes, found in result["figures"].items():
+        features, fit = found["features, seconds"], found["fit, seconds"]
+        rows.append(
+            [
+                "features of efficientnet_lite0, logistic regression",
+                n_classes,
+                f"{found['n_images']:,}",
+                f"{found['accuracy']:.3f}",
+                f"{found['n_held_out']:,} training images",
+                f"{features:.0f} + {fit:.0f}",
+                f"{(features + fit) / found['n_images'] / unit_per_image:.2f}",
+            ]
+        )
+    rows.append(
+        [
+            "VGG16 of ImageNet, frozen, as the lecture tells",
+            str(LECTURE_VGG16["n_classes"]),
+            f"{LECTURE_VGG16['n_images']:,}",
+            f"{LECTURE_VGG16['accuracy']:.3f}",
+            "test images",
+            "",
+            "",
+        ]
+    )
+    rows.append(
+        [
+            "`recipes.fast`, from scratch",
+            str(scratch["n_classes"]),
+            f"{scratch['n_training_images']:,}",
+            f"{np.mean(scratch['accuracies']):.3f}",
+            f"{scratch['n_test_images']:,} test images",
+            "",
+            f"{speed['figures'][FAST_UNITS]['median']:.2f}",
+        ]
+    )
+    head = ["network", "categories", "images", "accuracy", "scored on", "seconds", "units of time"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
+def transfer_search_table():
+    """Seconds of a search with and without features on disk."""
+    result = load("transfer_search")
+    found = result["figures"]
+    seconds = {way: np.array(times) for way, times in found["seconds"].items()}
+    rows = [[f"{way} `cache_dir`", f"{np.median(times):.0f}"] for way, times in seconds.items()]
+    ratios = seconds["without"] / seconds["with"]
+    rows.append(["ratio", f"{np.median(ratios):.1f}"])
+    n_scores, n_other = found["scores"], found["scores that differ"]
+    largest = found["greatest difference of a score"]
+    note = (
+        f"{result['n_images']:,} images of {result['n_classes']} categories, at "
+        f"{result['size']}x{result['size']} pixels in the network, {result['epochs']} epochs. "
+        + (
+            f"All {n_scores} scores are the same."
+            if not n_other
+            else f"{n_other} of {n_scores} scores differ, by {largest:.4f} at most."
+        )
+    )
+    return "\n".join([table(["search", "seconds"], rows), "", note, measured_on(result)])
 
 
 def transfer_sizes_table():
@@ -479,7 +557,8 @@ def transfer_settings_table(job):
     for setting, runs in result["figures"].items():
         accuracies, seconds = np.array(runs).T
         cells = [mean_and_spread(accuracies), f"{np.median(seconds):.0f}"]
-        rows.append([setting, *cells])
+        is_code = setting.startswith("unfreeze")
+        rows.append([f"`{setting}`" if is_code else setting, *cells])
     return table(["setting", "accuracy", "seconds to fit"], rows) + "\n" + measured_on(result)
 
 
@@ -917,7 +996,9 @@ TABLES = {
     "transformer_trials": transformer_trials_table,
     "headline": headline,
     "defaults": defaults_table,
+    "transfer_all": transfer_all_table,
     "transfer_few": transfer_few_table,
+    "transfer_search": transfer_search_table,
     "transfer_inputs": transfer_inputs_table,
     "transfer_sizes": transfer_sizes_table,
     "transfer_unfreeze": partial(transfer_settings_table, "unfreeze"),

@@ -2,30 +2,37 @@
 
     python benchmarks/transfer.py JOB [JOB ...] [--data DIR] [--cache DIR] [--size N] [--draws N]
 
-Photographs of CIFAR-100's 61 ecology categories: 20 training images of each are held out and
-scored, the others are drawn from. The test images are not touched. Jobs:
+Photographs of CIFAR-100's 61 ecology categories: 20 training images of each (100 in the job
+"all") are held out and scored, the others are drawn from. The test images are not touched. Jobs:
 
 - inputs: which scale of pixels and which padding the weights of "efficientnet_lite0" were trained
   with: accuracy on ImageNet's own classes, and entropy, of images of 35 categories that are
   classes of ImageNet, too
 - sizes: how large images should be inside of the network
-- few: 10, 25 and 50 images per category, by three ways
-- all: all images that are not held out
+- few: 10, 25 and 50 images per category, by several ways
+- kinds: the same with made-up images that are no photographs, 40 of each class held out
+- all: all images that are not held out, of all 61 categories and of the 56 without people
 - unfreeze: frozen and trained stages, 25 images per category
 - donors: a network of 41 categories for the 20 others, 25 images each
+- search: nine heads for a frozen network, three folds each, with and without `cache_dir`
 
-Results go to results/transfer_JOB.json. With --cache, features of images are kept there.
+Results go to results/transfer_JOB.json. With --cache, features of images are kept there. Times are
+those that the CPU computed, so that other programs do not count: run it with one thread.
 """
 
 import argparse
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import joblib
 import numpy as np
 import torch
-from reporting import describe_machine, store, versions
+from kinds import KINDS
+from reporting import describe_machine, load, store, versions
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -37,8 +44,13 @@ from skcnn.networks._efficientnet_lite import SIZES, SameConv2d, build_stages, c
 from skcnn.networks._weights import find_packaged, read_weights
 
 NAME = "efficientnet_lite0"
-N_HELD_OUT = 20
-N_CLASSES = 61
+N_HELD_OUT, N_HELD_OUT_OF_ALL = 20, 100
+N_TIMED = 500
+# Enough for stages that were trained before, and each takes as long as dozens of a head alone.
+EPOCHS_OF_STAGES = 6
+EPOCHS_OF_HEADS = 15
+N_SEARCH_IMAGES, N_SEARCH_CLASSES = 600, 20
+PEOPLE = ("baby", "boy", "girl", "man", "woman")
 # Numbers of ImageNet's classes that are photographs of a category of CIFAR-100.
 IN_IMAGENET = {
     "bear": [294, 295, 296, 297],
@@ -93,11 +105,11 @@ def photographs(data):
     return bunch.data.reshape(-1, 32, 32, 3), names[bunch.target]
 
 
-def split(y, seed=0):
+def split(y, n_held_out=N_HELD_OUT):
     """Rows held out, and rows to draw from, of each category in a random order."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(0)
     orders = [rng.permutation(np.flatnonzero(y == name)) for name in np.unique(y)]
-    return np.concatenate([o[:N_HELD_OUT] for o in orders]), [o[N_HELD_OUT:] for o in orders]
+    return np.concatenate([o[:n_held_out] for o in orders]), [o[n_held_out:] for o in orders]
 
 
 def draw(pools, n_images, seed):
@@ -109,8 +121,8 @@ def draw(pools, n_images, seed):
 def features_of(images, size, layer=None):
     """Features of images, and the seconds that they took."""
     extractor = FeatureExtractor(Backbone(NAME, image_size=size, layer=layer)).fit(images)
-    start = time.perf_counter()
-    return extractor.transform(images), time.perf_counter() - start
+    start = time.process_time()
+    return extractor.transform(images), time.process_time() - start
 
 
 def regression(C=0.01):
@@ -148,7 +160,7 @@ def measure_inputs(options):
             entropy = float(-(p * p.clamp_min(1e-12).log()).sum(1).mean())
             figures[f"{scale}, {padding} padding"] = [float(np.mean(right)), entropy]
             print(scale, padding, np.mean(right), entropy, flush=True)
-    return {"figures": figures, "n_images": len(rows)}
+    yield {"figures": figures, "n_images": len(rows)}
 
 
 def torch_padding(layer):
@@ -160,91 +172,160 @@ def torch_padding(layer):
 
 
 def measure_sizes(options):
-    """Score features of images of several sizes, 50 of each category."""
+    """Score features of images of several sizes, on images that no other job scores."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    rows = draw(pools, 50, 0)
+    _, pools = split(y)
+    scored = np.concatenate([pool[-N_HELD_OUT:] for pool in pools])
+    rows = draw([pool[:-N_HELD_OUT] for pool in pools], 20, 0)
     figures = {}
-    for size in (64, 96, 128, 160, 224):
-        features, seconds = options.features(X[np.r_[held_out, rows]], size)
-        clf = regression().fit(features[len(held_out) :], y[rows])
-        accuracy = clf.score(features[: len(held_out)], y[held_out])
-        figures[str(size)] = [accuracy, 1000 * seconds / len(features)]
+    for size in (96, 128, 160, 224):
+        features, _ = options.features(X[np.r_[scored, rows]], size)
+        clf = regression().fit(features[len(scored) :], y[rows])
+        accuracy = clf.score(features[: len(scored)], y[scored])
+        figures[str(size)] = [accuracy, 1000 * seconds_per_image(X, size)]
         print(size, *figures[str(size)], flush=True)
-    return {"figures": figures}
+        yield {"figures": figures, "n_images": 20, "n_scored": len(scored)}
+
+
+def every_feature(options, X):
+    """Features of all images, and the seconds that those of an image take."""
+    parts = [options.features(part, options.size)[0] for part in np.array_split(X, 10)]
+    return np.concatenate(parts), seconds_per_image(X, options.size)
+
+
+def seconds_per_image(X, size):
+    """Time some of the images anew, whatever was cached."""
+    return features_of(X[:N_TIMED], size)[1] / N_TIMED
 
 
 def measure_few(options):
-    """Score three ways with few images of each category."""
+    """Score several ways with few images of each category."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    pools = [pool[:100] for pool in pools]
-    every = np.concatenate([held_out, *pools])
-    features, _ = options.features(X[every], options.size)
-    place = dict(zip(every.tolist(), range(len(every))))
-    figures = {}
-    for n_images in (10, 25, 50):
-        for seed in range(options.draws):
-            rows = draw(pools, n_images, seed)
-            known, asked = ([place[row] for row in some] for some in (rows, held_out))
+    figures = stored_figures("few", options)
+    ways = {"recipes.fast": recipes.fast}
+    if hasattr(recipes, "few"):
+        ways["recipes.few"] = recipes.few
+    for _ in compare_ways(X, y, split(y), every_feature(options, X), ways, figures, options):
+        yield {"figures": figures}
 
-            ways = {
-                "features and regression": (regression(), features[known], features[asked]),
-                "ConvNetClassifier()": (ConvNetClassifier(), X[rows], X[held_out]),
-                "recipes.fast": (ConvNetClassifier(**recipes.fast), X[rows], X[held_out]),
-            }
-            for way, (clf, train, test) in ways.items():
-                if way != "features and regression":
-                    if way in options.without or seed >= (options.scratch_draws or options.draws):
-                        continue
-                    clf.set_params(random_state=seed)
-                accuracy, seconds = fit_and_score(clf, train, y[rows], test, y[held_out])
-                figures.setdefault(f"{n_images}, {way}", []).append([accuracy, seconds])
-                print(n_images, way, accuracy, f"{seconds:.0f} s", flush=True)
-    return {"figures": figures}
+
+def measure_kinds(options):
+    """Score features and a network from scratch on few images that are no photographs."""
+    kinds = stored_figures("kinds", options)
+    for kind in ("organisms", "plankton"):
+        X, _, y, _ = KINDS[kind](options.data)
+        held_out, pools = split(y, 40)
+        figures = kinds.setdefault(kind, {})
+        features, seconds = features_of(X, options.size)
+        features = features, seconds / len(X)
+        for _ in compare_ways(X, y, (held_out, pools), features, {}, figures, options):
+            yield {"figures": kinds}
+
+
+def compare_ways(X, y, parts, features, recipes_, figures, options):
+    """Add figures of each way to few images of each class, one after the other."""
+    held_out, pools = parts
+    features, per_image = features
+    ways = {
+        "features and regression": regression(),
+        "ConvNetClassifier()": ConvNetClassifier(),
+        **{name: ConvNetClassifier(**recipe) for name, recipe in recipes_.items()},
+    }
+    for seed in range(options.draws):
+        for n_images in (10, 25, 50):
+            rows = draw(pools, n_images, seed)
+            for way, clf in ways.items():
+                runs = figures.setdefault(f"{n_images}, {way}", [])
+                is_scratch = way != "features and regression"
+                too_many = is_scratch and seed >= (options.scratch_draws or options.draws)
+                if len(runs) > seed or way in options.without or too_many:
+                    continue
+                if is_scratch:
+                    clf = clone(clf).set_params(random_state=seed)
+                images = X if is_scratch else features
+                accuracy, seconds = fit_and_score(
+                    clf, images[rows], y[rows], images[held_out], y[held_out]
+                )
+                runs.append([accuracy, seconds + (0 if is_scratch else per_image * len(rows))])
+                print(n_images, way, *runs[-1], flush=True)
+                yield figures
+
+
+def stored_figures(job, options):
+    """Figures that a job goes on from: none, or those that are stored already."""
+    found = load(f"transfer_{job}") if options.resume else None
+    return found["figures"] if found else {}
 
 
 def fit_and_score(clf, X, y, X_held_out, y_held_out):
-    """Accuracy on images held out, and the seconds that fitting took."""
-    start = time.perf_counter()
+    """Accuracy on images held out, and the seconds that the CPU computed for the fit."""
+    start = time.process_time()
     clf.fit(X, y)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     return clf.score(X_held_out, y_held_out), seconds
 
 
 def measure_all(options):
     """Score features and regression with all images that are not held out."""
     X, y = photographs(options.data)
-    held_out, pools = split(y)
-    rows = np.concatenate(pools)
-    features, seconds = options.features(X[np.r_[held_out, rows]], options.size)
-    train, test = features[len(held_out) :], features[: len(held_out)]
-    accuracy, fit_seconds = fit_and_score(regression(0.001), train, y[rows], test, y[held_out])
-    figures = {"accuracy": accuracy, "features, seconds": seconds, "fit, seconds": fit_seconds}
-    print(figures, flush=True)
-    return {"figures": figures, "n_images": len(rows)}
+    features, per_image = every_feature(options, X)
+    figures = {}
+    # The score of as many as the official test images have less of an error than that of a few.
+    held_out, pools = split(y, N_HELD_OUT_OF_ALL)
+    pools = np.concatenate(pools)
+    for without in ((), PEOPLE):
+        chosen = ~np.isin(y, without)
+        scored, rows = (some[chosen[some]] for some in (held_out, pools))
+        # The strength of regularization is chosen on training images alone.
+        one_split = StratifiedShuffleSplit(1, test_size=0.1, random_state=0)
+        strengths = {"logisticregression__C": [0.001, 0.003, 0.01]}
+        search = GridSearchCV(regression(), strengths, cv=one_split, refit=False)
+        start = time.process_time()
+        search.fit(features[rows], y[rows])
+        search_seconds = time.process_time() - start
+        clf = regression().set_params(**search.best_params_)
+        accuracy, seconds = fit_and_score(
+            clf, features[rows], y[rows], features[scored], y[scored]
+        )
+        figures[str(len(np.unique(y[rows])))] = {
+            "accuracy": accuracy,
+            "C": search.best_params_["logisticregression__C"],
+            "n_images": len(rows),
+            "n_held_out": len(scored),
+            "features, seconds": per_image * len(rows),
+            "search, seconds": search_seconds,
+            "fit, seconds": seconds,
+        }
+        print(figures, flush=True)
+        yield {"figures": figures}
 
 
 def measure_unfreeze(options):
     """Score frozen and trained stages, 25 images of each category."""
     X, y = photographs(options.data)
     held_out, pools = split(y)
+    # Each with its number of draws.
     settings = {
-        "frozen": {},
-        "unfreeze=1": {"unfreeze": 1},
-        "unfreeze=1, without the head first": {"unfreeze": 1, "head_first": False},
-        "unfreeze=2": {"unfreeze": 2},
+        "frozen": ({}, options.draws),
+        "unfreeze=1": ({"unfreeze": 1}, options.draws),
+        "unfreeze=1, head_first=False": ({"unfreeze": 1, "head_first": False}, options.draws),
+        "unfreeze=2": ({"unfreeze": 2}, 1),
     }
-    figures = {}
-    for seed in range(options.draws):
-        rows = draw([pool[:100] for pool in pools], 25, seed)
-        for setting, parameters in settings.items():
-            module = Backbone(NAME, image_size=options.size, **parameters)
-            clf = ConvNetClassifier(module=module, random_state=seed)
-            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
-            figures.setdefault(setting, []).append(found)
-            print(setting, *found, flush=True)
-    return {"figures": figures}
+    figures = stored_figures("unfreeze", options)
+    for setting, (parameters, n_draws) in settings.items():
+        for seed in range(n_draws):
+            runs = figures.setdefault(setting, [])
+            if len(runs) > seed:
+                continue
+            rows = draw(pools, 25, seed)
+            clf = ConvNetClassifier(
+                module=Backbone(NAME, image_size=options.size, **parameters),
+                max_epochs=EPOCHS_OF_STAGES if parameters else "auto",
+                random_state=seed,
+            )
+            runs.append(fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out]))
+            print(setting, *runs[-1], flush=True)
+            yield {"figures": figures, "epochs": EPOCHS_OF_STAGES}
 
 
 def measure_donors(options):
@@ -255,34 +336,79 @@ def measure_donors(options):
     held_out, pools = split(y)
     held_out = held_out[new[held_out]]
     pools = [pool for pool in pools if new[pool[0]]]
-    figures = {}
-    blocks = ConvBlocks(filters=(64, 128, 256), convs_per_block=2, pool_after="first")
+    blocks = ConvBlocks(filters=(32, 64, 128), convs_per_block=2, pool_after="first")
     donors = {}
     for smoothing in (0.0, 0.1):
         donor = ConvNetClassifier(module=blocks, label_smoothing=smoothing, random_state=0)
+        start = time.process_time()
         donors[smoothing] = donor.set_params(max_epochs=options.epochs).fit(X[~new], y[~new])
+        print("donor", smoothing, time.process_time() - start, flush=True)
+    figures = stored_figures("donors", options)
     for seed in range(options.draws):
         rows = draw(pools, 25, seed)
         ways = {"from scratch": ConvNetClassifier(random_state=seed)}
         for smoothing, donor in donors.items():
-            for layer in (None, "block3", "block2"):
+            for layer in (None, "block2"):
                 module = Backbone(donor, layer=layer)
                 way = f"donor with label_smoothing={smoothing}, layer={layer}"
                 ways[way] = ConvNetClassifier(module=module, random_state=seed)
         for way, clf in ways.items():
-            found = fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out])
-            figures.setdefault(way, []).append(found)
-            print(way, *found, flush=True)
-    return {"figures": figures}
+            runs = figures.setdefault(way, [])
+            if len(runs) > seed:
+                continue
+            runs.append(fit_and_score(clf, X[rows], y[rows], X[held_out], y[held_out]))
+            print(way, *runs[-1], flush=True)
+        yield {"figures": figures, "epochs": options.epochs, "n_donor_images": int((~new).sum())}
+
+
+def measure_search(options):
+    """Time a search over heads of a frozen network, with and without `cache_dir`, in turns."""
+    X, y = photographs(options.data)
+    _, pools = split(y)
+    rows = np.concatenate(pools[:N_SEARCH_CLASSES])
+    rows = np.random.RandomState(0).choice(rows, N_SEARCH_IMAGES, replace=False)
+    heads = {"lr": [0.03, 0.1, 0.3], "weight_decay": [0.0, 0.0005, 0.005]}
+    seconds, scores = {"with": [], "without": []}, {}
+    for _ in range(options.rounds):
+        for way, found in seconds.items():
+            with TemporaryDirectory() as folder:
+                clf = ConvNetClassifier(
+                    module=Backbone(NAME, image_size=options.size),
+                    cache_dir=folder if way == "with" else None,
+                    max_epochs=EPOCHS_OF_HEADS,
+                    random_state=0,
+                )
+                search = GridSearchCV(clf, heads, cv=3, refit=False)
+                start = time.process_time()
+                search.fit(X[rows], y[rows])
+                found.append(time.process_time() - start)
+            splits = [search.cv_results_[f"split{n}_test_score"] for n in range(3)]
+            scores[way] = np.array(splits)
+            print(way, "cache_dir:", found[-1], "s, mean score", scores[way].mean(), flush=True)
+    differences = np.abs(scores["with"] - scores["without"])
+    yield {
+        "figures": {
+            "seconds": seconds,
+            "greatest difference of a score": differences.max(),
+            "scores that differ": int((differences > 0).sum()),
+            "scores": differences.size,
+            "mean score": scores["with"].mean(),
+        },
+        "n_images": len(rows),
+        "n_classes": N_SEARCH_CLASSES,
+        "epochs": EPOCHS_OF_HEADS,
+    }
 
 
 JOBS = {
     "inputs": measure_inputs,
     "sizes": measure_sizes,
     "few": measure_few,
+    "kinds": measure_kinds,
     "all": measure_all,
     "unfreeze": measure_unfreeze,
     "donors": measure_donors,
+    "search": measure_search,
 }
 
 
@@ -297,16 +423,20 @@ def main():
     arguments.add_argument("--scratch-draws", type=int, help="for networks from scratch, if fewer")
     arguments.add_argument("--without", nargs="*", default=[], help="ways that few leaves out")
     arguments.add_argument("--epochs", type=int, default=6, help="of donors")
+    arguments.add_argument("--rounds", type=int, default=1, help="of the search")
+    arguments.add_argument("--resume", action="store_true", help="go on from stored figures")
     options = arguments.parse_args()
     options.features = joblib.Memory(options.cache, verbose=0).cache(features_of)
+    conditions = {
+        "size": options.size,
+        "machine": describe_machine("cpu"),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
     for job in options.jobs:
-        result = JOBS[job](options) | {
-            "size": options.size,
-            "machine": describe_machine("cpu"),
-            "threads": torch.get_num_threads(),
-            "versions": versions(),
-        }
-        store(f"transfer_{job}", result)
+        # After each part, so that nothing is lost where a long job is cut off.
+        for result in JOBS[job](options):
+            store(f"transfer_{job}", result | conditions)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ SIZE_VARIABLE = "SKCNN_CACHE_GB"
 
 
 def clear_image_cache(cache_dir: str | os.PathLike[str], *, keep_gb: float = 0.0) -> float:
-    """Delete decoded images from the folder that was `cache_dir` of estimators.
+    """Delete decoded images, and features, from the folder that was `cache_dir` of estimators.
 
     Nothing else in the folder is touched. Estimators that use the folder at the moment go on, and
-    decode the images again.
+    decode and compute again.
 
     Parameters
     ----------

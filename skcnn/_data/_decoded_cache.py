@@ -14,6 +14,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
+from skcnn._compute._interrupt import allow_interrupts
 from skcnn._data._cache_folder import (
     SIZE_VARIABLE,
     cache_root,
@@ -35,13 +36,17 @@ _POLL_SECONDS = 0.05
 
 
 class DecodedCache:
-    """Decoded images of one shape on disk.
+    """Decoded images of one shape on disk, or what else is made of each image.
 
     Parameters
     ----------
     cache_dir : str or PathLike
     shape : tuple of (height, width, channels)
+        Of the bytes of an image.
     resize : str
+        How the images got their shape, or what else tells them from others of this shape.
+    what : str, default="Images are decoded"
+        What is done without the cache, in messages.
 
     Notes
     -----
@@ -51,13 +56,16 @@ class DecodedCache:
     def __init__(
         self,
         cache_dir: str | os.PathLike[str],
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         resize: str,
+        *,
+        what: str = "Images are decoded",
     ) -> None:
         self.cache_dir = cache_dir
         self.root = cache_root(cache_dir)
         self.folder = self.root / f"{'x'.join(map(str, shape))}-{resize}"
         self.record_bytes = int(np.prod(shape))
+        self.what = what
         self._lock = threading.Lock()
         self._index = CacheIndex(self.folder)
         self._writer: SegmentWriter | None = None
@@ -81,7 +89,9 @@ class DecodedCache:
         try:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire(poll_interval=_POLL_SECONDS)
+                # It may take as long as another process needs for the same images.
+                with allow_interrupts():
+                    lock.acquire(poll_interval=_POLL_SECONDS)
                 # Others may have stored images meanwhile.
                 self._index = CacheIndex(self.folder)
                 n_missing = int((~self.has(keys)).sum())
@@ -169,7 +179,7 @@ class DecodedCache:
         self._writes = False
         warn(
             f"cache_dir={os.fspath(self.cache_dir)!r} has reached its limit of "
-            f"{max_cache_bytes() / 1e9:g} GB, and further images are decoded each time. Set "
+            f"{max_cache_bytes() / 1e9:g} GB, and keeps nothing of further images. Set "
             f"the environment variable {SIZE_VARIABLE} to more gigabytes."
         )
         return None
@@ -188,4 +198,4 @@ class DecodedCache:
         if self._is_required:
             hint = "Free space, use another folder, or set cache_dir=None."
             raise OSError(error.errno, f"{message} {hint}") from error
-        warn(f"{message} Images are decoded without it.")
+        warn(f"{message} {self.what} without it.")

@@ -24,6 +24,7 @@ class BestWeights:
     loss : float
         Of the validation images, or of the training where there are none.
     weights : dict of torch.Tensor
+        Without those of frozen stages, which stay as they are.
     """
 
     epoch: int
@@ -33,7 +34,7 @@ class BestWeights:
     def put_into_copy(self, net: NeuralNet) -> Any:
         """Return a net that is as this one was after the best epoch."""
         former = prediction_copy(net)
-        former.module_.load_state_dict(self.weights)
+        former.module_.load_state_dict(self.weights, strict=False)
         former.history_ = History(net.history[: self.epoch])
         former.train_split = None
         former.initialize_optimizer()
@@ -81,7 +82,12 @@ def better_weights(best: BestWeights | None, net: NeuralNet) -> BestWeights | No
     loss = row.get("valid_loss", row.get("train_loss", math.nan))
     if not math.isfinite(loss) or (best is not None and loss >= best.loss):
         return best
-    weights = net.module_.state_dict()
+    frozen = tuple(f"body.{stage}." for stage in net.module_.frozen_stages)
+    weights = {
+        name: values
+        for name, values in net.module_.state_dict().items()
+        if not name.startswith(frozen)
+    }
     # The device is waited for once.
     if not torch.stack([values.isfinite().all() for values in weights.values()]).all():
         return best

@@ -26,6 +26,7 @@ from skcnn._compute._threads import compute_threads, single_thread
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
 from skcnn._engine._best_weights import NotFiniteError
+from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._frozen import FrozenPart, summarize_trained
 from skcnn._engine._job import FitJob, FitSettings
 from skcnn._engine._muon import Muon as MuonOptimizer
@@ -180,7 +181,8 @@ def _use_features(
     """
     network, device = net.module_, torch.device(net.device)
     plan = _plan(network, job, summary, device)
-    frozen = FrozenPart(network, summary, device, plan, settings.thread_limit)
+    cache = FeatureCache.open(settings.cache_dir, network, job.image_shape, device)
+    frozen = FrozenPart(network, summary, device, plan, settings.thread_limit, cache)
     datasets = [job.dataset, *([] if job.validation is None else [job.validation])]
     shrinks = any(scale < 1 for scale in settings.resizing)
     once = not settings.augment and not shrinks

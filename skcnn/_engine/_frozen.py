@@ -11,6 +11,7 @@ from skcnn._compute._device_memory import reserve_device_memory
 from skcnn._compute._threads import compute_threads
 from skcnn._data._arrays import Images
 from skcnn._data._dataset import ImageDataset
+from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._predict import ImageSource, PredictionBatching, run_images
 from skcnn.networks import ImageNetwork
 from skcnn.networks._summary import NetworkSummary
@@ -34,6 +35,8 @@ class FrozenPart:
     plan : PredictionBatching
     thread_limit : int or None
         As for `compute_threads`.
+    cache : FeatureCache or None
+        Where features are stored.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class FrozenPart:
         device: torch.device,
         plan: PredictionBatching,
         thread_limit: int | None,
+        cache: FeatureCache | None = None,
     ) -> None:
         self.network = network
         self.summary = summary
         self.device = device
         self.plan = plan
         self.thread_limit = thread_limit
+        self.cache = cache
 
     def fits_in_memory(self, n_images: int) -> bool:
         """Whether the features of so many images are kept."""
@@ -86,7 +91,11 @@ class FrozenPart:
 
     def replace_images(self, dataset: ImageDataset) -> ImageDataset:
         """Return a data set with features in place of its images."""
-        features: Any = self.run(dataset.X)
+        if self.cache is not None:
+            size = self.plan.batch_size
+            features: Any = self.cache.replace_images(dataset.X, self.run, size, is_fit=True)
+            return ImageDataset(features, dataset.y, dataset.sample_weight)
+        features = self.run(dataset.X)
         covariates = getattr(dataset.X, "covariates", None)
         if covariates is not None:
             features = Images(features, covariates=covariates)

@@ -1,6 +1,7 @@
 """Inference for users: images through a fitted network, within what the machine has."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from skcnn._compute._interrupt import hold_interrupts
 from skcnn._compute._threads import compute_threads
 from skcnn._data._arrays import ImageShape
 from skcnn._data._inputs import AnyImages
-from skcnn._engine._predict import PredictionBatching, plan_batches, run_images
+from skcnn._engine._feature_cache import FeatureCache
+from skcnn._engine._predict import ImageSource, PredictionBatching, plan_batches, run_images
 from skcnn.networks import ImageNetwork
 from skcnn.networks._summary import summarize
 
@@ -30,6 +32,7 @@ def infer(
     thread_limit: int | None,
     *,
     flip: bool = False,
+    cache: FeatureCache | None = None,
 ) -> npt.NDArray[np.float32]:
     """Run images through a network; those that cannot be read get NaN, with a warning.
 
@@ -41,6 +44,8 @@ def infer(
         Of the network, for one image.
     thread_limit : int or None
         As for `compute_threads`.
+    cache : FeatureCache or None
+        Where features of frozen stages are kept, which `function` takes in place of images.
 
     Returns
     -------
@@ -62,7 +67,11 @@ def infer(
         explain_out_of_memory(device, _HINT),
     ):
         images.check()
-        outputs = run_images(function, images, device, plan, flip=flip)
+        source: ImageSource = images
+        if cache is not None:
+            run = partial(run_images, cache.network.frozen_features, device=device, plan=plan)
+            source = cache.replace_images(images, run, plan.batch_size, is_fit=False)
+        outputs = run_images(function, source, device, plan, flip=flip)
     images.clear_missing(outputs)
     return outputs
 

@@ -1,5 +1,6 @@
 """What one call of fit is asked for: the data, and the settings of network and training."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,8 @@ class FitSettings:
     compiles, deterministic : bool
     thread_limit : int or None
         Limit that the process has which sent the work to this one.
+    cache_dir : str, PathLike or None
+        Folder where features of frozen stages are kept.
     verbose : int
     """
 
@@ -95,4 +98,5 @@ class FitSettings:
     compiles: bool = False
     deterministic: bool = False
     thread_limit: int | None = None
+    cache_dir: str | os.PathLike[str] | None = None
     verbose: int = field(default=0, compare=False)

@@ -273,6 +273,7 @@ class ConvNetEstimator(
             compiles=self.compile,
             deterministic=self.deterministic,
             thread_limit=self._thread_limit,
+            cache_dir=self.cache_dir,
             verbose=int(self.verbose),
         )
 

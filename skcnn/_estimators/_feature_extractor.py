@@ -24,6 +24,7 @@ from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import ThreadLimitMixin
 from skcnn._data._arrays import ImageShape
 from skcnn._data._inputs import check_input
+from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
@@ -61,7 +62,8 @@ class FeatureExtractor(
     on_error : {"raise", "skip"}, default="raise"
         Whether image files that cannot be read are an error, or get features of NaN.
     cache_dir : str or PathLike, default=None
-        Folder where decoded image files are kept, as for `ConvNetClassifier`.
+        Folder where features of images are kept, and decoded image files, for later calls, in
+        this process or others, as for `ConvNetClassifier`.
     device : str or torch.device, default="auto"
         "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
 
@@ -191,7 +193,16 @@ class FeatureExtractor(
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
         plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
-        return infer(fold(network).features, images, device, plan, self._costs, self._thread_limit)
+        folded = fold(network)
+        return infer(
+            folded.features,
+            images,
+            device,
+            plan,
+            self._costs,
+            self._thread_limit,
+            cache=FeatureCache.open(self.cache_dir, folded, images.shape, device),
+        )
 
     def _load_network(self, weights: Mapping[str, torch.Tensor], device: torch.device) -> None:
         """Take a network that was stored, whose weights need not be on this machine."""

@@ -17,6 +17,7 @@ from skcnn._compute._interrupt import hold_interrupts
 from skcnn._compute._rng import own_random_numbers
 from skcnn._data._arrays import ImageShape, as_shape
 from skcnn._data._inputs import AnyImages, check_input
+from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._history import as_frame
 from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
@@ -167,7 +168,8 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         plan, costs = net.plan, net.costs_
         if images.shape != self.image_shape_:
             plan, costs = plan_inference(network, images.shape, device)
-        folded = fold(network)
+        folded, flip = fold(network), self.test_time_flip and not features
+        cache_dir = None if flip else self.cache_dir
         return infer(
             folded.features if features else folded,
             images,
@@ -175,5 +177,6 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             plan,
             costs,
             self._thread_limit,
-            flip=self.test_time_flip and not features,
+            flip=flip,
+            cache=FeatureCache.open(cache_dir, network, images.shape, device),
         )

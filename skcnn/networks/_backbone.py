@@ -67,8 +67,8 @@ class Backbone(NetworkSpec):
         of the network's own training.
     head_first : bool, default=True
         Whether the head is trained by itself first, as with ``unfreeze=0``, and then together
-        with the stages [3]_. It takes little time, and without it the first steps of a random
-        head spoil the stages. Without effect for ``unfreeze=0``.
+        with the stages [3]_. It takes little time, and the first steps of a head that knows
+        nothing may spoil the stages. Without effect for ``unfreeze=0``.
     pooling : {"auto", "average", "max", "average_max", "class_token"}, default="auto"
         How the last feature maps, or the tokens of a transformer, become features: average or
         maximum of each channel, or the mean of both. "class_token" is the first token of a

@@ -213,8 +213,13 @@ class BackboneNetwork(ImageNetwork):
 
     def train(self, mode: bool = True) -> "BackboneNetwork":
         """Set the mode of the head; the body keeps the batch statistics of its own training."""
-        super().train(mode)
-        self.body.eval()
+        self.training = mode
+        for part in self.children():
+            if part is not self.body:
+                part.train(mode)
+            elif part.training:
+                # All of its many layers are told once.
+                part.eval()
         return self
 
     def inner_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -40,7 +40,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path, small_cache):
 def test_what_is_in_use_stays_and_the_rest_is_not_stored(tmp_path, small_cache):
     X = images(100)
     writer = open_cache(tmp_path)
-    with pytest.warns(UserWarning, match=r"has reached its limit of 5\.76e-06 GB, and"):
+    with pytest.warns(UserWarning, match=r"has reached its limit of 5\.76e-06 GB, and keeps"):
         writer.write(keys(*range(100)), X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

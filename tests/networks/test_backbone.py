@@ -129,6 +129,26 @@ def test_frozen_stages_stay_as_they_are(images, labels, options):
     assert clf.module_.head.weight.abs().max() > 0
 
 
+class Explosion(Callback):
+    """Raises the learning rate before the fourth epoch."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 4:
+            net.set_lr(1e37)
+
+
+@pytest.mark.parametrize("unfreeze", [0, 1])
+def test_the_best_weights_so_far_come_with_the_frozen_ones(images, labels, unfreeze):
+    module = backbone(unfreeze=unfreeze, head_first=False)
+    common = {"lr_schedule": None, "lr": 0.01}
+    plain = classifier(module, **common).fit(images, labels)
+    clf = classifier(module, max_epochs=9, callbacks=[Explosion()], **common)
+    with pytest.raises(ValueError, match="best weights so far are those after epoch 3") as caught:
+        clf.fit(images, labels)
+    found = caught.value.estimator.predict_proba(images)
+    np.testing.assert_array_equal(found, plain.predict_proba(images))
+
+
 @pytest.mark.parametrize("augment", ["auto", "flip"])
 def test_the_last_stages_can_be_trained(images, labels, augment):
     clf = classifier(backbone(unfreeze=1), augment=augment).fit(images, labels)
