@@ -5,13 +5,13 @@
                                       [--beside-others] [--checkpoint-dir DIR]
 
 JOB is "default", ConvNetClassifier() without any parameter, the name of one of skcnn.recipes,
-"short", the recipe `fast` in about a third of its time, "narrow", the recipe `accurate` with fewer
-filters and epochs for a CPU, or "compact", a deeper network of less than a million parameters and
-more epochs. All training images are fitted, and the test images scored once. Prints a table row,
-and writes results/accuracy_JOB.json, anew after each seed. With --epochs or --precision, or on a
-GPU, the file's name says so. With --go-on, seeds that the file has already are not fitted again.
---beside-others is for a machine that other programs use at the same time: the tables then leave
-out the seconds. With --checkpoint-dir, a fit that was cut off goes on when it is called again.
+"narrow", the recipe `accurate` with fewer filters and epochs for a CPU, or "compact", a deeper
+network of less than a million parameters and more epochs. All training images are fitted, and the
+test images scored once. Prints a table row, and writes results/accuracy_JOB.json, anew after each
+seed. With --epochs or --precision, or on a GPU, the file's name says so. With --go-on, seeds that
+the file has already are not fitted again. --beside-others is for a machine that other programs use
+at the same time: the tables then leave out the seconds. With --checkpoint-dir, a fit that was cut
+off goes on when it is called again.
 """
 
 import argparse
@@ -37,8 +37,6 @@ def changed(recipe, **blocks):
 
 JOBS = {
     "default": {},
-    "short": changed(recipes.fast, pool_after="first")
-    | {"augment": None, "bias_lr_factor": 16.0, "max_epochs": 8},
     "narrow": changed(ON_A_CPU, filters=(64, 256, 512)) | {"max_epochs": 48},
     "compact": changed(
         recipes.fast,

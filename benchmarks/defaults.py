@@ -33,6 +33,8 @@ VARIANTS = {
     "the same, weight averaging": SHALLOW | {"weight_averaging": 0.2},
     # Not for digits, which are too small for it, and no mirror images of each other.
     "recipe fast": recipes.fast,
+    "recipe laptop": recipes.laptop,
+    "recipe few": recipes.few,
 }
 
 # Each with how many seeds a run takes, so that it ends within the hour.

@@ -57,7 +57,7 @@ def main():
     arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
     arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
     arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
-    jobs = ["default", "fast", "short"]
+    jobs = ["default", "fast", "laptop"]
     arguments.add_argument("--jobs", nargs="+", choices=JOBS, default=jobs, help="of `recipes`")
     arguments.add_argument("--cpu-time", action="store_true", help="of `recipes`")
     options = arguments.parse_args()

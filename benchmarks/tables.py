@@ -26,7 +26,7 @@ ACCURACY_JOBS = {
     "default": "default",
     "fast": "fast",
     "transformer": "transformer",
-    "short": "short",
+    "laptop": "laptop",
     "narrow": "narrow",
     "compact": "compact",
 }
@@ -231,7 +231,10 @@ def _busy_order(name):
 
 def accuracy_table():
     rows, results = [], {}
-    speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_without_amx", "cpu_amd")]
+    speeds = [
+        load(f"speed_recipes_cpu{machine}")
+        for machine in ("", "_without_amx", "_amd", "_without_bf16")
+    ]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
         shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
@@ -245,6 +248,7 @@ def accuracy_table():
             ]
         )
     head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX", "AMD"]
+    head += ["AMD, float32"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
@@ -446,6 +450,30 @@ def transfer_few_table():
             rows.append([kind, shown, *accuracies, str(max(map(len, found))), *seconds])
     head = ["images", "way", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
     return table(head, rows) + "\n" + measured_on(photographs)
+
+
+def few_table():
+    """A row for each kind and number of images, a column for each way to train from scratch."""
+    kinds = load("few")["kinds"]
+    fits = {
+        (kind, number): found
+        for kind, numbers in kinds.items()
+        for number, found in sorted(numbers.items())
+    }
+    ways = [*dict.fromkeys(way for found in fits.values() for way in found)]
+    rows = []
+    for (kind, number), found in fits.items():
+        values = [np.array([*found[way]["accuracies"].values()]) for way in ways]
+        n_classes = found[ways[0]]["n_training_images"] // int(number)
+        cells = map(mean_and_spread, values)
+        rows.append([kind, str(n_classes), number, str(len(values[0])), *cells])
+    head = ["images", "classes", "per class", "draws", *(f"`{way}`" for way in ways)]
+    results = {
+        f"{kind}, {number}, {way}": found[way]
+        for (kind, number), found in fits.items()
+        for way in ways
+    }
+    return table(head, rows) + "\n" + all_measured_on(results, threads=True)
 
 
 def mean_and_spread(accuracies):
@@ -997,6 +1025,7 @@ TABLES = {
     "headline": headline,
     "defaults": defaults_table,
     "transfer_all": transfer_all_table,
+    "few": few_table,
     "transfer_few": transfer_few_table,
     "transfer_search": transfer_search_table,
     "transfer_inputs": transfer_inputs_table,

@@ -100,7 +100,7 @@ def test_figures_of_questions_gather_seeds_of_one_machine(benchmarks):
     ]
 
 
-@pytest.mark.parametrize("job", ["narrow", "short", "compact"])
+@pytest.mark.parametrize("job", ["narrow", "compact"])
 def test_the_page_about_recipes_has_the_settings_that_were_measured(job, benchmarks):
     page = BENCHMARKS.parent / "docs" / "recipes.md"
     shown: dict[str, Any] = {}
@@ -151,7 +151,7 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     # Two epochs of each size of images, twice, take their time, as do exports.
     images = "150" if mode == "recipes" else "366"
     options = ["--images", images, "--rounds", "1", "--machine", "other"]
-    options += {"onnx": ["--skip", "fast"], "recipes": ["--jobs", "short"]}.get(mode, [])
+    options += {"onnx": ["--skip", "fast"], "recipes": ["--jobs", "laptop"]}.get(mode, [])
     monkeypatch.setattr(sys, "argv", ["speed.py", mode, *options])
     monkeypatch.setattr(benchmarks["speed"], "_PRODUCTS", 1)
     benchmarks["speed"].main()
@@ -338,8 +338,8 @@ def test_accuracy_goes_on_after_the_seeds_that_are_stored(
     import gpu
 
     gpu.make_up_images(tmp_path / "images", 3, 1)
-    argv = ["accuracy.py", "short", "--epochs", "1", "--data", str(tmp_path / "images")]
-    path = tmp_path / f"accuracy_short_1_epochs{'_cuda' * torch.cuda.is_available()}.json"
+    argv = ["accuracy.py", "laptop", "--epochs", "1", "--data", str(tmp_path / "images")]
+    path = tmp_path / f"accuracy_laptop_1_epochs{'_cuda' * torch.cuda.is_available()}.json"
     stored = []
     for options in (["--seeds", "1"], ["--seeds", "2", "--go-on"]):
         monkeypatch.setattr(sys, "argv", argv + options)

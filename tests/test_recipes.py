@@ -85,6 +85,8 @@ def test_the_recipes_have_the_number_of_parameters_they_are_known_for():
     assert numbers == {
         "lesson": 944_509,
         "fast": 943_773,
+        "few": 943_773,
+        "laptop": 924_957,
         "accurate": 14_648_253,
         "transformer": 915_710,
     }
@@ -99,7 +101,9 @@ def test_images_of_other_sizes_can_be_fitted(recipe):
 
 
 @pytest.mark.parametrize("fits", [True, False])
-@pytest.mark.parametrize(("name", "least"), [("fast", 12), ("accurate", 14)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("fast", 12), ("few", 12), ("laptop", 12), ("accurate", 14)]
+)
 def test_the_least_size_of_images_is_what_it_is_said_to_be(name, least, fits):
     side = least if fits else least - 1
     X = np.random.RandomState(0).randint(256, size=(20, side, side, 3)).astype(np.uint8)

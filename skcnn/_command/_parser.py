@@ -111,11 +111,11 @@ def _train(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("the network").add_mutually_exclusive_group()
     network.add_argument(
         "--recipe",
-        choices=["default", "fast", "accurate", "transformer", "lesson"],
+        choices=["default", "fast", "laptop", "few", "accurate", "transformer", "lesson"],
         metavar="RECIPE",
         default="default",
-        help="tested settings: %(choices)s (default: %(default)s). fast, accurate and "
-        "transformer are meant for images of about 32x32 pixels",
+        help="tested settings: %(choices)s (default: %(default)s). All but default are "
+        "meant for images of about 32x32 pixels",
     )
     network.add_argument(
         "--pretrained",
