@@ -21,7 +21,7 @@ from accuracy import changed
 from reporting import conditions, load, store
 
 from skcnn import ConvNetClassifier, recipes
-from skcnn.augmentation import CutMix, Cutout, Shift
+from skcnn.augmentation import CutMix, Shift
 from skcnn.datasets import fetch_cifar100
 
 WAYS = {

@@ -231,10 +231,7 @@ def _busy_order(name):
 
 def accuracy_table():
     rows, results = [], {}
-    speeds = [
-        load(f"speed_recipes_cpu{machine}")
-        for machine in ("", "_without_amx", "_amd", "_without_bf16")
-    ]
+    speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_without_amx", "cpu_amd")]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
         shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
@@ -248,7 +245,6 @@ def accuracy_table():
             ]
         )
     head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX", "AMD"]
-    head += ["AMD, float32"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
