@@ -198,7 +198,7 @@ class FeatureExtractor(
             folded.features,
             images,
             device,
-            plan,
+            plan.suited_to(network),
             self._costs,
             self._thread_limit,
             cache=FeatureCache.open(self.cache_dir, folded, images.shape, device),
