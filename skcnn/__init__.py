@@ -5,6 +5,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from skcnn import (
+        augmentation,
+        datasets,
+        inspection,
+        masks,
+        networks,
+        optimizers,
+        parallel,
+        recipes,
+        uncertainty,
+    )
     from skcnn._compute._show_versions import show_versions
     from skcnn._data._cache_folder import clear_image_cache
     from skcnn._estimators._classifier import ConvNetClassifier
@@ -28,13 +39,22 @@ __all__ = [
     "FeatureExtractor",
     "ImageLoader",
     "SearchReport",
+    "augmentation",
     "clear_image_cache",
+    "datasets",
     "export_onnx",
+    "inspection",
     "load",
+    "masks",
+    "networks",
+    "optimizers",
+    "parallel",
+    "recipes",
     "report",
     "save",
     "search_report",
     "show_versions",
+    "uncertainty",
 ]
 
 # Everything is imported when it is first used, so that ``skcnn --help`` does not wait for torch.
@@ -80,4 +100,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES, "__version__"})
+    return sorted({*__all__, "__version__"})

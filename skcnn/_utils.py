@@ -14,6 +14,7 @@ import numpy.typing as npt
 # Private in scikit-learn, and used by its own estimators as they are here.
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils import check_random_state as _check_random_state
+from sklearn.utils._param_validation import HasMethods as _HasMethods
 from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils._param_validation import StrOptions as _StrOptions
@@ -25,6 +26,7 @@ from skcnn._from_r import whole
 __all__ = [
     "BOX_COLUMNS",
     "IMAGE_COLUMN",
+    "InstancesOf",
     "Interval",
     "RowChoice",
     "StopTraining",
@@ -60,6 +62,23 @@ class Interval(_Interval):
     def is_satisfied_by(self, val: object) -> bool:
         """Return whether a value is a number of the range."""
         return not isinstance(val, bool | np.bool_) and bool(super().is_satisfied_by(val))
+
+
+class InstancesOf(_HasMethods):
+    """Objects of a class, which messages describe in words: users may not know its name."""
+
+    def __init__(self, kind: type, words: str) -> None:
+        # scikit-learn takes no constraints but its own kinds; this one asks for nothing else.
+        super().__init__("__init__")
+        self.kind = kind
+        self.words = words
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Return whether a value is such an object."""
+        return isinstance(val, self.kind)
+
+    def __str__(self) -> str:
+        return self.words
 
 
 class StrOptions(_StrOptions):

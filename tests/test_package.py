@@ -85,6 +85,13 @@ def test_all_names_what_is_there():
     assert set(skcnn.__all__) <= set(dir(skcnn))
 
 
+def test_a_star_imports_the_public_modules_as_those_of_scikit_learn_does():
+    names = {}
+    exec("from skcnn import *", names)
+    for name in ("recipes", *skcnn._MODULES):
+        assert names[name] is import_module(f"skcnn.{name}")
+
+
 def test_ships_type_hints_and_descriptions():
     assert resources.files("skcnn").joinpath("py.typed").is_file()
     descriptions = resources.files("skcnn.datasets").joinpath("descr").iterdir()
@@ -112,11 +119,11 @@ def test_names_are_those_that_type_checkers_see():
     homes = {
         alias.name: (node.module or "").removeprefix("skcnn.")
         for node in checked.body
-        if isinstance(node, ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module != "skcnn"
         for alias in node.names
     }
     assert homes == skcnn._HOMES
-    assert sorted(homes) == sorted(skcnn.__all__)
+    assert sorted([*homes, *skcnn._MODULES]) == sorted(skcnn.__all__)
     for name, home in homes.items():
         assert getattr(skcnn, name) is getattr(import_module(f"skcnn.{home}"), name)
 

@@ -13,6 +13,9 @@ from skcnn._command._photos import read_photos
 from skcnn._targets import ClassTarget
 from skcnn.datasets import write_predictions
 
+# Significant digits of a probability in float32.
+_DIGITS = 7
+
 
 class _Counting:
     """A classifier that counts its predictions, and shows its progress.
@@ -32,12 +35,18 @@ class _Counting:
 
     def predict_proba(self, X: object) -> npt.NDArray[np.floating]:
         """Return the probability of each class."""
-        found = self._predict(X)
+        found = _rounded(self._predict(X))
         known = ~np.isnan(found).any(axis=1)
         self.n_unreadable += int((~known).sum())
         labels = self.classes_[found[known].argmax(axis=1)]
         self.counts.update(str(label) for label in labels.tolist())
         return found
+
+
+def _rounded(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round to the digits that networks compute; a table of more is hard to read."""
+    digits = [float(f"{value:.{_DIGITS}g}") for value in probabilities.ravel().tolist()]
+    return np.array(digits).reshape(probabilities.shape)
 
 
 def predict(options: Namespace) -> None:

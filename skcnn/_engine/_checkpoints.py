@@ -5,7 +5,7 @@ import re
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 from skcnn._compute._process_group import current_group
 from skcnn._data._dataset import ImageDataset
 from skcnn._engine._net import TrainedNet
-from skcnn._engine._optimizers import OptimizerSpec
+from skcnn._engine._optimizers import OptimizerSpec, resolve_optimizer
 from skcnn._engine._training_state import (
     decode_state,
     encode_state,
@@ -28,7 +28,7 @@ from skcnn._engine._training_state import (
     take_state,
 )
 from skcnn._storage._container import read_file, remove_unfinished, write_file
-from skcnn._utils import warn
+from skcnn._utils import as_tuple, warn
 from skcnn.augmentation import Augmentation
 from skcnn.networks import NetworkSpec
 
@@ -217,13 +217,20 @@ def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
     if not _is_known(parameters["module"]):
         return "your own module may change, and it would not be noticed"
     optimizer = parameters["optimizer"]
-    if not (isinstance(optimizer, str | OptimizerSpec) or _is_of("torch", optimizer)):
+    if not (isinstance(optimizer, str | OptimizerSpec) or _is_of_torch(optimizer)):
         return "an optimizer of your own may change, and it would not be noticed"
     augment = parameters["augment"]
     changes = augment if isinstance(augment, list | tuple) else [augment]
     if not all(change is None or isinstance(change, str | Augmentation) for change in changes):
         return "augmentations of your own may change, and it would not be noticed"
     return None
+
+
+def _is_of_torch(optimizer: object) -> bool:
+    """Whether an optimizer is a class of torch, alone or with options that are plain values."""
+    kind, options = resolve_optimizer(optimizer)
+    values = [one for value in options.values() for one in as_tuple(value)]
+    return _is_of("torch", kind) and all(isinstance(v, Real | str | None) for v in values)
 
 
 def _is_known(module: object) -> bool:

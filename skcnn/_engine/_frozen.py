@@ -51,7 +51,7 @@ class FrozenPart:
         self.network = network
         self.summary = summary
         self.device = device
-        self.plan = plan
+        self.plan = plan.suited_to(network)
         self.thread_limit = thread_limit
         self.cache = cache
 

@@ -292,6 +292,19 @@ def resolve_optimizer(optimizer: Any) -> tuple[Any, dict[str, Any]]:
     return optimizer, {}
 
 
+def specification_of(optimizer: object) -> str:
+    """Return how the specification of a name or a class is written, or that of Muon.
+
+    Examples
+    --------
+    >>> specification_of("sgd"), specification_of(torch.optim.SGD), specification_of(None)
+    ('skcnn.optimizers.SGD()', 'skcnn.optimizers.SGD()', 'skcnn.optimizers.Muon()')
+    """
+    kind = optimizer.func if isinstance(optimizer, partial) else optimizer
+    found = [spec for name, spec in OPTIMIZERS.items() if kind in (name, spec._torch_class)]
+    return f"skcnn.optimizers.{(found or [Muon])[0].__name__}()"
+
+
 def supports_weight_decay(optimizer: Any) -> bool:
     """Whether an optimizer has the parameter weight_decay."""
     return "weight_decay" in signature(resolve_optimizer(optimizer)[0]).parameters

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._parts import BatchParts
 from skcnn._utils import RowChoice
+from skcnn.networks._rows import ignores_company
 
 # Pixels per batch that keep the largest feature maps near the caches of a CPU.
 _CPU_PIXELS = 2**18
@@ -58,6 +59,14 @@ class PredictionBatching:
 
     batch_size: int
     pad: bool = False
+
+    def suited_to(self, network: nn.Module) -> "PredictionBatching":
+        """Return the same, without filling where that would not go unnoticed.
+
+        A module that looks across the batch would compute other outputs, and hooks would see
+        images that nobody passed.
+        """
+        return self if not self.pad or ignores_company(network) else replace(self, pad=False)
 
 
 def plan_batches(

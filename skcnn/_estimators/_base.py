@@ -26,6 +26,7 @@ from skcnn._engine._fit import fit_net
 from skcnn._engine._history import ends_within_epoch, warn_of_interrupt, whole_epochs
 from skcnn._engine._job import FitJob, FitSettings
 from skcnn._engine._net import TrainedNet
+from skcnn._engine._optimizers import specification_of
 from skcnn._engine._schedule import choose_epochs
 from skcnn._engine._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skcnn._engine._storing import without_state
@@ -46,9 +47,9 @@ from skcnn.networks._spec import OwnModule
 
 # Parameters that hold objects with parameters of their own, and an example of each.
 _SLOTS = {
-    "module": "ConvBlocks()",
-    "augment": "Shift()",
-    "optimizer": "Muon()",
+    "module": "skcnn.networks.ConvBlocks()",
+    "augment": "skcnn.augmentation.Shift()",
+    "optimizer": "skcnn.optimizers.Muon()",
 }
 # Private attributes that a fit sets, those of all estimators included.
 _FITTED_PRIVATE = {
@@ -319,6 +320,8 @@ class ConvNetEstimator(
                 continue
             holder = params.get(slot, getattr(self, slot))
             if not hasattr(holder, "get_params") or isinstance(holder, type):
+                if slot == "optimizer":
+                    example = specification_of(holder)
                 raise ValueError(
                     f"{nested[0]} cannot be set, since {slot}={holder!r} has no parameters of its "
                     f"own. Give an object that has them first, for example {slot}={example}."

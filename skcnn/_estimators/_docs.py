@@ -101,7 +101,8 @@ test_time_flip : bool, default=False
     Whether to average predictions over each image and its mirror image. Doubles the
     prediction time; use it only where flips are valid.
 optimizer : {"sgd", "rmsprop", "adam", "adamw", "muon"}, specification of \
-            `skcnn.optimizers`, or torch.optim.Optimizer class, default="muon"
+            `skcnn.optimizers`, or torch.optim.Optimizer class or a partial of one, \
+            default="muon"
     "sgd" has Nesterov momentum 0.9, "rmsprop" the settings of Keras. "muon" takes
     orthogonalized steps for the filters of convolutions [muon2024]_ and the steps of "sgd" for
     everything else, both at the learning rate `lr`. Options are those of a specification,

@@ -27,7 +27,7 @@ from skcnn._data._inputs import check_input
 from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
-from skcnn._estimators._parameters import CONSTRAINTS, validate_each
+from skcnn._estimators._parameters import CONSTRAINTS, NETWORK_SPEC, validate_each
 from skcnn._utils import restored_on_error
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
 from skcnn.networks._folding import fold
@@ -102,7 +102,7 @@ class FeatureExtractor(
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "backbone": [str, NetworkSpec],
+        "backbone": [str, NETWORK_SPEC],
         "image_shape": CONSTRAINTS["image_shape"],
         "data_format": CONSTRAINTS["data_format"],
         "resize": CONSTRAINTS["resize"],
@@ -198,7 +198,7 @@ class FeatureExtractor(
             folded.features,
             images,
             device,
-            plan,
+            plan.suited_to(network),
             self._costs,
             self._thread_limit,
             cache=FeatureCache.open(self.cache_dir, folded, images.shape, device),

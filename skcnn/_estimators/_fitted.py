@@ -174,7 +174,7 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             folded.features if features else folded,
             images,
             device,
-            plan,
+            plan.suited_to(network),
             costs,
             self._thread_limit,
             flip=flip,

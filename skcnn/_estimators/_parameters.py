@@ -17,17 +17,13 @@ from skorch.callbacks import Callback, LRScheduler
 from skcnn._compute._device import PRECISIONS
 from skcnn._data._decode import RESIZE
 from skcnn._data._files import ON_ERROR
-from skcnn._engine._optimizers import (
-    OPTIMIZERS,
-    OptimizerSpec,
-    resolve_optimizer,
-    supports_weight_decay,
-)
+from skcnn._engine._optimizer_checks import check_optimizer
+from skcnn._engine._optimizers import OPTIMIZERS, OptimizerSpec
 from skcnn._engine._schedule import SCHEDULES
 from skcnn._from_r import whole
 from skcnn._targets._answers import TASKS
 from skcnn._targets._losses import LOSSES
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values
+from skcnn._utils import InstancesOf, Interval, StrOptions, as_tuple, check_values
 from skcnn.augmentation import (
     AUGMENTATIONS,
     Augmentation,
@@ -57,12 +53,13 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _AUGMENT = [StrOptions(set(AUGMENTATIONS)), callable]
 _SEQUENCES = [tuple, list, np.ndarray]
+NETWORK_SPEC = InstancesOf(NetworkSpec, "a specification such as skcnn.networks.ConvBlocks()")
 
 #: Those of the classifier; most of them hold for all estimators.
 CONSTRAINTS: dict[str, list[Any]] = {
     **{name: ConvBlocks._parameter_constraints[name] for name in NETWORK_PARAMETERS},
     "global_pool": [StrOptions(set(GLOBAL_POOLS)), None],
-    "module": [NetworkSpec, callable, None],
+    "module": [NETWORK_SPEC, callable, None],
     "image_shape": [tuple, list, None],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
     "resize": [StrOptions(set(RESIZE))],
@@ -71,7 +68,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "augment": [StrOptions({"auto", *AUGMENTATIONS}), callable, *_SEQUENCES, None],
     "progressive_resizing": [*_SEQUENCES, None],
     "test_time_flip": ["boolean"],
-    "optimizer": [StrOptions(set(OPTIMIZERS)), OptimizerSpec, type, partial],
+    "optimizer": [
+        StrOptions(set(OPTIMIZERS)),
+        InstancesOf(OptimizerSpec, "a specification such as skcnn.optimizers.SGD()"),
+        InstancesOf(type, "a class (not an object) such as torch.optim.SGD"),
+        InstancesOf(partial, "a functools.partial of such a class"),
+    ],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "bias_lr_factor": [Interval(Real, 0, None, closed="neither")],
     "lr_schedule": [StrOptions(set(SCHEDULES)), None],
@@ -216,7 +218,7 @@ def check_parameters(estimator: BaseEstimator) -> None:
             "has no batch to normalize over. Set batch_size to 2 or more, or normalization=None."
         )
     _check_callbacks(caller, parameters["callbacks"] or (), parameters["lr_schedule"])
-    _check_optimizer(caller, parameters["optimizer"], parameters["weight_decay"])
+    check_optimizer(caller, parameters["optimizer"], parameters["weight_decay"])
 
 
 def _check_network(caller: str, parameters: dict[str, Any]) -> NetworkSpec:
@@ -286,44 +288,6 @@ def check_augmentation_of_masks(caller: str, augment: object) -> None:
 def _is_same(value: object, default: object) -> bool:
     value, default = whole(value), whole(default)
     return type(value) is type(default) and bool(value == default)
-
-
-def _check_optimizer(caller: str, optimizer: Any, weight_decay: float) -> None:
-    if isinstance(optimizer, OptimizerSpec):
-        optimizer.check()
-    kind = resolve_optimizer(optimizer)[0]
-    if not isinstance(kind, type) or not issubclass(kind, torch.optim.Optimizer):
-        name = getattr(kind, "__name__", repr(kind))
-        raise ValueError(
-            f"The 'optimizer' parameter of {caller} is the class {name}. Expected "
-            f"one of {sorted(OPTIMIZERS)}, a specification of skcnn.optimizers, or a subclass of "
-            "torch.optim.Optimizer."
-        )
-    _check_partial(caller, optimizer)
-    if issubclass(kind, torch.optim.LBFGS):
-        raise ValueError(
-            f"The 'optimizer' parameter of {caller} is LBFGS, which evaluates each batch several "
-            "times. Expected an optimizer that takes one step per batch, such as AdamW."
-        )
-    if weight_decay and not supports_weight_decay(optimizer):
-        raise ValueError(
-            f"{caller} has weight_decay={weight_decay}, but {kind.__name__} "
-            "has no weight decay. Set weight_decay=0, or use another optimizer."
-        )
-
-
-def _check_partial(caller: str, optimizer: object) -> None:
-    """Refuse options that the estimator itself gives to the optimizer."""
-    if not isinstance(optimizer, partial):
-        return
-    taken = [name for name in ("params", "lr") if name in optimizer.keywords]
-    if taken or optimizer.args:
-        given = ", ".join(taken) or "arguments without a name"
-        raise ValueError(
-            f"The 'optimizer' parameter of {caller} is a partial class with {given}, which would "
-            f"have no effect. Set the learning rate as {caller}(lr=...), and give other options "
-            "by name."
-        )
 
 
 def _check_callbacks(caller: str, callbacks: Sequence[Any], schedule: str | None) -> None:

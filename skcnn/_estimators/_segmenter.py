@@ -539,6 +539,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         plan, costs = net.plan, net.costs_
         if images.shape != self.image_shape_:
             plan, costs = scale_plan(costs, self.image_shape_, images.shape, device)
+        plan = plan.suited_to(network)
         return infer(run, images, device, plan, costs, self._thread_limit)
 
     def _needs_tiles(self, images: AnyImages, tile_size: TileSize) -> bool:

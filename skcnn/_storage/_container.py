@@ -30,12 +30,22 @@ _NO_CHECKSUM = "0" * 64
 _CHECKSUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _PACKAGES = ("skcnn", "torch", "numpy", "scikit-learn")
 _STALE_SECONDS = 3600
+# Of zlib, at its levels of compression.
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 # First bytes of files that people may take for one of these.
 _FOREIGN = {
     b"\x80": "a pickle, which joblib.load or pickle.load may read",
     b"PK": "a zip archive, as torch.save, Keras and skops write them",
     b"\x89HDF": "an HDF5 file, as Keras writes them",
+    **dict.fromkeys(_ZLIB, "a compressed pickle, which joblib.load may read"),
+    b"\x1f\x8b": "a file compressed by gzip, as R and joblib write them",
+    b"\xff\xd8\xff": "a JPEG image. Pass it to the predict of a model",
+    b"\x89PNG": "a PNG image. Pass it to the predict of a model",
+    b"version https://git-lfs": "a placeholder of Git LFS. Fetch the file itself: git lfs pull",
+    b"<": "a page in HTML or XML. The download was perhaps refused",
 }
+# First bytes of ONNX files: the number of a version, then the name of what wrote them, or others.
+_ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x3a\x42]", re.DOTALL)
 
 
 def write_file(path: Path, kind: str, content: Content, tensors: Mapping[str, Tensor]) -> None:
@@ -110,6 +120,11 @@ def _checked_metadata(data: bytes, path: Path) -> dict[str, str]:
         # The first bytes of safetensors are a length, which is shorter than these would say.
         if data.startswith(start) and data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
             raise ValueError(f"{path} is {what}. Expected a file that skcnn has written.")
+    if _ONNX.match(data) and data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise ValueError(
+            f"{path} is an ONNX file, as skcnn.export_onnx writes them. onnxruntime runs it. "
+            "Expected a file that skcnn has written: save the estimator with skcnn.save."
+        )
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
     header = data[_LENGTH_BYTES:end]
     place = _CHECKSUM.search(header)

@@ -59,10 +59,15 @@ def fold(network: Module) -> Module:
     >>> torch.allclose(fold(network)(images), network(images), atol=1e-6)
     True
     """
-    if any(getattr(module, name) for module in network.modules() for name in _HOOKS):
+    if has_hooks(network):
         return network
     with torch.no_grad():
         return _folded(network)
+
+
+def has_hooks(network: nn.Module) -> bool:
+    """Whether any layer of a network has hooks that see what goes through it."""
+    return any(getattr(module, name) for module in network.modules() for name in _HOOKS)
 
 
 def _folded(module: Module) -> Module:

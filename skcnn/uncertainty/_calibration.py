@@ -7,7 +7,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._from_r import whole_arguments
-from skcnn.uncertainty._checks import check_classes, check_codes, check_probabilities
+from skcnn.uncertainty._checks import (
+    check_classes,
+    check_codes,
+    check_count,
+    check_probabilities,
+)
 from skcnn.uncertainty._display import ProbabilityDisplay
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ def calibration_table(
     ------
     ValueError
         If the arguments do not fit each other, or `n_bins` is below 1.
+    TypeError
+        If `n_bins` is no whole number.
 
     Examples
     --------
@@ -56,8 +63,7 @@ def calibration_table(
        low  high  images  probability  accuracy
     0  0.5   1.0       4         0.75      0.75
     """
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins}.")
+    check_count(n_bins, "n_bins")
     probabilities = check_probabilities(proba)
     names = check_classes(classes, y, probabilities.shape[1])
     codes = check_codes(y, names, len(probabilities))

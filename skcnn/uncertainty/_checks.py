@@ -1,13 +1,46 @@
 """Checks of labels and probabilities that the whole module shares."""
 
+from numbers import Integral, Real
+
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
+
+Labels = npt.NDArray[np.object_ | np.generic]
+
+
+def check_table(proba: npt.ArrayLike, name: str = "proba") -> npt.NDArray[np.float64]:
+    """Return numbers as an array (n, n_columns) without missing values."""
+    given = np.asarray(proba)
+    if len(given.shape) != 2 or not given.size or _kinds(given.ravel()[:1]) == {"text"}:
+        content = " and holds text" if given.size and _kinds(given.ravel()[:1]) == {"text"} else ""
+        raise ValueError(
+            f"{name} has shape {given.shape}{content}. Expected probabilities of shape "
+            f"(n, n_classes), one row per image, as predict_proba returns them. The labels y come "
+            f"first, then {name}. For the probability p of one of two classes, pass "
+            "np.column_stack([1 - p, p])."
+        )
+    unknown = pd.isna(given).any(axis=1)
+    if unknown.any():
+        raise ValueError(
+            f"{name} has NaN in {int(unknown.sum())} of {len(given)} rows. predict_proba returns "
+            f"it for image files that were skipped. Leave them out of all arguments: "
+            f"known = ~np.isnan({name}).any(axis=1)."
+        )
+    array: npt.NDArray[np.float64] = check_array(proba, dtype=np.float64, input_name=name)
+    return array
 
 
 def check_probabilities(proba: npt.ArrayLike, name: str = "proba") -> npt.NDArray[np.float64]:
     """Return probabilities as an array (n, n_classes), each row of which sums to 1."""
-    array: npt.NDArray[np.float64] = check_array(proba, dtype=np.float64, input_name=name)
+    array = check_table(proba, name)
     sums = array.sum(axis=1)
     if array.min() < 0 or np.abs(sums - 1).max() > 1e-3:
         raise ValueError(
@@ -18,32 +51,79 @@ def check_probabilities(proba: npt.ArrayLike, name: str = "proba") -> npt.NDArra
     return array
 
 
+def check_labels(values: npt.ArrayLike, name: str = "y") -> Labels:
+    """Return an array (n,) that is not empty, and in which nothing is missing."""
+    array = np.asarray(values)
+    if array.ndim != 1 and array.shape[1:] != (1,):
+        raise ValueError(
+            f"{name} has shape {array.shape}. Expected one value per image, of shape (n,)."
+        )
+    if not len(array):
+        raise ValueError(f"{name} is empty. Expected one value per image, and one image at least.")
+    labels: Labels = column_or_1d(array)
+    missing = pd.isna(labels)
+    if missing.any():
+        raise ValueError(
+            f"{name} has no value (None or NaN) in {int(missing.sum())} of {len(labels)} rows, "
+            f"first in row {int(missing.argmax())}. Expected a value for each image. Leave these "
+            f"images out of all arguments: known = pandas.notna({name})."
+        )
+    return labels
+
+
+def check_same_kind(y: Labels, prediction: Labels) -> None:
+    """Refuse to compare text with numbers: no such label could be right."""
+    kinds = _kinds(y), _kinds(prediction)
+    if not kinds[0] & kinds[1]:
+        raise ValueError(
+            f"y holds {' and '.join(sorted(kinds[0]))} such as {y.tolist()[0]!r}, and prediction "
+            f"holds {' and '.join(sorted(kinds[1]))} such as {prediction.tolist()[0]!r}, so that "
+            "none could be right. Expected labels of one type. Convert one of both, for example "
+            "with np.asarray(y).astype(str)."
+        )
+
+
+def _kinds(values: Labels) -> set[str]:
+    return {"text" if isinstance(value, str) else "numbers" for value in values.tolist()}
+
+
 def check_classes(
     classes: npt.ArrayLike | None, y: npt.ArrayLike | None, n_columns: int
-) -> npt.NDArray[np.object_ | np.generic]:
+) -> Labels:
     """Return the class of each column of probabilities; None takes the sorted labels in y."""
     if classes is None:
-        names = np.unique(np.asarray(y))
+        if y is None:
+            raise ValueError(
+                "classes is None. Expected the label of each column of proba: "
+                "classes=clf.classes_."
+            )
+        names = np.unique(check_labels(y))
         if len(names) != n_columns:
             raise ValueError(
                 f"y has {len(names)} different labels, but proba has {n_columns} columns. Name "
                 "the class of each column: classes=clf.classes_."
             )
         return names
-    names = np.asarray(column_or_1d(classes))
+    names = check_labels(classes, "classes")
     if len(names) != n_columns:
         raise ValueError(
             f"classes has {len(names)} labels, but proba has {n_columns} columns. Expected one "
             "label per column, as in clf.classes_."
         )
+    if len(set(names.tolist())) < len(names):
+        twice = next(name for name in names.tolist() if names.tolist().count(name) > 1)
+        raise ValueError(
+            f"classes has the label {twice!r} twice. Expected a label of its own for each column, "
+            "as in clf.classes_."
+        )
     return names
 
 
 def check_codes(
-    y: npt.ArrayLike, classes: npt.NDArray[np.object_ | np.generic], n_rows: int, name: str = "y"
+    y: npt.ArrayLike, classes: Labels, n_rows: int, name: str = "y"
 ) -> npt.NDArray[np.intp]:
     """Return the column of the class of each label."""
-    labels = column_or_1d(y)
+    labels = check_labels(y, name)
     if len(labels) != n_rows:
         raise ValueError(
             f"{name} has {len(labels)} labels, but proba has {n_rows} rows. Expected one label "
@@ -53,18 +133,41 @@ def check_codes(
     codes = np.array([columns.get(label, -1) for label in labels.tolist()], dtype=np.intp)
     if (codes < 0).any():
         unknown = sorted({str(label) for label in labels[codes < 0].tolist()})
+        expected = f"Expected labels among {', '.join(map(str, classes[:5].tolist()))} ..."
+        if not _kinds(labels) & _kinds(classes):
+            holds, wanted = _kinds(labels).pop(), _kinds(classes).pop()
+            expected = f"{name} holds {holds}, and the classes are {wanted}: convert {name}."
         raise ValueError(
             f"{name} has labels that are not among the classes: {', '.join(unknown[:5])}. "
-            f"Expected labels among {', '.join(map(str, classes[:5].tolist()))} ..."
+            f"{expected}"
         )
     return codes
+
+
+def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the probabilities that a fitted classifier gives images, (n, n_classes)."""
+    if not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"estimator is a {type(estimator).__name__}, which has no predict_proba. Expected a "
+            "fitted classifier with predict_proba, such as ConvNetClassifier. For intervals of "
+            "numbers, use ConformalRegressor."
+        )
+    check_is_fitted(estimator)
+    proba = estimator.predict_proba(X)
+    if isinstance(proba, list):
+        raise ValueError(
+            f"estimator is a {type(estimator).__name__} that answers {len(proba)} questions at "
+            "once. Expected a classifier with one label per image."
+        )
+    array: npt.NDArray[np.float64] = np.asarray(proba)
+    return array
 
 
 def check_groups(groups: npt.ArrayLike | None, n_rows: int) -> npt.NDArray[np.intp] | None:
     """Return the number of the group of each row, from 0; None where there are no groups."""
     if groups is None:
         return None
-    array = column_or_1d(groups)
+    array = check_labels(groups, "groups")
     check_consistent_length(np.empty(n_rows), array)
     _, numbers = np.unique(array, return_inverse=True)
     if numbers.max() < 1:
@@ -77,6 +180,15 @@ def check_groups(groups: npt.ArrayLike | None, n_rows: int) -> npt.NDArray[np.in
 
 def check_fraction(value: float, name: str) -> float:
     """Return a number between 0 and 1."""
-    if not 0 < value < 1:
+    if not isinstance(value, Real) or not 0 < value < 1:
         raise ValueError(f"{name} must be between 0 and 1, got {value}.")
     return float(value)
+
+
+def check_count(value: int, name: str) -> int:
+    """Return a whole number from 1."""
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}.")
+    return int(value)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import column_or_1d
 
 from skcnn._utils import warn
 from skcnn.uncertainty._checks import (
@@ -131,7 +130,16 @@ def conformal_sets(
            [ True,  True]])
     """
     probabilities = check_probabilities(proba)
-    limits = column_or_1d(threshold)
+    limits = np.asarray(threshold)
+    if limits.ndim != 1:
+        raise ValueError(
+            f"threshold has shape {limits.shape}. Expected one number per class, of shape "
+            f"({probabilities.shape[1]},), as conformal_threshold returns them."
+        )
+    if np.isnan(limits).any():
+        raise ValueError(
+            "threshold has NaN. Expected numbers, as conformal_threshold returns them."
+        )
     if len(limits) != probabilities.shape[1]:
         raise ValueError(
             f"threshold has {len(limits)} values, but proba has {probabilities.shape[1]} columns. "

@@ -4,11 +4,17 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    is_classifier,
+)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_fraction
+from skcnn.uncertainty._checks import check_fraction, check_labels, class_probabilities
 from skcnn.uncertainty._conformal import (
     conformal_sets,
     conformal_threshold,
@@ -92,11 +98,12 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ------
         NotFittedError
             If the estimator is not fitted.
+        TypeError
+            If the estimator is no classifier with `predict_proba`.
         ValueError
             As in `conformal_threshold`.
         """
-        check_is_fitted(self.estimator)
-        proba = self.estimator.predict_proba(X)
+        proba = class_probabilities(self.estimator, X)
         check_consistent_length(y, proba)
         # Files that were skipped have no probabilities.
         known = np.flatnonzero(~np.isnan(proba).all(axis=1))
@@ -227,13 +234,18 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         NotFittedError
             If an estimator is not fitted.
         ValueError
-            If `level` is not between 0 and 1, or there are too few images for it.
+            If `level` is not between 0 and 1, there are too few images for it, or y does not
+            hold a number for each image.
+        TypeError
+            If an estimator is a classifier, or there are not one or two of them.
         """
         check_fraction(self.level, "level")
         for estimator in self._estimators():
             check_is_fitted(estimator)
-        numbers = column_or_1d(y).astype(np.float64)
+            _check_is_no_classifier(estimator)
+        numbers = _check_numbers(y)
         low, high = self._ends(X)
+        _check_ends(low, high)
         if len(numbers) != len(low):
             raise ValueError(f"y has {len(numbers)} numbers, but X has {len(low)} images.")
         scores = np.maximum(low - numbers, numbers - high)
@@ -283,8 +295,51 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return middle
 
     def _estimators(self) -> tuple[BaseEstimator, ...]:
-        return self.estimator if isinstance(self.estimator, tuple) else (self.estimator,)
+        several = isinstance(self.estimator, tuple | list)
+        estimators = tuple(self.estimator) if several else (self.estimator,)
+        if several and len(estimators) != 2:
+            raise TypeError(
+                f"estimator holds {len(estimators)} of the two regressors for intervals between "
+                "quantiles. Expected estimator=(low, high), or one regressor by itself."
+            )
+        return estimators
 
     def _ends(self, X: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         ends = [np.asarray(e.predict(X), dtype=np.float64) for e in self._estimators()]
         return ends[0], ends[-1]
+
+
+def _check_is_no_classifier(estimator: BaseEstimator) -> None:
+    if is_classifier(estimator):
+        raise TypeError(
+            f"estimator is a classifier, {type(estimator).__name__}, and intervals are for "
+            "numbers. Expected a fitted regressor, such as ConvNetRegressor. For sets of labels, "
+            "use ConformalClassifier."
+        )
+
+
+def _check_numbers(y: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    values = check_labels(y)
+    try:
+        numbers = values.astype(np.float64)
+    except ValueError as error:
+        raise ValueError(
+            f"y holds values such as {values.tolist()[0]!r}. Expected a number for each image."
+        ) from error
+    if np.isinf(numbers).any():
+        raise ValueError("y has infinite values. Expected a finite number for each image.")
+    return numbers
+
+
+def _check_ends(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> None:
+    if low.ndim != 1 or low.shape != high.shape:
+        raise ValueError(
+            f"estimator predicts numbers of shape {low.shape} and {high.shape}. Expected one "
+            "number per image: a regressor of one target."
+        )
+    known = ~np.isnan(low) & ~np.isnan(high)
+    if known.any() and low[known].mean() > high[known].mean():
+        raise ValueError(
+            "The first regressor of estimator predicts higher numbers than the second. Expected "
+            "that of the low quantile first: estimator=(low, high)."
+        )

@@ -7,11 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
 from skcnn._utils import check_random_state
-from skcnn.uncertainty._checks import check_fraction, check_groups
+from skcnn.uncertainty._checks import (
+    check_count,
+    check_fraction,
+    check_groups,
+    check_labels,
+    check_same_kind,
+)
 
 Metric = Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
 
@@ -84,7 +90,10 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If lengths differ, there is one group only, or `level` is not between 0 and 1.
+        If lengths differ, labels are missing or of another type than the predictions, there is
+        one group only, or `level` is not between 0 and 1.
+    TypeError
+        If `metric` cannot be called, or `n_resamples` is no whole number.
 
     References
     ----------
@@ -108,12 +117,11 @@ def bootstrap_interval(
     >>> print(f"{interval.estimate:.2f}, from {interval.low:.2f} to {interval.high:.2f}")
     0.90, from 0.84 to 0.98
     """
-    labels = column_or_1d(y)
-    predicted = np.asarray(prediction)
+    labels = check_labels(y)
+    predicted = _check_prediction(prediction)
     check_consistent_length(labels, predicted)
     check_fraction(level, "level")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples must be at least 1, got {n_resamples}.")
+    check_count(n_resamples, "n_resamples")
     numbers = check_groups(groups, len(labels))
     random = check_random_state(random_state)
     score = _accuracy if isinstance(metric, str) else metric
@@ -122,6 +130,14 @@ def bootstrap_interval(
             f'metric must be "accuracy" or a function of y and prediction, got {metric!r}. '
             "Pass a function of sklearn.metrics, for example sklearn.metrics.f1_score."
         )
+    if not isinstance(metric, str) and not callable(metric):
+        raise TypeError(
+            f'metric must be "accuracy" or a function of y and prediction, got {metric!r}. Pass a '
+            "function of sklearn.metrics, for example sklearn.metrics.f1_score."
+        )
+    if score is _accuracy:
+        predicted = check_labels(predicted, "prediction")
+        check_same_kind(labels, predicted)
     if not per_class:
         return _interval(labels, predicted, score, numbers, level, n_resamples, random)
     rows = {}
@@ -134,6 +150,20 @@ def bootstrap_interval(
         n_groups = {} if own is None else {"groups": len(np.unique(own))}
         rows[label] = {**interval._asdict(), "images": int(chosen.sum()), **n_groups}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _check_prediction(prediction: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    """Return one prediction per image, or one row, such as of probabilities."""
+    predicted = np.asarray(prediction)
+    if predicted.ndim != 2:
+        return check_labels(predicted, "prediction")
+    missing = pd.isna(predicted).any(axis=1)
+    if missing.any():
+        raise ValueError(
+            f"prediction has no value (None or NaN) in {int(missing.sum())} of {len(predicted)} "
+            f"rows, first in row {int(missing.argmax())}. Leave these images out of all arguments."
+        )
+    return predicted
 
 
 def _accuracy(labels: npt.NDArray[np.generic], predicted: npt.NDArray[np.generic]) -> float:

@@ -6,9 +6,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
 from sklearn.covariance import ShrunkCovariance
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skcnn.uncertainty._checks import check_fraction, check_probabilities
+from skcnn._utils import warn
+from skcnn.uncertainty._checks import (
+    check_fraction,
+    check_labels,
+    check_probabilities,
+    class_probabilities,
+)
 
 _METHODS = ("entropy", "mahalanobis")
 # Of generalized entropy, as in its source: the exponent, and the share of classes that count.
@@ -41,6 +47,11 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     scores : ndarray of shape (n,)
         Higher is stranger.
 
+    Raises
+    ------
+    TypeError
+        If the estimator has no `predict_proba`.
+
     References
     ----------
     .. [1] Liu, Lochman, Zach: GEN: pushing the limits of softmax-based out-of-distribution
@@ -57,7 +68,7 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     >>> bool(novelty_scores(clf, X[~known]).mean() > novelty_scores(clf, X[known]).mean())
     True
     """
-    return _generalized_entropy(check_probabilities(estimator.predict_proba(X)))
+    return _generalized_entropy(check_probabilities(class_probabilities(estimator, X)))
 
 
 def _generalized_entropy(proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -130,7 +141,9 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         X : array-like
             Images of known classes that the estimator was not trained on, in any form that it
             takes. Features of its training images lie nearer to their class than those of new
-            images, so that a threshold from them would raise too many alarms.
+            images, so that a threshold from them would raise too many alarms. At least two, and
+            better many more than ``1 / false_alarms``, which is 20 by default: a warning says
+            if there are fewer.
         y : array-like of shape (n,), default=None
             Their labels, needed for "mahalanobis" only.
 
@@ -143,7 +156,9 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If a parameter is not as described, or labels are missing.
+            If a parameter is not as described, labels are missing, or there is one image only.
+        TypeError
+            If the estimator lacks the method that `method` needs.
         """
         check_is_fitted(self.estimator)
         check_fraction(self.false_alarms, "false_alarms")
@@ -154,8 +169,10 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
                 raise ValueError(
                     'method="mahalanobis" needs the labels of the images. Call fit(X, y).'
                 )
-            self._fit_classes(X, column_or_1d(y))
-        self.threshold_ = float(np.quantile(self._score(X), self.false_alarms))
+            self._fit_classes(X, check_labels(y))
+        scores = self._score(X)
+        self._check_n_images(len(scores))
+        self.threshold_ = float(np.quantile(scores, self.false_alarms))
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -211,7 +228,26 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         )
         return relative
 
+    def _check_n_images(self, n: int) -> None:
+        needed = int(np.ceil(round(1 / self.false_alarms, 9)))
+        advice = f"Give at least {needed} images of known classes, better hundreds."
+        if n < 2:
+            raise ValueError(
+                f"X holds {n} image, from which nothing can be learned about others. {advice}"
+            )
+        if n < needed:
+            warn(
+                f"X holds {n} images, too few to tell what {self.false_alarms:g} of known images "
+                f"look like (false_alarms): the threshold is a guess. {advice}"
+            )
+
     def _features(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        if not hasattr(self.estimator, "transform"):
+            raise TypeError(
+                f"estimator is a {type(self.estimator).__name__}, which has no transform, and "
+                'method="mahalanobis" needs features. Expected a classifier with transform, such '
+                'as ConvNetClassifier, or method="entropy".'
+            )
         features = np.asarray(self.estimator.transform(X), dtype=np.float64)
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
         normalized: npt.NDArray[np.float64] = features / np.maximum(lengths, 1e-12)

@@ -45,7 +45,7 @@ def review_table(
     classes : array-like of shape (n_classes,), default=None
         Label of each column, such as ``clf.classes_``. None takes the sorted labels in y.
     thresholds : array-like of float, default=(0.0, 0.3, ..., 0.99)
-        Probabilities above or at which predictions are accepted.
+        Probabilities from 0 to 1 above or at which predictions are accepted.
     level : float, default=0.95
         Level in (0, 1) of the intervals.
 
@@ -81,7 +81,7 @@ def review_table(
     highest, wrong = _answers(y, proba, classes)
     check_fraction(level, "level")
     rows = []
-    for threshold in np.atleast_1d(np.asarray(thresholds, dtype=np.float64)):
+    for threshold in _check_thresholds(thresholds):
         accepted = highest >= threshold
         n_accepted, n_wrong = int(accepted.sum()), int(wrong[accepted].sum())
         low, high = _error_interval(n_wrong, n_accepted, level)
@@ -163,6 +163,17 @@ def review_threshold(
             # Enough images to tell, and too many errors among them.
             break
     return found
+
+
+def _check_thresholds(thresholds: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    given = np.atleast_1d(np.asarray(thresholds))
+    values = given.astype(np.float64) if given.dtype.kind in "fiu" else np.empty(0)
+    if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"thresholds must be one or more probabilities from 0 to 1, got {thresholds!r}. Pass "
+            "for example thresholds=[0.5, 0.9]."
+        )
+    return values
 
 
 def _answers(

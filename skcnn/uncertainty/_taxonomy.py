@@ -221,7 +221,9 @@ def restrict_classes(
     """
     probabilities = check_probabilities(proba)
     names = check_classes(classes, None, probabilities.shape[1])
-    possible = np.isin(names, np.asarray(allowed))
+    # As objects: numpy would make text of numbers that stand beside text.
+    listed = set(np.atleast_1d(np.asarray(allowed, dtype=object)).tolist())
+    possible = np.array([name in listed for name in names.tolist()])
     if not possible.any():
         raise ValueError(
             f"None of the classes is allowed. Expected at least one of "

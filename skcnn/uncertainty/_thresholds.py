@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import TunedThresholdClassifierCV, check_cv, cross_val_predict
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skcnn._from_r import whole, whole_arguments
 from skcnn._utils import safe_indexing
+from skcnn.uncertainty._checks import check_count, check_table
 
 Probabilities = npt.NDArray[np.float64]
 Scoring = str | Callable[..., float]
@@ -45,12 +47,13 @@ def label_thresholds(
     -------
     thresholds : ndarray of shape (n_labels,)
         ``proba >= thresholds`` says which labels each image has. It is 0.5 for labels that all
-        images have, or none.
+        images have, or none, and for those whose probability is the same for all images.
 
     Raises
     ------
     ValueError
-        If y and proba do not fit each other, or y has other values than 0 and 1.
+        If y and proba do not fit each other, y has other values than 0 and 1, proba is not from
+        0 to 1, or `scoring` is no metric of scikit-learn.
 
     See Also
     --------
@@ -74,9 +77,17 @@ def _tune(
     y: npt.ArrayLike, proba: npt.ArrayLike, scoring: Scoring, thresholds: int
 ) -> tuple[Probabilities, Probabilities]:
     """Return the best threshold of each label, and its score."""
-    present = check_array(y, accept_sparse="csr", input_name="y")
-    present = present.toarray() if hasattr(present, "toarray") else present
-    probability = check_array(proba, dtype=np.float64, input_name="proba")
+    check_count(thresholds, "thresholds")
+    _check_scoring(scoring)
+    dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    if len(dense.shape) != 2:
+        raise ValueError(
+            f"y has shape {dense.shape}. Expected one row per image and one column per label, "
+            "with 1 where an image has the label and 0 where not. For classes that exclude each "
+            "other, use TunedThresholdClassifierCV of sklearn.model_selection."
+        )
+    present = check_array(dense, input_name="y")
+    probability = check_table(proba)
     if present.shape != probability.shape:
         raise ValueError(
             f"y has shape {present.shape}, but proba has shape {probability.shape}. Expected one "
@@ -85,12 +96,18 @@ def _tune(
     if not np.isin(present, (0, 1)).all():
         raise ValueError(
             f"y has values from {present.min():g} to {present.max():g}. Expected 1 where an image "
-            "has a label, and 0 where it does not."
+            "has a label, and 0 where it does not. y comes first, then proba."
+        )
+    if probability.min() < 0 or probability.max() > 1:
+        raise ValueError(
+            f"proba has values from {probability.min():g} to {probability.max():g}. Expected "
+            "probabilities from 0 to 1, as predict_proba returns them."
         )
     best = np.full(present.shape[1], _UNTUNED)
     scores = np.full(present.shape[1], np.nan)
     for label in range(present.shape[1]):
-        if len(np.unique(present[:, label])) < 2:
+        column = probability[:, label]
+        if len(np.unique(present[:, label])) < 2 or np.isclose(column.min(), column.max()):
             continue
         tuned = TunedThresholdClassifierCV(
             _GivenProbability(), scoring=scoring, thresholds=thresholds, cv="prefit", refit=False
@@ -98,6 +115,20 @@ def _tune(
         tuned.fit(probability[:, [label]], present[:, label].astype(int))
         best[label], scores[label] = tuned.best_threshold_, tuned.best_score_
     return best, scores
+
+
+def _check_scoring(scoring: Scoring) -> None:
+    """Refuse names that scikit-learn does not know, without a list of all that it does."""
+    if callable(scoring):
+        return
+    try:
+        get_scorer(scoring)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"scoring={scoring!r} is not a metric of scikit-learn. Expected a name such as "
+            '"f1", "precision", "recall" or "balanced_accuracy", or the result of '
+            "sklearn.metrics.make_scorer."
+        ) from error
 
 
 class _GivenProbability(ClassifierMixin, BaseEstimator):
@@ -218,7 +249,14 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ------
         ValueError
             If y is not an indicator matrix.
+        TypeError
+            If the estimator has no `predict_proba`.
         """
+        if not hasattr(self.estimator, "predict_proba"):
+            raise TypeError(
+                f"estimator is a {type(self.estimator).__name__}, which has no predict_proba. "
+                "Expected a multilabel classifier with predict_proba, such as ConvNetClassifier."
+            )
         if isinstance(self.cv, str) and self.cv == "prefit":
             check_is_fitted(self.estimator, "classes_")
             self.estimator_ = self.estimator

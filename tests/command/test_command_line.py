@@ -262,6 +262,10 @@ def test_predict_writes_all_classes_where_asked(trained, tmp_path):
     known = table["probability"].notna()
     np.testing.assert_allclose(table.loc[known, names].sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(table["probability"], table[names].max(axis=1))
+    # As many digits as float32 has: more would be noise.
+    texts = pd.read_csv(out, dtype=str).loc[known, ["probability", *names]].to_numpy().ravel()
+    digits = [text.partition("e")[0].replace(".", "").lstrip("0") for text in texts]
+    assert max(map(len, digits)) == 7
 
 
 def test_predict_writes_what_megadetectors_tools_read(trained, tmp_path):

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import time
+from functools import partial
 
 import joblib
 import numpy as np
@@ -68,6 +69,7 @@ def assert_same(one, other):
         {"optimizer": "muon", "augment": ("flip", "shift", "cutout", "color"), "dropout": 0.3},
         {"optimizer": "adamw", "augment": ("mixup", "cutmix"), "lr": 0.01},
         {"optimizer": torch.optim.Adagrad, "stem": "whitening", "normalization": None},
+        {"optimizer": partial(torch.optim.SGD, momentum=0.7)},
         {"optimizer": "rmsprop", "lr": 0.001, "precision": "bfloat16"},
         {"optimizer": SGD(0.8, nesterov=False), "module": ConvBlocks((8, 16), symmetry="mirror")},
     ],
@@ -131,9 +133,13 @@ DIFFERENT = {
     ("first", "second"),
     [
         ({"optimizer": SGD(0.8)}, {"optimizer": SGD(0.85)}),
+        (
+            {"optimizer": partial(torch.optim.SGD, momentum=0.8)},
+            {"optimizer": partial(torch.optim.SGD, momentum=0.85)},
+        ),
         ({"module": ConvBlocks((8, 16))}, {"module": ConvBlocks((8, 16), init="dirac")}),
     ],
-    ids=["optimizer", "module"],
+    ids=["optimizer", "partial", "module"],
 )
 def test_options_of_a_specification_are_part_of_what_was_trained(first, second, tmp_path, trained):
     for parameters in (first, second, first):
@@ -214,6 +220,7 @@ def dense_network(image_shape, n_outputs):
         ({"callbacks": [Callback]}, "callbacks"),
         ({"augment": lambda images, generator: images}, "augment"),
         ({"optimizer": MyAdam}, "optimizer"),
+        ({"optimizer": partial(MyAdam, eps=1e-7)}, "optimizer of your own"),
         ({"module": dense_network}, "own module"),
     ],
     ids=lambda value: str(value)[:40],

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 
-from skcnn import ConvNetClassifier, recipes
+from skcnn import ConvNetClassifier, FeatureExtractor, recipes
 from skcnn._estimators._parameters import CONSTRAINTS, NETWORK_PARAMETERS, check_parameters
 from skcnn._utils import as_tuple
 from skcnn.augmentation import Cutout
@@ -289,11 +289,14 @@ def test_an_unknown_parameter_is_refused():
 @pytest.mark.parametrize(
     ("name", "holder", "example"),
     [
-        ("module__filters", None, r"module=ConvBlocks\(\)"),
-        ("module__filters", Network, r"module=ConvBlocks\(\)"),
-        ("augment__fraction", ("shift",), r"augment=Shift\(\)"),
-        ("optimizer__momentum", "muon", r"optimizer=Muon\(\)"),
-        ("optimizer__momentum", torch.optim.SGD, r"optimizer=Muon\(\)"),
+        ("module__filters", None, r"module=skcnn\.networks\.ConvBlocks\(\)"),
+        ("module__filters", Network, r"module=skcnn\.networks\.ConvBlocks\(\)"),
+        ("augment__fraction", ("shift",), r"augment=skcnn\.augmentation\.Shift\(\)"),
+        ("optimizer__momentum", "muon", r"optimizer=skcnn\.optimizers\.Muon\(\)"),
+        ("optimizer__momentum", "sgd", r"optimizer=skcnn\.optimizers\.SGD\(\)"),
+        ("optimizer__momentum", torch.optim.SGD, r"optimizer=skcnn\.optimizers\.SGD\(\)"),
+        ("optimizer__momentum", partial(torch.optim.Adam), r"optimizer=skcnn\.optimizers\.Adam"),
+        ("optimizer__rho", torch.optim.Adadelta, r"optimizer=skcnn\.optimizers\.Muon\(\)"),
     ],
 )
 def test_parameters_of_what_has_none_are_refused(name, holder, example):
@@ -460,6 +463,20 @@ def test_options_that_a_partial_class_would_lose_are_refused(given, words):
     with pytest.raises(ValueError, match=words):
         check(optimizer=given)
     check(optimizer=partial(torch.optim.SGD, momentum=0.5))
+
+
+def test_messages_name_no_private_class():
+    for parameter in ("optimizer", "module"):
+        with pytest.raises(ValueError, match=f"'{parameter}' parameter") as caught:
+            check(**{parameter: 3})
+        assert "such as skcnn." in str(caught.value)
+        assert "._" not in str(caught.value)
+    with pytest.raises(ValueError, match="'backbone' parameter") as caught:
+        FeatureExtractor(backbone=3).fit(np.zeros((4, 8, 8, 3), np.uint8))
+    assert "._" not in str(caught.value)
+    given = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ValueError, match=r"a class \(not an object\) such as torch\.optim\.SGD"):
+        check(optimizer=given)
 
 
 @pytest.mark.parametrize(

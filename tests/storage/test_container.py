@@ -1,14 +1,18 @@
 """Files of models: whole or refused, and never half written."""
 
+import gzip
 import os
 import pickle
 import signal
 import time
 import zipfile
+from functools import partial
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from skcnn._storage import _container
@@ -103,6 +107,23 @@ def _safetensors(path):
     save_file({"weight": torch.zeros(3)}, path, metadata={"format": "pt"})
 
 
+def _joblib(path):
+    joblib.dump({"a": list(range(100))}, path, compress=("zlib", 3))
+
+
+def _gzip(path):
+    path.write_bytes(gzip.compress(bytes(1000)))
+
+
+def _image(path, form):
+    Image.new("RGB", (8, 8)).save(path, form)
+
+
+def _onnx(path):
+    # The beginning of such a file: the version of the format, and "pytorch" as its producer.
+    path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x05" + b"2.7.0" + bytes(100))
+
+
 def _text(path):
     path.write_text("species,count\nfox,3\n")
 
@@ -119,6 +140,13 @@ def _zeros(path):
         (_torch, "is a zip archive"),
         (_hdf5, "is an HDF5 file"),
         (_safetensors, "is a safetensors file of something else"),
+        (_joblib, r"is a compressed pickle, which joblib\.load"),
+        (_gzip, "is a file compressed by gzip"),
+        (partial(_image, form="JPEG"), "is a JPEG image"),
+        (partial(_image, form="PNG"), "is a PNG image"),
+        (_onnx, r"is an ONNX file.*onnxruntime.*skcnn\.save"),
+        (lambda path: path.write_text("<!DOCTYPE html><p>Log in"), "is a page in HTML"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec"), "git lfs pull"),
         (_text, "or no file that skcnn has written"),
         (_zeros, "or no file that skcnn has written"),
     ],

@@ -1,0 +1,46 @@
+"""Whether rows that only fill up a batch go unnoticed in a network."""
+
+from torch import nn
+
+from skcnn.networks._folding import has_hooks
+from skcnn.networks._image_network import OwnNetwork
+from skcnn.networks._model_libraries import LIBRARIES
+
+_KNOWN = ("skcnn", "torch", *LIBRARIES)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def ignores_company(network: nn.Module) -> bool:
+    """Whether further images in a batch change nothing for the others, and nobody sees them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode.
+
+    Returns
+    -------
+    ignores : bool
+        False for a user's own module, whose code is not known, and where hooks see each batch.
+
+    Examples
+    --------
+    >>> from skcnn.networks import ConvBlocks
+    >>> network = ConvBlocks((8,)).build((8, 8, 3), n_outputs=2)
+    >>> ignores_company(network)
+    True
+    >>> network.body.append(nn.BatchNorm1d(8, track_running_stats=False))
+    Sequential(...
+    >>> ignores_company(network)
+    False
+    """
+    if isinstance(network, OwnNetwork) or has_hooks(network):
+        return False
+    return all(map(_is_known, network.modules()))
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Whether a module is of a library, and does not normalize by the batch at hand."""
+    if isinstance(module, _BATCH_NORMS) and module.running_mean is None:
+        return False
+    return type(module).__module__.partition(".")[0] in _KNOWN
