@@ -152,7 +152,7 @@ def _train(
         net.initialize_callbacks()
         # Nothing is trained yet that could be kept.
         check_interrupts()
-        with _best_weights_on_error(net):
+        with _best_weights_on_error(net), _explain_single_image(len(dataset)):
             net.partial_fit(dataset, None)
             _check_finite(net)
     return net
@@ -169,6 +169,20 @@ def _best_weights_on_error(net: TrainedNet) -> Iterator[None]:
         raise
     finally:
         net.best_weights_ = None
+
+
+@contextmanager
+def _explain_single_image(n_images: int) -> Iterator[None]:
+    """Say in plain words why one image alone cannot be normalized."""
+    try:
+        yield
+    except ValueError as error:
+        if n_images > 1 or "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            "X has one image (n_samples=1), but batch normalization needs the other images of a "
+            "batch. Give two images or more, or set normalization=None."
+        ) from error
 
 
 def _use_features(

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch.nn import Flatten, Linear, Sequential
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, ConvNetRegressor
 from skcnn._engine import _fit, _inference, _schedule
 
 
@@ -499,3 +499,12 @@ def test_automatic_epochs_go_on_from_a_checkpoint(tmp_path):
     assert first.n_iter_ == second.n_iter_ == 30
     # Nothing was trained anew: the seconds are those of the first training.
     assert first.history_["seconds"].tolist() == second.history_["seconds"].tolist()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_one_image_alone_is_not_normalized(method, images):
+    reg = ConvNetRegressor(augment=None, random_state=0)
+    with pytest.raises(ValueError, match=r"one image \(n_samples=1\).*normalization=None"):
+        getattr(reg, method)(images[:1], [1.0])
+    reg.set_params(normalization=None, lr=0.001, max_epochs=1)
+    assert getattr(reg, method)(images[:1], [1.0]).predict(images[:2]).shape == (2,)
