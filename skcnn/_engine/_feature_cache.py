@@ -17,10 +17,8 @@ from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import KEY
 from skcnn._data._inputs import AnyImages
 from skcnn.networks import ImageNetwork
+from skcnn.networks._rows import ignores_company
 
-# The code of other modules may change, and it would not be noticed.
-_KNOWN_CODE = {"skcnn", "timm", "torch", "torchvision"}
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _CHUNK_ROWS = 512
 
 Features = npt.NDArray[np.float32]
@@ -66,14 +64,12 @@ class FeatureCache:
         """Return the cache for a network; None where nothing is kept.
 
         That is without `cache_dir`, for networks that have no frozen stages, or are of code that
-        may change, and for those whose hooks want to see every image.
+        may change, for those whose hooks want to see every image, and where the features of an
+        image depend on the others in its batch.
         """
-        if cache_dir is None or not network.frozen_stages:
+        if cache_dir is None or not network.frozen_stages or not ignores_company(network):
             return None
-        modules = list(network.modules())
-        is_known = all(type(m).__module__.partition(".")[0] in _KNOWN_CODE for m in modules)
-        has_hooks = any(getattr(module, name) for module in modules for name in _HOOKS)
-        return cls(cache_dir, network, image_shape, device) if is_known and not has_hooks else None
+        return cls(cache_dir, network, image_shape, device)
 
     def replace_images(
         self,

@@ -135,6 +135,15 @@ def test_features_of_own_code_and_of_hooks_are_not_kept(images, labels, computed
     assert seen
 
 
+def test_features_that_depend_on_the_batch_are_not_kept(images, labels, computed, tmp_path):
+    source = tiny()
+    source[1][1] = nn.BatchNorm2d(16, track_running_stats=False)
+    module = Backbone(source, layer="", mean=(0.5,) * 3, std=(0.2,) * 3)
+    for _ in range(2):
+        classifier(tmp_path, module).fit(images, labels)
+        assert take(computed) == len(images)
+
+
 def test_random_changes_to_images_have_features_of_their_own(images, labels, tmp_path):
     expected = classifier(None, augment="cutout").fit(images, labels)
     found = classifier(tmp_path, augment="cutout").fit(images, labels)
