@@ -75,7 +75,9 @@ def fit(options):
     from skcnn.datasets import make_organisms
 
     X, y = make_organisms(n_samples=options.images, image_size=48, random_state=0)
-    clf = ConvNetClassifier(max_epochs=options.epochs, random_state=0, verbose=0)
+    clf = ConvNetClassifier(
+        convs_per_block=1, max_epochs=options.epochs, random_state=0, verbose=0
+    )
     start = time.perf_counter()
     clf.fit(X, y)
     seconds = time.perf_counter() - start

@@ -18,7 +18,7 @@ from reporting import conditions, load, store
 
 from skcnn import ConvNetClassifier
 
-NETWORK = {"filters": (16, 32, 64)}
+NETWORK = {"filters": (16, 32, 64), "convs_per_block": 1}
 VARIANTS = {
     "all epochs": {},
     "early_stopping=True": {"early_stopping": True},

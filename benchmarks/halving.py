@@ -56,7 +56,11 @@ def one_round(seed, options):
     X, y, X_valid, y_valid = read_images(options, seed)
     folds = StratifiedKFold(2, shuffle=True, random_state=seed)
     scheduled = ConvNetClassifier(
-        filters=(8, 16), max_epochs=options.epochs, device="cpu", random_state=seed
+        filters=(8, 16),
+        convs_per_block=1,
+        max_epochs=options.epochs,
+        device="cpu",
+        random_state=seed,
     )
     constant = clone(scheduled).set_params(lr_schedule=None)
     common = {"cv": folds, "refit": False, "error_score": "raise"}

@@ -21,7 +21,7 @@ from sklearn.metrics import log_loss
 from skcnn import ConvNetClassifier
 from skcnn.inspection import learning_rate_curve
 
-NETWORK = {"filters": (16, 32, 64), "max_epochs": 8}
+NETWORK = {"filters": (16, 32, 64), "convs_per_block": 1, "max_epochs": 8}
 OPTIMIZERS = ("muon", "sgd")
 RATES = [0.003 * 2**step for step in range(11)]
 

@@ -121,6 +121,7 @@ def fit_all(options, *, nudged=False):
         fits = [
             ConvNetClassifier(
                 filters=(16, 32, 64),
+                convs_per_block=1,
                 device="cpu",
                 precision="float32",
                 max_epochs=options.epochs,

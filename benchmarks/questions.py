@@ -45,7 +45,9 @@ from skcnn.uncertainty import ConformalRegressor
 
 N_TRAINING, N_TEST = 1_500, 500
 # For images of 32x32 pixels.
-SMALL = {"filters": (16, 32, 64), "augment": "flip"}
+LAYERS = {"filters": (16, 32, 64), "convs_per_block": 1}
+SMALL = LAYERS | {"augment": "flip"}
+EPOCHS = 15
 
 
 def ridge(X, y, X_test):
@@ -63,7 +65,9 @@ def count(seed):
     """Organisms per image; and in images of four times the area, without more training."""
     scenes = make_scenes(N_TRAINING + N_TEST, count=(0, 30), random_state=2 * seed)
     (X, X_test), (y, y_test) = split(scenes.data), split(scenes.count)
-    reg = ConvNetRegressor(loss="poisson", augment="flip", max_epochs=30, random_state=seed)
+    reg = ConvNetRegressor(
+        convs_per_block=1, loss="poisson", augment="flip", max_epochs=30, random_state=seed
+    )
     start = time.perf_counter()
     reg.fit(X, y)
     seconds = time.perf_counter() - start
@@ -87,7 +91,9 @@ def size(seed):
         N_TRAINING + N_TEST, count=(1, 1), length=(8, 40), random_state=100 + seed
     )
     (X, X_test), (y, y_test) = split(scenes.data), split(scenes.organisms["length"].to_numpy())
-    reg = ConvNetRegressor(augment="flip", max_epochs=30, random_state=seed).fit(X, y)
+    reg = ConvNetRegressor(
+        convs_per_block=1, augment="flip", max_epochs=30, random_state=seed
+    ).fit(X, y)
     predicted = reg.predict(X_test)
     return reg, {
         "R2": r2_score(y_test, predicted),
@@ -109,7 +115,9 @@ def interval(seed):
     X_calibrate, y_calibrate = X_test[:n_held], y_test[:n_held]
     X_test, y_test = X_test[n_held:], y_test[n_held:]
     both = [
-        ConvNetRegressor(loss="quantile", quantile=quantile, random_state=seed, **SMALL).fit(X, y)
+        ConvNetRegressor(
+            loss="quantile", quantile=quantile, max_epochs=EPOCHS, random_state=seed, **SMALL
+        ).fit(X, y)
         for quantile in (0.1, 0.9)
     ]
     low, high = (reg.predict(X_test) for reg in both)
@@ -141,7 +149,11 @@ def site_data(seed):
     species = 2 * genus + (rng.uniform(size=n) < high)
     (images, images_test), (y, y_test) = split(images), split(species)
     sites, sites_test = split(frame)
-    common = {"filters": (16, 32, 64), "augment": ("shift", "flip"), "random_state": seed}
+    common = LAYERS | {
+        "augment": ("shift", "flip"),
+        "max_epochs": EPOCHS,
+        "random_state": seed,
+    }
     alone = ConvNetClassifier(**common).fit(images, y).score(images_test, y_test)
     numbers = HistGradientBoostingClassifier(random_state=seed).fit(sites, y)
     clf = ConvNetClassifier(**common).fit(make_images_and_covariates(images, sites), y)
@@ -199,7 +211,7 @@ def ordered(seed):
     )
     classes = np.digitize(scenes.organisms["length"], [8, 11, 14, 17])
     (X, X_test), (y, y_test) = split(scenes.data), split(classes)
-    settings = {**SMALL, "random_state": seed}
+    settings = {**SMALL, "max_epochs": EPOCHS, "random_state": seed}
     clf = ConvNetClassifier(**settings).fit(X, y)
     ways = {
         "most likely class": clf.predict(X_test),
@@ -237,7 +249,7 @@ def tasks(seed, data):
         random_state=seed,
     )
     kinds = dict.fromkeys(names, "classification")
-    settings = {"filters": SMALL["filters"], "random_state": seed}
+    settings = LAYERS | {"max_epochs": EPOCHS, "random_state": seed}
     both = ConvNetMultiTask(kinds, **settings).fit(X, y)
     alone = ConvNetClassifier(**settings).fit(X, y["category"])
     superclass_of = names.drop_duplicates().set_index("category")["superclass"]

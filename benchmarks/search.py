@@ -82,7 +82,9 @@ def read_images(options):
 
 def make_search(options, **parameters):
     """12 candidates x 3 folds; the same folds for everybody."""
-    clf = ConvNetClassifier(max_epochs=options.epochs, device="cpu", random_state=0)
+    clf = ConvNetClassifier(
+        convs_per_block=1, max_epochs=options.epochs, device="cpu", random_state=0
+    )
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
     return GridSearchCV(clf, GRID, cv=folds, error_score="raise", **parameters)
 

@@ -4,8 +4,8 @@
 
 The training images of CIFAR-100's 61 ecology categories; its test images are not touched.
 
-held_out    `ConvNetClassifier()` learns from 200 images of each category. The 300 others are split
-            in halves, five times: one half finds the temperature, the thresholds of sets of
+held_out    A network of one convolution per block learns from 200 images of each category. The
+            300 others are split in halves, five times: one half finds the temperature, the thresholds of sets of
             labels, and the probability from which on labels are accepted; the other half shows
             what they are worth there. With --model, the fitted network is kept in that file, and
             read from it in the next run.
@@ -52,6 +52,8 @@ def photographs(data):
     return fetch_cifar100(categories="ecology", data_home=data, return_X_y=True)
 
 
+NETWORK = {"convs_per_block": 1, "max_epochs": 15}
+
 # ---------------------------------------------------------------- images held out
 
 
@@ -59,7 +61,7 @@ def network(X, y, path):
     """A fitted network, or that of an earlier run."""
     if path is not None and path.is_file():
         return skcnn.load(path)
-    clf = ConvNetClassifier(device="cpu", random_state=0).fit(X, y)
+    clf = ConvNetClassifier(**NETWORK, device="cpu", random_state=0).fit(X, y)
     if path is not None:
         skcnn.save(clf, path)
     return clf
@@ -136,7 +138,7 @@ def labels(options):
     X_ten, _, y_ten, _ = train_test_split(
         X[ten], y[ten], train_size=N_LABELS, stratify=y[ten], random_state=0
     )
-    scratch = ConvNetClassifier(device="cpu", random_state=0)
+    scratch = ConvNetClassifier(**NETWORK, device="cpu", random_state=0)
     ways = {
         "61 categories, pretrained features": (on_features, features, y_all, options.rounds),
         "10 categories, network from scratch": (scratch, X_ten, y_ten, 2),

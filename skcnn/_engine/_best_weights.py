@@ -82,7 +82,8 @@ def better_weights(best: BestWeights | None, net: NeuralNet) -> BestWeights | No
     loss = row.get("valid_loss", row.get("train_loss", math.nan))
     if not math.isfinite(loss) or (best is not None and loss >= best.loss):
         return best
-    frozen = tuple(f"body.{stage}." for stage in net.module_.frozen_stages)
+    stages = getattr(net.module_, "frozen_stages", ())
+    frozen = tuple(f"body.{stage}." for stage in stages)
     weights = {
         name: values
         for name, values in net.module_.state_dict().items()

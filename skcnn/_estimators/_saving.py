@@ -32,7 +32,7 @@ from skcnn._storage._container import Content, Json, read_file, write_file
 from skcnn._targets import Target
 from skcnn._utils import warn
 from skcnn.augmentation import Augmentation
-from skcnn.networks import NetworkSpec
+from skcnn.networks import ConvBlocks, NetworkSpec
 
 Estimator = ConvNetEstimator | FeatureExtractor | ImageLoader
 
@@ -241,6 +241,13 @@ def _parameters(thing: BaseEstimator | Augmentation | Callback) -> Parts:
     return parameters
 
 
+def _with_todays_defaults(parameters: Parts) -> Parts:
+    """Set what has no effect beside a module to the default, which was 1 in earlier files."""
+    if parameters.get("module") is None or "convs_per_block" not in parameters:
+        return parameters
+    return parameters | {"convs_per_block": ConvBlocks().convs_per_block}
+
+
 def _changed_parameters(callback: Callback) -> Parts:
     """Return what is not as by default: defaults may be functions, which no file can hold."""
     names = inspect.signature(type(callback)).parameters
@@ -277,7 +284,7 @@ def _take_estimator(estimator: ConvNetEstimator) -> Parts:
 
 
 def _make_estimator(kind: Callable[..., ConvNetEstimator], parts: Parts) -> ConvNetEstimator:
-    estimator = kind(**cast(Parts, parts["parameters"]))
+    estimator = kind(**_with_todays_defaults(cast(Parts, parts["parameters"])))
     fitted = cast(Parts, parts["fitted"])
     if "net_" in fitted:
         device = _device_here(estimator.device)

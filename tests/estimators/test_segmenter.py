@@ -54,7 +54,9 @@ def small(module=None, **parameters):
         "augment": None,
         "random_state": 0,
     }
-    return ConvNetSegmenter(module or UNet(ConvBlocks((6, 8))), **{**defaults, **parameters})
+    return ConvNetSegmenter(
+        module or UNet(ConvBlocks((6, 8), convs_per_block=1)), **{**defaults, **parameters}
+    )
 
 
 X, MASKS = squares()

@@ -19,5 +19,5 @@ def organisms():
 def fitted(organisms):
     """A fitted network, which no test may change."""
     X, y = organisms
-    clf = ConvNetClassifier(filters=(8, 16, 32), max_epochs=8, random_state=0)
+    clf = ConvNetClassifier((8, 16, 32), convs_per_block=1, max_epochs=8, random_state=0)
     return clf.fit(X, y, X_val=X[:50], y_val=y[:50])

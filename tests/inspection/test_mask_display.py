@@ -39,7 +39,10 @@ def close_figures():
 @pytest.fixture(scope="module")
 def fitted():
     seg = ConvNetSegmenter(
-        UNet(ConvBlocks((4, 6, 8))), max_epochs=1, device="cpu", precision="float32"
+        UNet(ConvBlocks((4, 6, 8), convs_per_block=1)),
+        max_epochs=1,
+        device="cpu",
+        precision="float32",
     )
     return seg.fit(IMAGES, TRUE, X_val=IMAGES, y_val=TRUE)
 
