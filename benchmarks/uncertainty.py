@@ -5,10 +5,10 @@
 The training images of CIFAR-100's 61 ecology categories; its test images are not touched.
 
 held_out    A network of one convolution per block learns from 200 images of each category. The
-            300 others are split in halves, five times: one half finds the temperature, the thresholds of sets of
-            labels, and the probability from which on labels are accepted; the other half shows
-            what they are worth there. With --model, the fitted network is kept in that file, and
-            read from it in the next run.
+            300 others are split in halves, five times: one half finds the temperature, the
+            thresholds of sets of labels, and the probability from which on labels are accepted;
+            the other half shows what they are worth there. With --model, the fitted network is
+            kept in that file, and read from it in the next run.
 labels      5% of 3,000 labels are changed to others. Images are ordered by the probability of
             their label, from networks that have not seen them, as cleanlab orders them, too: how
             many of the changed ones are among the first 10%?
