@@ -75,7 +75,14 @@ ESTIMATORS = {
         module__depth=1, module__width=24, max_epochs=10
     ),
     "regressor": ConvNetRegressor(),
-    "counts": ConvNetRegressor((8, 16), loss="poisson", batch_size=16, early_stopping=True),
+    "counts": ConvNetRegressor(
+        (8, 16),
+        convs_per_block=1,
+        loss="poisson",
+        max_epochs=15,
+        batch_size=16,
+        early_stopping=True,
+    ),
     "medians": ConvNetRegressor(
         loss="absolute_error", dense_units=32, optimizer="adam", lr=0.003, max_epochs=20
     ),

@@ -243,7 +243,7 @@ def _parameters(thing: BaseEstimator | Augmentation | Callback) -> Parts:
 
 def _with_todays_defaults(parameters: Parts) -> Parts:
     """Set what has no effect beside a module to the default, which was 1 in earlier files."""
-    if parameters.get("module") is None or "convs_per_block" not in parameters:
+    if parameters.get("module") is None or parameters.get("convs_per_block") != 1:
         return parameters
     return parameters | {"convs_per_block": ConvBlocks().convs_per_block}
 

@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch.nn import Flatten, Linear, Sequential
 
-from skcnn import ConvNetClassifier, ConvNetRegressor
+from skcnn import ConvNetClassifier, ConvNetRegressor, ConvNetSegmenter
 from skcnn._engine import _fit, _inference, _schedule
+from skcnn.networks import ConvBlocks, UNet
 
 
 def classifier(**options):
@@ -489,6 +490,16 @@ def test_automatic_epochs_are_those_for_the_images_that_are_trained_on(kind, mon
     assert net.n_iter_ == _schedule.choose_epochs(60) == round(30 / 3**0.4)
     net.set_params(early_stopping=True, validation_fraction=0.5, n_iter_no_change=100).fit(X, y)
     assert net.n_iter_ == _schedule.choose_epochs(30) == round(30 / 1.5**0.4)
+
+
+def test_automatic_epochs_of_masks_are_those_for_the_pieces_of_images(monkeypatch):
+    monkeypatch.setattr(_schedule, "_FEW_IMAGES", 4)
+    X = np.zeros((6, 16, 16, 3), dtype=np.uint8)
+    X[:, :8] = 200
+    blocks = ConvBlocks((2,), convs_per_block=1)
+    seg = ConvNetSegmenter(UNet(blocks), max_epochs="auto", image_shape=(8, 8), device="cpu")
+    # Each image is cut into four pieces.
+    assert seg.fit(X, X[..., 0] > 0).n_iter_ == _schedule.choose_epochs(24)
 
 
 def test_automatic_epochs_go_on_from_a_checkpoint(tmp_path):
