@@ -244,7 +244,7 @@ def accuracy_table():
                 *(f"{share['median']:.2f}" if share else "" for share in shares),
             ]
         )
-    head = [*ACCURACY_HEAD, "seconds of fit", "threads", "units of time", "without AMX", "AMD"]
+    head = [*ACCURACY_HEAD, "seconds", "threads", "units", "without AMX", "AMD"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
@@ -443,8 +443,9 @@ def transfer_few_table():
             accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
             seconds = [f"{np.median(runs[:, 1]):.0f}" if len(runs) else "" for runs in found]
             shown = way if way.startswith("features") else f"`{way}`"
-            rows.append([kind, shown, *accuracies, str(max(map(len, found))), *seconds])
-    head = ["images", "way", *numbers, "draws", *(f"seconds, {n}" for n in numbers)]
+            n_draws = str(max(map(len, found)))
+            rows.append([kind, shown, *accuracies, n_draws, ", ".join(filter(None, seconds))])
+    head = ["images", "way", *numbers, "draws", "seconds"]
     return table(head, rows) + "\n" + measured_on(photographs)
 
 
@@ -470,7 +471,9 @@ def few_table():
 def mean_and_spread(accuracies):
     """The mean of some accuracies with their standard deviation, where there are several."""
     several = len(accuracies) > 1
-    return f"{accuracies.mean():.3f}" + (f" ± {accuracies.std():.3f}" if several else "")
+    # Spaces at which no line breaks.
+    spread = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{accuracies.std():.3f}" if several else ""
+    return f"{accuracies.mean():.3f}{spread}"
 
 
 # Frozen, with a new head, on the lecture's own computer and its own test images.
