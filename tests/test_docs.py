@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from skcnn import ConvNetClassifier, recipes
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *ROOT.glob("*.md"),
@@ -52,3 +54,24 @@ def test_examples_have_a_title_and_cells(example):
 
 def test_there_is_a_gallery():
     assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("page", ["lesson.md", "from_r.md"])
+def test_the_lecture_in_the_words_of_skcnn_is_its_network(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    # The second column: parameters, in Python or R.
+    cells = re.findall(r"^\|.*\| `([^|]*)`[^|`]*\|$", text, re.MULTILINE)
+    given = re.findall(r'(\w+) ?= ?(c\([^)]*\)|\([^)]*\)|"\w+"|[\w.]+)(?=,|\))', "\n".join(cells))
+    in_python = {"NULL": None, "TRUE": True, "FALSE": False}
+    names = ConvNetClassifier().get_params()
+    parameters = {
+        name: in_python[value] if value in in_python else ast.literal_eval(value.removeprefix("c"))
+        for name, value in given
+        if name in names
+    }
+    expected = ConvNetClassifier(**recipes.lesson)
+    for name in ("optimizer", "lr", "lr_schedule", "max_epochs", "batch_size"):
+        assert parameters[name] == getattr(expected, name), name
+    summary = ConvNetClassifier(**parameters).summary((32, 32, 3), n_classes=61)
+    # All but the starting weights, which are no part of the lecture.
+    assert str(summary) == str(expected.summary((32, 32, 3), n_classes=61))

@@ -84,7 +84,12 @@ ESTIMATORS = {
         early_stopping=True,
     ),
     "medians": ConvNetRegressor(
-        loss="absolute_error", dense_units=32, optimizer="adam", lr=0.003, max_epochs=20
+        convs_per_block=1,
+        loss="absolute_error",
+        dense_units=32,
+        optimizer="adam",
+        lr=0.003,
+        max_epochs=20,
     ),
 }
 EXPECTED_FAILURES = {

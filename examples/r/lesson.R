@@ -16,8 +16,9 @@ y_test <- names[py_to_r(test$target) + 1]
 
 # The network.
 model <- skcnn$ConvNetClassifier(
-  filters = c(32, 64, 128, 256), kernel_size = 3, activation = "relu",
-  pool = "max", pool_size = 2, normalization = NULL, residual = FALSE,
+  filters = c(32, 64, 128, 256), convs_per_block = 1, kernel_size = 3,
+  activation = "relu", pool = "max", pool_size = 2,
+  normalization = NULL, residual = FALSE,
   global_pool = NULL, dense_units = 512, dropout = 0.5,
   optimizer = "rmsprop", lr = 0.001, lr_schedule = NULL, weight_decay = 0,
   augment = NULL, max_epochs = epochs, batch_size = 128, random_state = 1
