@@ -42,7 +42,11 @@ from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier, export_onnx, recipes
 from skcnn._engine._loop import scale_of
+from skcnn._engine._schedule import choose_epochs
 from skcnn.datasets import fetch_cifar100
+
+# Training images of CIFAR-100's ecology categories.
+ALL_IMAGES = 30_500
 
 
 def main():
@@ -54,7 +58,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--epochs", type=int, help="of each contestant of `train`")
     arguments.add_argument("--machine", help="store the results beside those of another machine")
-    arguments.add_argument("--images", type=int, default=30_500, help="fewer, for a trial")
+    arguments.add_argument("--images", type=int, default=ALL_IMAGES, help="fewer, for a trial")
     arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
     arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
     jobs = ["default", "fast", "laptop"]
@@ -353,7 +357,7 @@ def recipe_fits(X, y, options):
     def begin(name):
         timer = EpochTimes(clock)
         clf = clone(clfs[name]).set_params(max_epochs=2 * len(sizes[name]), callbacks=[timer])
-        # What "auto" is with all images, however many there are here.
+        # What "auto" is with ALL_IMAGES, however many there are here.
         clf.set_params(batch_size=BATCH_SIZE).fit(X, y)
         # Of each size the first epoch: the last of all does more than train.
         epochs[name].append(np.array(timer.seconds[::2]))
@@ -364,7 +368,8 @@ def recipe_fits(X, y, options):
     unit = LESSON["max_epochs"] * taken["skorch"]
     figures = {"seconds an epoch, skorch": spread(taken["skorch"])}
     for name in clfs:
-        n_epochs = clfs[name].max_epochs
+        given = clfs[name].max_epochs
+        n_epochs = choose_epochs(ALL_IMAGES) if isinstance(given, str) else given
         scales = [scale_of(epoch, n_epochs, sizes[name]) for epoch in range(n_epochs)]
         missing = [scales.count(scale) - 2 for scale in sizes[name]]
         # Without the round to warm up.

@@ -151,7 +151,9 @@ def test_speed_is_measured_and_stored(mode, benchmarks, monkeypatch, tmp_path, c
     # Two epochs of each size of images, twice, take their time, as do exports.
     images = "150" if mode == "recipes" else "366"
     options = ["--images", images, "--rounds", "1", "--machine", "other"]
-    options += {"onnx": ["--skip", "fast"], "recipes": ["--jobs", "laptop"]}.get(mode, [])
+    # The default has as many epochs as the images ask for.
+    more = {"onnx": ["--skip", "fast"], "recipes": ["--jobs", "laptop", "default"]}
+    options += more.get(mode, [])
     monkeypatch.setattr(sys, "argv", ["speed.py", mode, *options])
     monkeypatch.setattr(benchmarks["speed"], "_PRODUCTS", 1)
     benchmarks["speed"].main()
