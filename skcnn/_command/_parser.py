@@ -129,7 +129,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         metavar="N",
         help="how many times to go through the photographs (default: as in the recipe; "
-        "without one, 30 for up to 1,000 photographs, and fewer for more)",
+        "without one, 75 for up to 100 photographs, 30 for 1,000, and 8 for 27,000 or more)",
     )
     training.add_argument(
         "--image-size",

@@ -8,23 +8,25 @@ import torch
 SCHEDULES = ("onecycle", "cosine")
 
 _WARM_UP = 0.2
-# Epochs of few images, of many, and how many images are few.
-_MOST_EPOCHS, _FEWEST_EPOCHS, _FEW_IMAGES = 30, 8, 1_000
-_FALL = 0.4
+# Epochs of a number of images, how they fall where there are more, and their limits.
+_N_IMAGES, _EPOCHS, _FALL = 1_000, 30, 0.4
+_MOST_EPOCHS, _FEWEST_EPOCHS = 75, 8
 
 
 def choose_epochs(n_images: int) -> int:
-    """Take 30 epochs for up to 1,000 images, and fewer for more, but at least 8.
+    """Take 30 epochs for 1,000 images, more for fewer, up to 75, and fewer for more, down to 8.
 
     Few images need many passes for the same number of steps, and many images few.
 
     Examples
     --------
-    >>> choose_epochs(200), choose_epochs(3_000), choose_epochs(10_000), choose_epochs(30_500)
-    (30, 19, 12, 8)
+    >>> choose_epochs(60), choose_epochs(200), choose_epochs(500), choose_epochs(1_000)
+    (75, 57, 40, 30)
+    >>> choose_epochs(3_000), choose_epochs(10_000), choose_epochs(30_500)
+    (19, 12, 8)
     """
-    falling = _MOST_EPOCHS * math.pow(_FEW_IMAGES / max(n_images, _FEW_IMAGES), _FALL)
-    return max(_FEWEST_EPOCHS, round(falling))
+    epochs = round(_EPOCHS * math.pow(_N_IMAGES / n_images, _FALL))
+    return min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
 
 
 def lr_multiplier(

@@ -40,8 +40,8 @@ lr : float, default=0.1
     Learning rate; with a schedule, the highest one.
 max_epochs : int or "auto", default="auto"
     Number of passes over the training images. "auto" takes fewer, the more images there are:
-    30 for up to 1,000 images, 19 for 3,000, 12 for 10,000, and 8 from 27,000 on. `n_iter_` says
-    how many there were.
+    75 for up to 100 images, 40 for 500, 30 for 1,000, 19 for 3,000, 12 for 10,000, and 8 from
+    27,000 on. `n_iter_` says how many there were.
 early_stopping : bool, default=False
     Whether to hold out images for validation, to end training when the loss on them no longer
     falls, and to restore the weights of the best epoch. `max_epochs` is then a limit that may be
@@ -122,8 +122,8 @@ weight_averaging : float, default=0.0
     weights are averaged at the end [izmailov2018]_: 0.25 averages over the last quarter. A
     training that stops early with ``lr_schedule=None`` does without.
 batch_size : int or "auto", default="auto"
-    Images per step of the optimizer. "auto" takes the largest of 32, 64 and 128 that makes
-    at least 60 batches per epoch, and 32 where none does: small data sets need small batches
+    Images per step of the optimizer. "auto" takes 16 for fewer than 500 images, 32 for fewer
+    than 3,840, 64 for fewer than 7,680, and 128 for more: small data sets need small batches
     to take enough steps. Where a batch is too large for the memory of the device, each step is
     computed in parts, with a warning.
 n_iter_no_change : int, default=10

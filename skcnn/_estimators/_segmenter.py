@@ -81,7 +81,7 @@ class ConvNetSegmenter(ConvNetEstimator):
     {lr}
     max_epochs : int or "auto", default=20
         Number of passes over the training images. "auto" takes fewer, the more images there
-        are: 30 for up to 1,000 images, and 8 from 27,000 on.
+        are: 75 for up to 100 images, 30 for 1,000, and 8 from 27,000 on.
     {early_stopping, random_state}
 
     Other Parameters

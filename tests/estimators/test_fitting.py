@@ -483,8 +483,8 @@ def test_a_worker_waits_for_the_device_before_its_batches_are_divided(claims, im
 
 @pytest.mark.parametrize("kind", NETS)
 def test_automatic_epochs_are_those_for_the_images_that_are_trained_on(kind, monkeypatch):
-    # So that a thousand images are many, and training takes a moment.
-    monkeypatch.setattr(_schedule, "_FEW_IMAGES", 20)
+    # So that 60 images are many, and training takes a moment.
+    monkeypatch.setattr(_schedule, "_N_IMAGES", 20)
     X, y = stripes(60)
     net = NETS[kind](max_epochs="auto").fit(X, y)
     assert net.n_iter_ == _schedule.choose_epochs(60) == round(30 / 3**0.4)
@@ -492,8 +492,21 @@ def test_automatic_epochs_are_those_for_the_images_that_are_trained_on(kind, mon
     assert net.n_iter_ == _schedule.choose_epochs(30) == round(30 / 1.5**0.4)
 
 
+@pytest.mark.parametrize(("n_images", "size"), [(499, 16), (500, 32), (3_840, 64)])
+def test_automatic_batches_are_small_for_few_images(n_images, size):
+    sizes = set()
+
+    class Look(Callback):
+        def on_batch_begin(self, net, batch=None, **kwargs):
+            sizes.add(len(batch[0]))
+
+    X, y = stripes(n_images)
+    small_net(batch_size="auto", max_epochs=1, callbacks=[Look()]).fit(X, y)
+    assert max(sizes) == size
+
+
 def test_automatic_epochs_of_masks_are_those_for_the_pieces_of_images(monkeypatch):
-    monkeypatch.setattr(_schedule, "_FEW_IMAGES", 4)
+    monkeypatch.setattr(_schedule, "_N_IMAGES", 4)
     X = np.zeros((6, 16, 16, 3), dtype=np.uint8)
     X[:, :8] = 200
     blocks = ConvBlocks((2,), convs_per_block=1)
@@ -507,7 +520,7 @@ def test_automatic_epochs_go_on_from_a_checkpoint(tmp_path):
     first, second = (
         small_net(max_epochs="auto", checkpoint_dir=tmp_path).fit(X, y) for _ in range(2)
     )
-    assert first.n_iter_ == second.n_iter_ == 30
+    assert first.n_iter_ == second.n_iter_ == _schedule.choose_epochs(60)
     # Nothing was trained anew: the seconds are those of the first training.
     assert first.history_["seconds"].tolist() == second.history_["seconds"].tolist()
 
