@@ -434,10 +434,15 @@ def fits_by_row(result):
 def transfer_few_table():
     """A row for each kind of images and way, columns for each number of images per class."""
     photographs, made_up = load("transfer_few"), load("transfer_kinds")
-    kinds = {"photographs": photographs["figures"], **(made_up["figures"] if made_up else {})}
+    kinds = {"photographs": photographs["figures"], **made_up["figures"]}
     numbers = ("10", "25", "50")
-    rows = []
+    elsewhere = photographs.get("measured elsewhere", {}) | made_up.get("measured elsewhere", {})
+    rows, results = [], {}
     for kind, figures in kinds.items():
+        for name in figures:
+            number, _, way = name.partition(", ")
+            label = f"{kind} {number} `{way}`"
+            results[label] = elsewhere.get(f"{kind}, {name}", photographs)
         for way in dict.fromkeys(name.partition(", ")[2] for name in figures):
             found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
             accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
@@ -446,7 +451,7 @@ def transfer_few_table():
             n_draws = str(max(map(len, found)))
             rows.append([kind, shown, *accuracies, n_draws, ", ".join(filter(None, seconds))])
     head = ["images", "way", *numbers, "draws", "seconds"]
-    return table(head, rows) + "\n" + measured_on(photographs)
+    return table(head, rows) + "\n" + all_measured_on(results, threads=True)
 
 
 def few_table():

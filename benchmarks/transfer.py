@@ -205,8 +205,9 @@ def measure_few(options):
     ways = {"recipes.fast": recipes.fast}
     if hasattr(recipes, "few"):
         ways["recipes.few"] = recipes.few
-    for _ in compare_ways(X, y, split(y), every_feature(options, X), ways, figures, options):
-        yield {"figures": figures}
+    parts = split(y)
+    for name in compare_ways(X, y, parts, every_feature(options, X), ways, figures, options):
+        yield {"figures": figures, "just measured": f"photographs, {name}"}
 
 
 def measure_kinds(options):
@@ -218,12 +219,13 @@ def measure_kinds(options):
         figures = kinds.setdefault(kind, {})
         features, seconds = features_of(X, options.size)
         features = features, seconds / len(X)
-        for _ in compare_ways(X, y, (held_out, pools), features, {}, figures, options):
-            yield {"figures": kinds}
+        parts = held_out, pools
+        for name in compare_ways(X, y, parts, features, {}, figures, options):
+            yield {"figures": kinds, "just measured": f"{kind}, {name}"}
 
 
 def compare_ways(X, y, parts, features, recipes_, figures, options):
-    """Add figures of each way to few images of each class, one after the other."""
+    """Add figures of each way to few images of each class, one after the other, and name it."""
     held_out, pools = parts
     features, per_image = features
     ways = {
@@ -248,7 +250,7 @@ def compare_ways(X, y, parts, features, recipes_, figures, options):
                 )
                 runs.append([accuracy, seconds + (0 if is_scratch else per_image * len(rows))])
                 print(n_images, way, *runs[-1], flush=True)
-                yield figures
+                yield f"{n_images}, {way}"
 
 
 def stored_figures(job, options):
@@ -434,9 +436,17 @@ def main():
         "versions": versions(),
     }
     for job in options.jobs:
+        # What is measured anew on another machine is stored with that one, beside the rest.
+        before = (load(f"transfer_{job}") if options.resume else None) or conditions
+        kept = {key: before[key] for key in conditions}
+        others = before.get("measured elsewhere", {})
         # After each part, so that nothing is lost where a long job is cut off.
         for result in JOBS[job](options):
-            store(f"transfer_{job}", result | conditions)
+            name = result.pop("just measured", None)
+            others.pop(name, None)
+            if name and kept != conditions:
+                others[name] = conditions
+            store(f"transfer_{job}", result | kept | {"measured elsewhere": others})
 
 
 if __name__ == "__main__":
