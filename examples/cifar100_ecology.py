@@ -2,7 +2,7 @@
 
     python examples/cifar100_ecology.py [--data DIR] [--epochs N] [--lesson]
 
-Trains for 4 epochs, in two to seven minutes on two CPU cores; --epochs 8, as many as the estimator
+Trains for 3 epochs, in two to five minutes on two CPU cores; --epochs 8, as many as the estimator
 chooses by itself, is more accurate. --lesson trains the baseline network instead. Without --data,
 the images come from scikit-learn's data folder or, at the first run, from the internet (169 MB).
 If neither works, generated organisms take their place. The pictures are written next to this
@@ -32,7 +32,7 @@ from skcnn.inspection import (
 HERE = Path(__file__).parent
 SEED = 0
 # For so many images; generated ones are fewer, and need more.
-EPOCHS_OF_PHOTOGRAPHS = 4
+EPOCHS_OF_PHOTOGRAPHS = 3
 
 
 def main() -> None:
