@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 import textwrap
+from collections import Counter
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -999,12 +1000,53 @@ def wrong_labels_table():
     return "\n".join([table(head, rows), measured_on(result)])
 
 
+def duplicates_table():
+    result = load("uncertainty_duplicates")
+    found = result["figures"]
+    counted = {
+        "sets": f"sets of copies among {result['images']:,} photographs",
+        "sets with two labels": "sets with two labels",
+        "sets with two labels and exact copies": "of these, copies with the same pixels",
+    }
+    rows = [[what, f"{found[name]:,}"] for name, what in counted.items()]
+    compared = found["pairs with two labels by pixels"]
+    n_images, n_ordered = found["images in sets with two labels"], result["images in order"]
+    rows.append(
+        [
+            "pairs with two labels by a comparison of the pixels of all pairs",
+            f"{compared}, of which `find_duplicates` finds {found['of these found']}",
+        ]
+    )
+    shares = {
+        "images among the first tenth": f"of {n_images} images with two labels among the first "
+        f"tenth of {n_ordered:,}, by the probability of their label",
+        "sets with one among the first tenth": "sets with two labels of which one image is there",
+    }
+    for name, what in shares.items():
+        rows.append([what, " (".join(_from_to(found[name], 0)) + ")"])
+    labels = Counter(" and ".join(sorted(one["labels"])) for one in result["with two labels"])
+    listed = ", ".join(f"{pair} ({n})" if n > 1 else pair for pair, n in labels.most_common())
+    return "\n".join(
+        [
+            table(["", ""], rows),
+            "",
+            textwrap.fill(
+                f"The labels: {listed.replace('_', ' ')}. The order is that of pretrained "
+                f"features, {found['images among the first tenth']['n']} times.",
+                width=118,
+            ),
+            measured_on(result),
+        ]
+    )
+
+
 TABLES = {
     "fuzz": fuzz_table,
     "calibration": calibration_table,
     "conformal": conformal_table,
     "review": review_table,
     "wrong_labels": wrong_labels_table,
+    "duplicates": duplicates_table,
     "command_line": command_line_table,
     "files": files_table,
     "damaged_files": damaged_files_table,

@@ -1,6 +1,6 @@
 """What probabilities of real photographs are worth, and whether wrong labels are found by them.
 
-    python benchmarks/uncertainty.py [held_out] [labels] --data DIR [--model FILE] [--rounds N]
+    python benchmarks/uncertainty.py [PART ...] --data DIR [--model FILE] [--rounds N]
 
 The training images of CIFAR-100's 61 ecology categories; its test images are not touched.
 
@@ -12,8 +12,11 @@ held_out    A network of one convolution per block learns from 200 images of eac
 labels      5% of 3,000 labels are changed to others. Images are ordered by the probability of
             their label, from networks that have not seen them, as cleanlab orders them, too: how
             many of the changed ones are among the first 10%?
+duplicates  Images that are there twice with two labels are looked for by find_duplicates, and by
+            comparing the pixels of all pairs. How many of them are among the first 10% in the
+            same order as above, of 3,000 labels and theirs?
 
-Results go to results/uncertainty_PART.json. Takes a quarter of an hour on one core.
+Results go to results/uncertainty_PART.json. Takes twenty minutes on one core.
 """
 
 import argparse
@@ -33,6 +36,7 @@ from sklearn.preprocessing import StandardScaler
 import skcnn
 from skcnn import ConvNetClassifier, FeatureExtractor
 from skcnn.datasets import fetch_cifar100
+from skcnn.inspection import find_duplicates
 from skcnn.networks import Backbone
 from skcnn.uncertainty import (
     ConformalClassifier,
@@ -130,10 +134,7 @@ def labels(options):
     """Change labels, and look for them among those that are improbable."""
     X, y = photographs(options.data)
     X_all, _, y_all, _ = train_test_split(X, y, train_size=N_LABELS, stratify=y, random_state=0)
-    features = FeatureExtractor(Backbone("efficientnet_lite0", image_size=128)).fit_transform(
-        X_all
-    )
-    on_features = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    on_features, features = pretrained(X_all)
     ten = np.isin(y, np.unique(y)[::6][:10])
     X_ten, _, y_ten, _ = train_test_split(
         X[ten], y[ten], train_size=N_LABELS, stratify=y[ten], random_state=0
@@ -150,6 +151,13 @@ def labels(options):
         figures[name] = {what: spread([draw[what] for draw in draws]) for what in draws[0]}
         print(name, figures[name], flush=True)
     return {"images": N_LABELS, "changed": round(FRACTION_WRONG * N_LABELS), "figures": figures}
+
+
+def pretrained(X):
+    """A classifier, and the features it takes."""
+    extractor = FeatureExtractor(Backbone("efficientnet_lite0", image_size=128))
+    on_features = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    return on_features, extractor.fit_transform(X)
 
 
 def look_for_changed(estimator, X, y, seed):
@@ -182,7 +190,97 @@ def look_for_changed(estimator, X, y, seed):
     }
 
 
-PARTS = {"held_out": held_out, "labels": labels}
+# ---------------------------------------------------------------- duplicates
+
+# Gray pixels of two photographs that are correlated by so much are the same, as all that were
+# found have been looked at, and others are not.
+LEAST_CORRELATION = 0.97
+# That of their means over 4x4 pixels, to find candidates.
+LEAST_COARSE = 0.96
+
+
+def duplicates(options):
+    """Look for images that are there twice, and for two labels among improbable ones."""
+    data = fetch_cifar100(categories="ecology", data_home=options.data)
+    X, y, names = data.data, data.target, data.target_names
+    found = find_duplicates(X, y)
+    two = found[found["n_labels"] > 1]
+    sets = [part for _, part in two.groupby("set")]
+    compared = pairs_by_pixels(X)
+    compared = compared[y[compared[:, 0]] != y[compared[:, 1]]]
+    number = found.set_index("row")["set"].reindex(range(len(X)), fill_value=-1).to_numpy()
+    numbers = number[compared]
+    refound = (numbers[:, 0] >= 0) & (numbers[:, 0] == numbers[:, 1])
+    rows = np.union1d(chosen_rows(y), two["row"])
+    on_features, features = pretrained(X[rows])
+    ranks = []
+    for seed in range(options.rounds):
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        proba = cross_val_predict(on_features, features, y[rows], cv=folds, method="predict_proba")
+        order = np.argsort(proba[np.arange(len(rows)), y[rows]], kind="stable")
+        first = rows[order[: round(FRACTION_SEEN * len(rows))]]
+        ranks.append(
+            {
+                "images among the first tenth": float(two["row"].isin(first).mean()),
+                "sets with one among the first tenth": float(
+                    np.mean([part["row"].isin(first).any() for part in sets])
+                ),
+            }
+        )
+    return {
+        "images": len(X),
+        "images in order": len(rows),
+        "figures": {
+            "sets": int(found["set"].nunique()),
+            "images in sets": len(found),
+            "sets with exact copies": int(found[found["exact"]]["set"].nunique()),
+            "sets with two labels": len(sets),
+            "images in sets with two labels": len(two),
+            "sets with two labels and exact copies": int(two[two["exact"]]["set"].nunique()),
+            "pairs with two labels by pixels": len(compared),
+            "of these found": int(refound.sum()),
+            **{name: spread([rank[name] for rank in ranks]) for name in ranks[0]},
+        },
+        "with two labels": [
+            {
+                "rows": part["row"].tolist(),
+                "labels": [str(names[label]) for label in part["label"]],
+                "exact": bool(part["exact"].all()),
+            }
+            for part in sets
+        ],
+    }
+
+
+def chosen_rows(y):
+    """The rows that the part `labels` takes."""
+    rows = np.arange(len(y))
+    return train_test_split(rows, train_size=N_LABELS, stratify=y, random_state=0)[0]
+
+
+def pairs_by_pixels(X):
+    """Rows of all pairs of images (n, 2) whose gray pixels are the same up to small changes."""
+    gray = X.astype(np.float32).mean(axis=3)
+    fine = standardized(gray.reshape(len(X), -1))
+    coarse = standardized(gray.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(len(X), -1))
+    pairs = []
+    for start in range(0, len(X), 2000):
+        first, second = np.nonzero(coarse[start : start + 2000] @ coarse.T > LEAST_COARSE)
+        first += start
+        kept = first < second
+        first, second = first[kept], second[kept]
+        alike = np.sum(fine[first] * fine[second], axis=1) > LEAST_CORRELATION
+        pairs.append(np.column_stack([first[alike], second[alike]]))
+    return np.concatenate(pairs)
+
+
+def standardized(rows):
+    """Rows whose products are their correlations; 0 where a row is uniform."""
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+PARTS = {"held_out": held_out, "labels": labels, "duplicates": duplicates}
 
 
 def main():

@@ -444,3 +444,12 @@ def test_the_command_line_is_measured_on_files_of_which_some_are_damaged(benchma
         except (OSError, UnidentifiedImageError):
             continue
     assert readable == 50 - n_damaged == 49
+
+
+def test_pairs_by_pixels_are_the_changed_copies(benchmarks):
+    import uncertainty
+
+    X = np.random.default_rng(0).integers(40, 200, size=(12, 8, 8, 3)).repeat(4, 1).repeat(4, 2)
+    # Brighter, of less contrast, and of one gray level, which no other image is like.
+    X = np.concatenate([X, X[3:4] + 20, X[7:8] // 2 + 60, np.full((2, 32, 32, 3), 90)])
+    assert uncertainty.pairs_by_pixels(X.astype(np.uint8)).tolist() == [[3, 12], [7, 13]]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Two photographs whose hashes differ in at most so many of the 64 bits are near duplicates.
 MOST_BITS = 3
+# Photographs of CIFAR-100 with near hashes that show different things are correlated by less.
+LEAST_CORRELATION = 0.9
 # Pixels of nearly one gray level, such as a black night, have a hash of noise.
 _LEAST_CONTRAST = 8.0
 # Number of hashes compared at once.
@@ -114,15 +116,26 @@ def _scan(path: str) -> File:
 
 
 def difference_hash(image: "Image") -> int | None:
-    """Return 64 bits that tell where a small gray copy of an image gets brighter to the right.
+    """Return the hash of an image; None for an image of nearly one gray level."""
+    gray = small_gray(image)
+    return None if gray is None else hash_of_gray(gray)
 
-    Images that look alike have nearly the same bits, also after resizing or compressing. None
-    for an image of nearly one gray level.
+
+def hash_of_gray(gray: npt.NDArray[np.float32]) -> int:
+    """Return 64 bits that tell where a small gray image gets brighter to the right.
+
+    Images that look alike have nearly the same bits, also after resizing or compressing.
 
     References
     ----------
     Krawetz, N. (2013). "Kind of Like That". The Hacker Factor Blog.
     """
+    bits = (gray[:, 1:] > gray[:, :-1]).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def small_gray(image: "Image") -> npt.NDArray[np.float32] | None:
+    """Return an image as 8x9 gray pixels; None for an image of nearly one gray level."""
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":
@@ -133,10 +146,7 @@ def difference_hash(image: "Image") -> int | None:
         image = image.convert("L")
     gray = np.asarray(image.resize((9, 8), Image.Resampling.BOX), dtype=np.float32)
     span = 255.0 if image.mode == "L" else max(float(np.abs(gray).max()), 1.0)
-    if np.ptp(gray) < _LEAST_CONTRAST / 255 * span:
-        return None
-    bits = (gray[:, 1:] > gray[:, :-1]).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    return None if np.ptp(gray) < _LEAST_CONTRAST / 255 * span else gray
 
 
 def digests(files: Sequence[File]) -> dict[str, list[str]]:
@@ -158,10 +168,14 @@ def digests(files: Sequence[File]) -> dict[str, list[str]]:
     return {digest: paths for digest, paths in found.items() if len(paths) > 1}
 
 
-def near_sets(hashes: npt.NDArray[np.uint64]) -> list[list[int]]:
+def near_sets(
+    hashes: npt.NDArray[np.uint64], grays: npt.NDArray[np.float32] | None = None
+) -> list[list[int]]:
     """Return sets of hashes of which each is near another: at most MOST_BITS bits differ.
 
     Of hashes that differ in at most 3 bits, one of 4 parts is equal: only these are compared.
+    With the small gray images (n, 8, 9), these must also be correlated by LEAST_CORRELATION:
+    smooth images that get brighter in the same places may show different things.
 
     Examples
     --------
@@ -169,6 +183,7 @@ def near_sets(hashes: npt.NDArray[np.uint64]) -> list[list[int]]:
     [[0, 2], [1]]
     """
     above = list(range(len(hashes)))
+    looks = None if grays is None else _standardized(grays)
 
     def first(i: int) -> int:
         while above[i] != i:
@@ -184,12 +199,22 @@ def near_sets(hashes: npt.NDArray[np.uint64]) -> list[list[int]]:
         bounds = np.flatnonzero(np.diff(keys[order])) + 1
         for members in np.split(order, bounds):
             for i, j in _close(hashes, members):
+                if looks is not None and looks[i] @ looks[j] < LEAST_CORRELATION:
+                    continue
                 low, high = sorted((first(i), first(j)))
                 above[high] = low
     sets: dict[int, list[int]] = {}
     for i in range(len(hashes)):
         sets.setdefault(first(i), []).append(i)
     return list(sets.values())
+
+
+def _standardized(grays: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return rows whose products are the correlations of images that are not uniform."""
+    looks = grays.reshape(len(grays), 72)
+    looks = looks - looks.mean(axis=1, keepdims=True)
+    standardized: npt.NDArray[np.float32] = looks / np.linalg.norm(looks, axis=1, keepdims=True)
+    return standardized
 
 
 def _close(

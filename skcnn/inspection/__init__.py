@@ -5,6 +5,7 @@ from skcnn.inspection._attention import AttentionDisplay, attention_maps
 from skcnn.inspection._confusion import ConfusionDisplay
 from skcnn.inspection._density import DensityDisplay, density_map
 from skcnn.inspection._display import Display
+from skcnn.inspection._duplicates import find_duplicates
 from skcnn.inspection._embedding import EmbeddingDisplay
 from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
 from skcnn.inspection._history import HistoryDisplay
@@ -37,6 +38,7 @@ __all__ = [
     "density_map",
     "feature_maps",
     "filters",
+    "find_duplicates",
     "grad_cam",
     "learning_rate_curve",
 ]

@@ -52,7 +52,7 @@ class ImageGridDisplay(Display):
     """
 
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> None:
-        self.images = _as_images(images)
+        self.images = as_images(images)
         self.labels = labels
         check_consistent_length(range(len(self.images)), labels)
 
@@ -128,7 +128,7 @@ class ChannelsDisplay(Display):
     """
 
     def __init__(self, image: npt.ArrayLike, names: Sequence[str] | None = None) -> None:
-        self.image = _as_images(np.asarray(image)[None])[:][0]
+        self.image = as_images(np.asarray(image)[None])[:][0]
         n_channels = self.image.shape[2]
         if names is None:
             names = [f"channel {number}" for number in range(n_channels)]
@@ -172,17 +172,19 @@ def take_rows(
     return safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
 
 
-def _as_images(images: npt.ArrayLike) -> npt.NDArray[Any] | FileImages:
-    images, _ = split_covariates(images, "images")
-    paths = read_paths(images, "images")
+def as_images(images: Any, name: str = "images") -> npt.NDArray[Any] | FileImages:
+    """Return images as an array (n, height, width, n_channels), or to be read from files."""
+    images, _ = split_covariates(images, name)
+    paths = read_paths(images, name)
     if paths is not None:
-        return FileImages(paths, find_shape(paths), resize="pad", name="images")
+        return FileImages(paths, find_shape(paths), resize="pad", name=name)
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or 0 in array.shape:
+        which = "images" if name == "images" else f"images in {name}"
         raise ValueError(
-            f"images have the shape {np.shape(images)}, expected (n, height, width, n_channels) "
+            f"{which} have the shape {np.shape(images)}, expected (n, height, width, n_channels) "
             "or (n, height, width), with at least one image and one pixel."
         )
     return array

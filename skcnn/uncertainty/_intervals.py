@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
-from skcnn._utils import check_random_state
+from skcnn._utils import check_random_state, warn
 from skcnn.uncertainty._checks import (
     check_count,
     check_fraction,
@@ -20,6 +20,9 @@ from skcnn.uncertainty._checks import (
 )
 
 Metric = Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
+
+# Numbers that are drawn at once.
+_BLOCK = 2**18
 
 
 class ConfidenceInterval(NamedTuple):
@@ -57,9 +60,15 @@ def bootstrap_interval(
     are resampled then, and the interval is as wide as it has to be for new sites. Without
     groups, the interval is for new images of the same sites.
 
-    The ends are quantiles of the resampled figures, taken further out where there are few images
-    or groups, by as much as Student's t is wider than the normal distribution [1]_. With fewer
-    than about ten groups, no interval is reliable.
+    The resampled figures tell how much the figure varies, and how skewed it is: the accuracy of
+    sites lies below the mean by more than above it where it is high. The interval reaches as far
+    as Student's t for this number of images or groups, in units of the standard deviation [1]_,
+    and further to the longer side, by a formula that removes the skewness [2]_. If all
+    predictions are right, or all wrong, resamples do not differ, and the interval of the accuracy
+    is the exact binomial one [3]_ of as many trials as there are images or groups.
+
+    With ten groups or more, intervals of level 0.95 hold the true accuracy of new groups in about
+    95% of studies, also if groups differ in size. With fewer, rely on none.
 
     Parameters
     ----------
@@ -85,7 +94,8 @@ def bootstrap_interval(
     -------
     interval : ConfidenceInterval or DataFrame
         Estimate, low and high. With `per_class`, a row per label, with the number of its images
-        and groups.
+        and groups. Ends of the accuracy are from 0 to 1; those of another `metric` are not beyond
+        its lowest and highest value among the resamples, since its range is not known.
 
     Raises
     ------
@@ -99,6 +109,10 @@ def bootstrap_interval(
     ----------
     .. [1] Hesterberg: What teachers should know about the bootstrap: resampling in the
        undergraduate statistics curriculum. The American Statistician 69, 2015.
+    .. [2] Hall: On the removal of skewness by transformation. Journal of the Royal Statistical
+       Society B 54, 1992.
+    .. [3] Clopper, Pearson: The use of confidence or fiducial limits illustrated in the case of
+       the binomial. Biometrika 26, 1934.
 
     Examples
     --------
@@ -108,14 +122,14 @@ def bootstrap_interval(
     >>> prediction = np.where(np.arange(100) % 5 == 0, "hare", y)
     >>> interval = bootstrap_interval(y, prediction, random_state=0)
     >>> print(f"{interval.estimate:.2f}, from {interval.low:.2f} to {interval.high:.2f}")
-    0.90, from 0.84 to 0.95
+    0.90, from 0.82 to 0.95
 
     With the site of each image:
 
     >>> site = np.arange(100) // 10
     >>> interval = bootstrap_interval(y, prediction, groups=site, random_state=0)
     >>> print(f"{interval.estimate:.2f}, from {interval.low:.2f} to {interval.high:.2f}")
-    0.90, from 0.84 to 0.98
+    0.90, from 0.83 to 0.98
     """
     labels = check_labels(y)
     predicted = _check_prediction(prediction)
@@ -184,22 +198,55 @@ def _interval(
     if len(members) < 2:
         # From one image or group, nothing can be told about others.
         return ConfidenceInterval(estimate, float("nan"), float("nan"))
-    figures = np.empty(n_resamples)
-    sizes = np.array([len(rows) for rows in members])
-    right = np.zeros(len(members))
     if score is _accuracy:
+        if estimate in (0.0, 1.0):
+            return _exact(estimate, len(members), level)
         right = np.array([np.sum(labels[rows] == predicted[rows]) for rows in members])
+        sizes = np.array([len(rows) for rows in members])
+        figures = _resampled_shares(right, sizes, n_resamples, random)
+        low, high = _ends(figures, estimate, level, len(members))
+        return ConfidenceInterval(estimate, max(low, 0.0), min(high, 1.0))
+    figures = np.empty(n_resamples)
     for number in range(n_resamples):
         units = random.randint(len(members), size=len(members))
-        if score is _accuracy:
-            # From sums over each group, which takes a fraction of the time.
-            figures[number] = right[units].sum() / sizes[units].sum()
-        else:
-            rows = np.concatenate([members[unit] for unit in units])
-            figures[number] = score(labels[rows], predicted[rows])
-    tail = _tail(level, len(members))
-    low, high = np.quantile(figures, [tail, 1 - tail])
+        rows = np.concatenate([members[unit] for unit in units])
+        figures[number] = score(labels[rows], predicted[rows])
+    n_missing = int(np.isnan(figures).sum())
+    if n_missing:
+        warn(
+            f"metric returned NaN for {n_missing} of {n_resamples} resamples, and these were left "
+            "out. They may lack a label that the metric needs."
+        )
+        figures = figures[~np.isnan(figures)]
+    if not len(figures):
+        return ConfidenceInterval(estimate, float("nan"), float("nan"))
+    low, high = _ends(figures, estimate, level, len(members))
+    low = max(low, min(estimate, figures.min()))
+    high = min(high, max(estimate, figures.max()))
     return ConfidenceInterval(estimate, float(low), float(high))
+
+
+def _exact(estimate: float, n_units: int, level: float) -> ConfidenceInterval:
+    """Return the interval where all predictions are right, or all wrong."""
+    found = stats.binomtest(round(estimate * n_units), n_units).proportion_ci(level)
+    return ConfidenceInterval(estimate, float(found.low), float(found.high))
+
+
+def _resampled_shares(
+    right: npt.NDArray[np.intp],
+    sizes: npt.NDArray[np.intp],
+    n_resamples: int,
+    random: np.random.RandomState,
+) -> npt.NDArray[np.float64]:
+    """Return the share of right predictions in each resample."""
+    step = max(1, _BLOCK // len(right))
+    shares = []
+    for start in range(0, n_resamples, step):
+        shape = (min(step, n_resamples - start), len(right))
+        units = random.randint(len(right), size=shape)
+        # From sums over each group, which takes a fraction of the time.
+        shares.append(right[units].sum(axis=1) / sizes[units].sum(axis=1))
+    return np.concatenate(shares)
 
 
 def _members(groups: npt.NDArray[np.intp] | None, n: int) -> list[npt.NDArray[np.intp]]:
@@ -210,7 +257,36 @@ def _members(groups: npt.NDArray[np.intp] | None, n: int) -> list[npt.NDArray[np
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 
 
-def _tail(level: float, n_units: int) -> float:
-    """Return the share of resamples below an interval, smaller where there are few units."""
-    t = stats.t.ppf(0.5 + level / 2, n_units - 1)
-    return float(stats.norm.cdf(-np.sqrt(n_units / (n_units - 1)) * t))
+def _ends(
+    figures: npt.NDArray[np.float64], estimate: float, level: float, n_units: int
+) -> tuple[float, float]:
+    """Return the ends of an interval from the resampled figures, with their skewness removed.
+
+    Examples
+    --------
+    Of figures without skewness, it is the interval of Student's t:
+
+    >>> low, high = _ends(np.array([0.7, 0.8, 0.9]), 0.8, level=0.95, n_units=10)
+    >>> print(f"from {low:.3f} to {high:.3f}")
+    from 0.605 to 0.995
+    """
+    # Resamples of few units vary less than new units do.
+    spread = float(figures.std())
+    deviation = spread * (n_units / (n_units - 1)) ** 0.5
+    # Rounding alone has a skewness, too.
+    if deviation <= 1e-9 * abs(estimate):
+        return estimate, estimate
+    skewness = float(np.mean((figures - figures.mean()) ** 3)) / spread**3
+    t = float(stats.t.ppf(0.5 + level / 2, n_units - 1))
+    low, high = (
+        estimate - deviation * _without_skewness(quantile, skewness) for quantile in (t, -t)
+    )
+    return low, high
+
+
+def _without_skewness(t: float, skewness: float) -> float:
+    """Return the quantile of skewed figures for one of Student's t: Hall's transformation."""
+    if abs(skewness) < 1e-6:
+        return t
+    inner = 1 + skewness * (t - skewness / 6)
+    return 3 / skewness * (float(np.cbrt(inner)) - 1)

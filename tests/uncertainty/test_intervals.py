@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from skcnn.uncertainty import bootstrap_interval
+from skcnn.uncertainty._intervals import _ends
 
 
 def draw_study(random, n_sites=40, n_images=20):
@@ -38,6 +39,75 @@ def test_independent_images_agree_with_the_binomial_interval():
     assert interval.estimate == 0.8
     assert interval.low == pytest.approx(exact.low, abs=0.008)
     assert interval.high == pytest.approx(exact.high, abs=0.008)
+
+
+def test_few_sites_of_high_accuracy_cover_as_promised():
+    # Most sites are near 1 and few far below: quantiles of resamples hold the mean in 87%.
+    random = np.random.default_rng(0)
+    n_studies, held = 500, 0
+    for study in range(n_studies):
+        site = np.repeat(np.arange(5), random.integers(15, 45, size=5))
+        right = random.random(len(site)) < random.beta(19, 1, size=5)[site]
+        interval = bootstrap_interval(
+            np.ones_like(right), right, groups=site, n_resamples=300, random_state=study
+        )
+        held += interval.low <= 0.95 <= interval.high
+    assert 0.91 <= held / n_studies <= 0.97
+
+
+@pytest.mark.parametrize("skewness", [-0.8, 0.3])
+def test_skewness_is_removed_by_the_cubic_of_hall(skewness):
+    # A gamma distribution with this skewness; mirrored where it is negative.
+    quantiles = stats.gamma(4 / skewness**2).ppf(np.arange(0.5, 1e5) / 1e5)
+    figures = np.sign(skewness) * (quantiles - quantiles.mean()) / quantiles.std()
+    ends = np.array(_ends(figures, 0.0, 0.95, n_units=10))
+    t, deviation = stats.t.ppf(0.975, 9), np.sqrt(10 / 9)
+    skewness = stats.skew(figures)
+    x = -ends / deviation
+    cubic = x + skewness * x**2 / 3 + skewness**2 * x**3 / 27 + skewness / 6
+    np.testing.assert_allclose(cubic, [t, -t])
+    assert abs(ends[int(skewness > 0)]) > abs(ends[int(skewness < 0)])
+
+
+@pytest.mark.parametrize("answer", [True, False], ids=["right", "wrong"])
+def test_all_right_or_all_wrong_is_not_taken_for_certain(answer):
+    truth, said = np.ones(30, dtype=bool), np.full(30, answer)
+    for groups, n_units in ((None, 30), (np.arange(30) % 10, 10)):
+        interval = bootstrap_interval(truth, said, groups=groups, random_state=0)
+        # The accuracy with which as many units are all right in 2.5% of studies.
+        far = 0.025 ** (1 / n_units)
+        expected = (1, far, 1) if answer else (0, 0, 1 - far)
+        assert interval == pytest.approx(expected)
+
+
+def test_ends_are_possible_values():
+    # With two sites, the ends of Student's t are far out.
+    site = np.repeat([0, 1], 20)
+    right = np.arange(40) % 20 < np.where(site == 0, 12, 18)
+    truth = np.ones(40, dtype=bool)
+    assert bootstrap_interval(truth, right, groups=site, random_state=0)[1:] == (0, 1)
+    other = bootstrap_interval(
+        truth, right, metric=lambda y, p: np.mean(y == p), groups=site, random_state=0
+    )
+    assert other == (0.75, 0.6, 0.9)
+
+
+def test_resamples_without_a_figure_are_left_out():
+    y, prediction = np.arange(40) % 20 == 0, np.arange(40) % 7 == 0
+
+    def recall(y, prediction):
+        return prediction[y].mean() if y.any() else np.nan
+
+    with pytest.warns(UserWarning, match=r"NaN for \d+ of 200 resamples, and these were left out"):
+        interval = bootstrap_interval(
+            y, prediction, metric=recall, n_resamples=200, random_state=0
+        )
+    assert interval == (0.5, 0, 1)
+    with pytest.warns(UserWarning, match="NaN for 20 of 20 resamples"):
+        interval = bootstrap_interval(
+            y, prediction, metric=lambda y, p: np.nan, n_resamples=20, random_state=0
+        )
+    assert np.isnan(interval).all()
 
 
 def test_level_widens_the_interval():
