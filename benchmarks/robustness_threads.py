@@ -153,6 +153,9 @@ class Calls:
             "density_map": lambda n: inspection.density_map(self.counter, self.images(n)),
             "feature_maps": lambda n: inspection.feature_maps(self.fitted, self.images(n), n % 2),
             "filters": lambda n: inspection.filters(self.fitted, n % 2),
+            "find_duplicates": lambda n: inspection.find_duplicates(
+                np.repeat(self.images(n)[:4], 2, axis=0), np.arange(8)
+            ).to_numpy(dtype=float),
             "grad_cam": lambda n: inspection.grad_cam(self.fitted, self.images(n)),
             "learning_rate_curve": lambda n: (
                 inspection.learning_rate_curve(
