@@ -175,19 +175,19 @@ def train(X, y, options):
             training_share(contestants["skcnn"], data, ours),
         )
         rate = n_steps * BATCH_SIZE * FLOPS / (share * ours)
-        product = 2 * 2048**3 * _PRODUCTS / taken["matrix product"]
+        product = 2 * _SIDE**3 * _PRODUCTS / taken["matrix product"]
         figures["steps, GFLOP/s"] = spread(rate / 1e9)
         figures["matrix product in bfloat16, GFLOP/s"] = spread(product / 1e9)
         figures["steps / matrix product"] = spread(rate / product)
     return {"figures": figures, "epochs": epochs, "precision": str(precision)}
 
 
-_PRODUCTS = 20
+_PRODUCTS, _SIDE = 20, 2048
 
 
 def multiply_matrices():
     """The most that the machine does: products of matrices in bfloat16."""
-    matrix = torch.ones(2048, 2048, dtype=torch.bfloat16)
+    matrix = torch.ones(_SIDE, _SIDE, dtype=torch.bfloat16)
     for _ in range(_PRODUCTS):
         torch.mm(matrix, matrix)
 
