@@ -1055,6 +1055,7 @@ def test_organisms_need_a_convolutional_network():
     assert pixels.score(X_test.reshape(500, -1), y_test) < 0.6
     clf = ConvNetClassifier(
         (16, 32, 64),
+        convs_per_block=1,
         activation="relu",
         residual=False,
         augment=("flip", "shift"),

@@ -209,7 +209,8 @@ def test_grad_cam_finds_the_object():
         place = slice(top, top + box), slice(left, left + box)
         X[number][place] = organism
         inside[number][place] = True
-    clf = ConvNetClassifier(max_epochs=12, random_state=0).fit(X[200:], y[200:])
+    blocks = {"filters": (16, 32, 64), "convs_per_block": 1}
+    clf = ConvNetClassifier(**blocks, max_epochs=12, random_state=0).fit(X[200:], y[200:])
     assert clf.score(X[:200], y[:200]) > 0.9
     maps = grad_cam(clf, X[:200], y[:200])
     mass = (maps * inside[:200]).sum((1, 2)) / np.maximum(maps.sum((1, 2)), 1e-12)
