@@ -210,7 +210,7 @@ def test_grad_cam_finds_the_object():
         X[number][place] = organism
         inside[number][place] = True
     blocks = {"filters": (16, 32, 64), "convs_per_block": 1}
-    clf = ConvNetClassifier(**blocks, max_epochs=12, random_state=0).fit(X[200:], y[200:])
+    clf = ConvNetClassifier(**blocks, max_epochs=18, random_state=0).fit(X[200:], y[200:])
     assert clf.score(X[:200], y[:200]) > 0.9
     maps = grad_cam(clf, X[:200], y[:200])
     mass = (maps * inside[:200]).sum((1, 2)) / np.maximum(maps.sum((1, 2)), 1e-12)
