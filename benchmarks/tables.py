@@ -232,7 +232,7 @@ def _busy_order(name):
 
 def accuracy_table():
     rows, results = [], {}
-    speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_without_amx", "cpu_amd")]
+    speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_amd", "cpu_float32")]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
         shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
@@ -245,7 +245,7 @@ def accuracy_table():
                 *(f"{share['median']:.2f}" if share else "" for share in shares),
             ]
         )
-    head = [*ACCURACY_HEAD, "seconds", "threads", "units", "without AMX", "AMD"]
+    head = [*ACCURACY_HEAD, "seconds", "threads", "AMX", "avx512_bf16", "float32"]
     return table(head, rows) + "\n" + all_measured_on(results)
 
 
@@ -267,9 +267,9 @@ def headline():
     fast, lesson = load("accuracy_fast"), load("accuracy_lesson")
     share, slower = (
         load(f"speed_recipes_{machine}")["figures"][FAST_UNITS]
-        for machine in ("cpu", "cpu_without_amx")
+        for machine in ("cpu", "cpu_float32")
     )
-    # Both on a CPU with AMX: ratios of one column are of one kind of machine.
+    # Ratios of one column are of one kind of machine.
     ours = load("speed_train_cpu_amx")["figures"]["skcnn / skorch"]
     rows = [
         [
@@ -288,7 +288,7 @@ def headline():
         f"Accuracy on {fast['n_test_images']:,} test images, mean and standard deviation over "
         f"{len(fast['accuracies'])} seeds. Training time on a CPU with AMX, in units of plain "
         "skorch training the baseline: below 1 is faster. Where bfloat16 is not fast, "
-        f"`recipes.fast` takes {slower['median']:.1f} units (one round)."
+        f"`recipes.fast` takes {slower['median']:.1f} units."
     )
     return "\n".join([table(head, rows), "", *textwrap.wrap(note, 99)])
 
@@ -440,15 +440,22 @@ def transfer_few_table():
     elsewhere = photographs.get("measured elsewhere", {}) | made_up.get("measured elsewhere", {})
     rows, results = [], {}
     for kind, figures in kinds.items():
-        for name in figures:
-            number, _, way = name.partition(", ")
-            label = f"{kind} {number} `{way}`"
-            results[label] = elsewhere.get(f"{kind}, {name}", photographs)
         for way in dict.fromkeys(name.partition(", ")[2] for name in figures):
             found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
             accuracies = [mean_and_spread(runs[:, 0]) if len(runs) else "" for runs in found]
             seconds = [f"{np.median(runs[:, 1]):.0f}" if len(runs) else "" for runs in found]
             shown = way if way.startswith("features") else f"`{way}`"
+            sources = {
+                number: elsewhere.get(f"{kind}, {number}, {way}", photographs)
+                for number, runs in zip(numbers, found)
+                if len(runs)
+            }
+            if len(set(map(measured_on, sources.values()))) == 1:
+                sources = {"": next(iter(sources.values()))}
+            results |= {
+                " ".join(filter(None, (kind, number, shown))): source
+                for number, source in sources.items()
+            }
             n_draws = str(max(map(len, found)))
             rows.append([kind, shown, *accuracies, n_draws, ", ".join(filter(None, seconds))])
     head = ["images", "way", *numbers, "draws", "seconds"]
