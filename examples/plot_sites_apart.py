@@ -73,7 +73,7 @@ print(frame["burst"].nunique(), "bursts of", len(frame), "photographs")
 # %%
 # **Three ways to split** the same photographs into three parts, each of which is tested once: at
 # random; bursts kept whole; sites kept whole. The network and all of its settings are the same.
-clf = ConvNetClassifier(filters=(16, 32), random_state=0)
+clf = ConvNetClassifier(filters=(16, 32), max_epochs=30, random_state=0)
 splits = {
     "photographs\nat random": (KFold(3, shuffle=True, random_state=0), None),
     "bursts\nkept whole": (GroupKFold(3), frame["burst"]),

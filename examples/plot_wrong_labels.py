@@ -27,7 +27,7 @@ y[changed] = (truth[changed] + rng.integers(1, 8, 40)) % 8
 # %%
 # **Predict each image by a network that was not trained on it.** `cross_val_predict` does so. The
 # probability of the label that an image has is low where the label is wrong:
-clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0)
+clf = ConvNetClassifier(filters=(16, 32, 64), max_epochs=30, random_state=0)
 proba = cross_val_predict(clf, X, y, cv=3, method="predict_proba")
 order = proba[np.arange(len(y)), y].argsort()
 
