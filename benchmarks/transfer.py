@@ -202,9 +202,7 @@ def measure_few(options):
     """Score several ways with few images of each category."""
     X, y = photographs(options.data)
     figures = stored_figures("few", options)
-    ways = {"recipes.fast": recipes.fast}
-    if hasattr(recipes, "few"):
-        ways["recipes.few"] = recipes.few
+    ways = {"recipes.fast": recipes.fast, "recipes.few": recipes.few}
     parts = split(y)
     for name in compare_ways(X, y, parts, every_feature(options, X), ways, figures, options):
         yield {"figures": figures, "just measured": f"photographs, {name}"}

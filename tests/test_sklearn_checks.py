@@ -19,8 +19,7 @@ def _small(recipe, max_epochs):
 
 
 ESTIMATORS = {
-    # With a number of epochs: the default is up to 75 for so few rows.
-    "defaults": ConvNetClassifier(max_epochs=10),
+    "defaults": ConvNetClassifier(),
     "early_stopping": ConvNetClassifier(
         (8,),
         residual=False,
@@ -81,7 +80,7 @@ ESTIMATORS = {
     "transformer": ConvNetClassifier(**recipes.transformer).set_params(
         module__depth=1, module__width=24, max_epochs=10
     ),
-    "regressor": ConvNetRegressor(convs_per_block=1, max_epochs=12),
+    "regressor": ConvNetRegressor(),
     "counts": ConvNetRegressor(
         (8, 16),
         convs_per_block=1,
@@ -140,7 +139,7 @@ def _as_list(mark):
 
 
 # Checked with the oldest supported versions, too, which leave out what is slow.
-OFTEN = ("defaults", "dense")
+OFTEN = ("defaults", "early_stopping", "dense")
 
 
 def _checks_of(names):

@@ -21,8 +21,8 @@ from skcnn._data._resize import resize
 from skcnn._targets._mixing import blend
 from skcnn.augmentation import GeometricAugmentation, MixingAugmentation
 
-# Sizes of batches, each with the fewest images that it is for: enough for 60 batches per epoch,
-# and below that 16 where measurements showed that the steps of 32 are too few.
+# Sizes of batches, each with the fewest images that it is for: 60 batches per epoch for 128 and
+# 64, and 500 images for 32, below which its steps were measured to be too few.
 _AUTO_SIZES = {128: 7_680, 64: 3_840, 32: 500, 16: 0}
 # Fraction of a device's free memory that a data set may take there.
 _RESIDENT_FRACTION = 0.5
