@@ -327,8 +327,9 @@ class Sender:
         self.counter.close()
 
 
-# Functions in them are called when an object ends. Python drops what they raise, Ctrl-C as well.
-_CALLED_AT_ENDS = ("weakref.py", "torch/_dynamo/utils.py", "torch/utils/weak.py")
+# What is raised there is dropped by Python, Ctrl-C as well: in functions that are called when an
+# object ends, and in copyreg, which has an except clause without a type.
+_DROPPING = ("weakref.py", "torch/_dynamo/utils.py", "torch/utils/weak.py", "/copyreg.py")
 
 
 class Tracer:
@@ -339,7 +340,7 @@ class Tracer:
         self.stop_at = -1
 
     def trace(self, frame, event, argument):
-        return None if frame.f_code.co_filename.endswith(_CALLED_AT_ENDS) else self.trace_line
+        return None if frame.f_code.co_filename.endswith(_DROPPING) else self.trace_line
 
     def trace_line(self, frame, event, argument):
         if event == "line":

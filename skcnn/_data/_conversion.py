@@ -1,7 +1,6 @@
 """Tensors, images of Pillow and sequences of them as arrays."""
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +17,7 @@ def as_array(X: Any, name: str) -> Any:
             f"{name} is a single image of {type(X).__module__}. Expected a sequence of images: "
             f"pass [{name}]."
         )
-    if isinstance(X, Dataset | DataLoader | Iterator) and not hasattr(X, "__array__"):
+    if isinstance(X, Dataset | DataLoader) and not hasattr(X, "__array__"):
         raise TypeError(
             f"{name} is a {type(X).__name__}. Expected images as an array (n, height, width, "
             "channels) with the labels beside it, since scikit-learn's tools pick rows from it. "

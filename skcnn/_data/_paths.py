@@ -1,7 +1,7 @@
 """Paths of image files as X: in which forms they come, and boxes beside them."""
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +77,11 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     ------
     ValueError
         If a DataFrame has other text beside the paths, if paths and other values are mixed,
-        or if boxes are not as described.
+        if boxes are not as described, or if X is an empty list, array or Series.
+    TypeError
+        If X is a generator or another iterator.
     """
-    if isinstance(X, _TEXT):
-        return Paths(_as_objects([X]))
+    X = as_rows(X, name)
     if is_frame(X):
         return _from_frame(X, name)
     if isinstance(X, list | tuple):
@@ -102,9 +103,26 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     return Paths(_checked(X, name))
 
 
-def as_rows(X: Any) -> Any:
-    """Return one path as a list, so that X can be cut and counted like any other."""
-    return [X] if isinstance(X, _TEXT) else X
+def as_rows(X: Any, name: str = "X") -> Any:
+    """Return one path as a list, so that X can be cut and counted like any other.
+
+    What an empty folder, a wrong pattern or ``Path.glob`` gives is refused.
+    """
+    if isinstance(X, Iterator) and not hasattr(X, "__array__"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, which can be read only once. Expected images as an "
+            "array (n, height, width, channels), or paths as a list, since scikit-learn's tools "
+            f"pick rows from it. Pass list({name}), or numpy.stack(list({name})) of images."
+        )
+    if isinstance(X, _TEXT):
+        return [X]
+    if hasattr(X, "__len__") and _is_one_dimensional(X) and not is_frame(X) and not len(X):
+        raise ValueError(
+            f"{name} is an empty {type(X).__name__}. Expected at least one image or path. If "
+            "the paths come from a folder or a pattern, such as glob.glob('photographs/*.jpg'), "
+            "check that it finds files: in your folder their names may end in .JPG or .jpeg."
+        )
+    return X
 
 
 def _as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
+from skcnn import ConvNetClassifier, ConvNetRegressor, ConvNetSegmenter, ImageLoader
 from skcnn._data._paths import as_frame, read_paths
 from skcnn._utils import BOX_COLUMNS
 
@@ -44,6 +45,31 @@ def test_paths_come_in_many_forms(form):
     assert len(paths) == 3
     assert paths.boxes is None
     assert paths.box(1) is None
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, pd.Series, pd.Index])
+def test_what_an_empty_folder_gives_is_refused(form, tmp_path):
+    found = form([str(path) for path in tmp_path.glob("*.jpg")])
+    with pytest.raises(ValueError, match=f"^images is an empty {type(found).__name__}.*pattern"):
+        read_paths(found, "images")
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path):
+    for stream in (tmp_path.glob("*.jpg"), map(str, NAMES), iter(np.zeros((3, 4, 4)))):
+        kind = type(stream).__name__
+        with pytest.raises(TypeError, match=rf"X is a {kind}, .* Pass list\(X\)"):
+            read_paths(stream)
+
+
+ESTIMATORS = [ConvNetClassifier(), ConvNetRegressor(), ConvNetSegmenter(), ImageLoader()]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
+def test_every_estimator_refuses_them(estimator):
+    with pytest.raises(ValueError, match="X is an empty list"):
+        estimator.fit([], [])
+    with pytest.raises(TypeError, match="X is a generator"):
+        estimator.fit((name for name in NAMES), [0, 1, 0])
 
 
 def test_pyarrow():
@@ -110,13 +136,11 @@ def test_one_path_is_one_image(path):
         np.zeros((3, 4)),
         np.zeros((3, 4), dtype=object),
         [[1, 2], [3, 4]],
-        [],
         None,
         pd.DataFrame(np.zeros((3, 4))),
         pd.DataFrame(np.zeros((3, 4)), dtype=object),
         pd.DataFrame({"path": [1.0, 2.0]}),
         pd.Series([1, 2]),
-        pd.Series([], dtype=object),
         b"fox.jpg",
         [b"fox.jpg"],
         np.array([["a.jpg", "b.jpg"]]),

@@ -169,7 +169,7 @@ def test_cache(data, tmp_path):
         assert_array_equal(loader.transform(paths), X.reshape(60, -1))
 
 
-@pytest.mark.parametrize("X", [np.zeros((3, 4)), [], None, pd.DataFrame({"a": [1, 2]})])
+@pytest.mark.parametrize("X", [np.zeros((3, 4)), None, pd.DataFrame({"a": [1, 2]})])
 def test_what_holds_no_paths_is_an_error(X, data):
     with pytest.raises(ValueError, match=r"X is a .* without paths of image files. Expected one"):
         ImageLoader().fit(X)
