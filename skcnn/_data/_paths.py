@@ -77,7 +77,7 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     ------
     ValueError
         If a DataFrame has other text beside the paths, if paths and other values are mixed,
-        if boxes are not as described, or if X is an empty list, array or Series.
+        if boxes are not as described, or if X is a folder, or an empty list, array or Series.
     TypeError
         If X is a generator or another iterator.
     """
@@ -106,7 +106,7 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
 def as_rows(X: Any, name: str = "X") -> Any:
     """Return one path as a list, so that X can be cut and counted like any other.
 
-    What an empty folder, a wrong pattern or ``Path.glob`` gives is refused.
+    A folder is refused, and so is what an empty one, a wrong pattern or ``Path.glob`` gives.
     """
     if isinstance(X, Iterator) and not hasattr(X, "__array__"):
         raise TypeError(
@@ -115,6 +115,11 @@ def as_rows(X: Any, name: str = "X") -> Any:
             f"pick rows from it. Pass list({name}), or numpy.stack(list({name})) of images."
         )
     if isinstance(X, _TEXT):
+        if os.path.isdir(X):
+            raise ValueError(
+                f"{name} is a folder, {os.fspath(X)}. Expected paths of image files. "
+                "skcnn.datasets.load_image_folder returns those in a folder, and their labels."
+            )
         return [X]
     if hasattr(X, "__len__") and _is_one_dimensional(X) and not is_frame(X) and not len(X):
         raise ValueError(

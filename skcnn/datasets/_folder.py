@@ -131,7 +131,15 @@ def load_image_folder(
     columns = _columns(names, label, group, base)
     matched = columns.pop("matched")
     rows = pd.DataFrame({"path": [os.path.join(base, name) for name in names], **columns})
-    loaded.note("images", (~matched).sum(), _why_left_out(label, group))
+    why = _why_left_out(label, group)
+    if names and not matched.any():
+        raise ValueError(
+            f"{_CALLER} found no training example in {base}: its {len(names)} images {why}. The "
+            f"first is {names[0]}. Expected a folder for each class, as in fox/1.jpg. If names of "
+            "files have the label, pass a pattern such as label='{label}_*'; if a table has it, "
+            "use load_image_table; for images without labels, pass label=None."
+        )
+    loaded.note("images", (~matched).sum(), why)
     rows = rows[matched].reset_index(drop=True)
     if time == "exif":
         rows["time"] = exif_times(rows["path"])

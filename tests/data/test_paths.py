@@ -65,11 +65,14 @@ ESTIMATORS = [ConvNetClassifier(), ConvNetRegressor(), ConvNetSegmenter(), Image
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
-def test_every_estimator_refuses_them(estimator):
+def test_every_estimator_refuses_them(estimator, tmp_path):
     with pytest.raises(ValueError, match="X is an empty list"):
         estimator.fit([], [])
     with pytest.raises(TypeError, match="X is a generator"):
         estimator.fit((name for name in NAMES), [0, 1, 0])
+    for folder in (tmp_path, f"{tmp_path}/"):
+        with pytest.raises(ValueError, match=r"X is a folder, .*load_image_folder"):
+            estimator.fit(folder, [0, 1, 0])
 
 
 def test_pyarrow():

@@ -138,7 +138,11 @@ def test_links_are_followed_once(pictures):
         ({"label": "species"}, "'label' parameter .* Got 'species'"),
         ({"label": "(?P<label>"}, "no regular expression"),
         ({"label": "{label}/{site}"}, "names 'site'"),
-        ({"label": 3}, "found no training example"),
+        ({"label": 3}, r"found no training example .* are in no class folder.*load_image_table"),
+        (
+            {"label": "{label}_*"},
+            r"do not match the pattern '{label}_\*'.* The first is fox/1.jpg",
+        ),
         ({"label": True}, "Got True"),
         ({"group": "site"}, "'group' parameter"),
         ({"time": "name"}, "'time' parameter"),
@@ -147,6 +151,14 @@ def test_links_are_followed_once(pictures):
 def test_wrong_parameters(pictures, parameters, message):
     with pytest.raises(ValueError, match=message):
         load_image_folder(pictures(CLASSES), **parameters)
+
+
+def test_images_without_class_folders_are_told_about(pictures):
+    root = pictures({"fox_1.jpg": 1, "fox_2.jpg": 2})
+    with pytest.raises(ValueError, match=r"its 2 images are in no class folder. .*label=None"):
+        load_image_folder(root)
+    assert load_image_folder(root, label="{label}_*").target.tolist() == ["fox", "fox"]
+    assert len(load_image_folder(root, label=None).data) == 2
 
 
 def test_wrong_roots(pictures, tmp_path):
