@@ -338,6 +338,9 @@ class Tracer:
     def __init__(self):
         self.n_lines = 0
         self.stop_at = -1
+        # Nor need each call look again whether what is there now is garbage.
+        gc.collect()
+        gc.freeze()
 
     def trace(self, frame, event, argument):
         return None if frame.f_code.co_filename.endswith(_DROPPING) else self.trace_line

@@ -11,7 +11,6 @@ import matplotlib
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 import skcnn
-from skcnn._estimators._base import ConvNetEstimator
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
@@ -19,21 +18,12 @@ sys.path.insert(0, str(HERE / "extensions"))
 os.environ.setdefault("SKCNN_NUM_THREADS", "1")
 matplotlib.use("Agg")
 
-
-def _train_briefly(self, dataset, target, epochs, **options):
-    return _train(self, dataset, target, min(epochs, 2), **options)
-
-
-# sphinx-build -t brief tells within minutes whether the examples run: networks learn little.
-if tags.has("brief"):  # noqa: F821
-    _train = ConvNetEstimator._train
-    ConvNetEstimator._train = _train_briefly
-
 project = "skcnn"
 author = "the skcnn developers"
 version = release = skcnn.__version__
 
 extensions = [
+    "brief_gallery",
     "linked_names",
     "myst_parser",
     "numpydoc",

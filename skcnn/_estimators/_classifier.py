@@ -126,7 +126,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     >>> X.shape, X.dtype
     ((600, 16, 16, 3), dtype('uint8'))
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-    >>> clf = ConvNetClassifier(filters=(16, 32, 64), random_state=0).fit(X_train, y_train)
+    >>> clf = ConvNetClassifier(filters=(16, 32), random_state=0).fit(X_train, y_train)
     >>> clf.score(X_test, y_test) > 0.8
     True
     """

@@ -143,6 +143,7 @@ class ConvNetMultiTask(ConvNetEstimator):
     >>> net = ConvNetMultiTask(
     ...     {"species": "classification", "brightness": "squared_error"},
     ...     filters=(16, 32),
+    ...     max_epochs=20,
     ...     random_state=0,
     ... )
     >>> net.fit(X[:300], y[:300]).predict(X[300:]).columns.tolist()

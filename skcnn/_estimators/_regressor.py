@@ -133,7 +133,9 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
     >>> X_train, X_test, y_train, y_test = train_test_split(
     ...     scenes.data, scenes.count, random_state=0
     ... )
-    >>> reg = ConvNetRegressor(filters=(16, 32), loss="poisson", random_state=0)
+    >>> reg = ConvNetRegressor(
+    ...     filters=(16, 32), loss="poisson", max_epochs=20, random_state=0
+    ... )
     >>> reg.fit(X_train, y_train).score(X_test, y_test) > 0.5
     True
     """

@@ -64,7 +64,8 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     >>> from skcnn.uncertainty import novelty_scores
     >>> X, y = make_organisms(n_samples=300, n_classes=4, image_size=16, random_state=0)
     >>> known = y < 3
-    >>> clf = ConvNetClassifier(filters=(16, 32), random_state=0).fit(X[known], y[known])
+    >>> clf = ConvNetClassifier(filters=(16, 32), max_epochs=20, random_state=0)
+    >>> clf = clf.fit(X[known], y[known])
     >>> bool(novelty_scores(clf, X[~known]).mean() > novelty_scores(clf, X[known]).mean())
     True
     """
@@ -116,7 +117,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
     >>> X, y = make_organisms(n_samples=400, n_classes=4, image_size=16, random_state=0)
     >>> known = y < 3
     >>> X_known, y_known = X[known], y[known]
-    >>> clf = ConvNetClassifier(filters=(16, 32), random_state=0)
+    >>> clf = ConvNetClassifier(filters=(16, 32), max_epochs=10, random_state=0)
     >>> clf = clf.fit(X_known[:200], y_known[:200])
     >>> detector = NoveltyDetector(clf).fit(X_known[200:], y_known[200:])
     >>> detector.predict(X[~known][:5]).shape
