@@ -38,7 +38,7 @@ TRANSFORMER_TRIALS = {
     "AdamW": "AdamW, `lr=0.001`, `weight_decay=0.05`",
 }
 FAST_UNITS = "fast / the lesson's job, skorch"
-ACCURACY_HEAD = ["job", "parameters", "test accuracy", "SD", "seeds"]
+ACCURACY_HEAD = ["job", "parameters", "test accuracy", "seeds"]
 GPU_JOBS = {
     "lesson": "baseline (lesson)",
     "default": "default",
@@ -314,8 +314,7 @@ def accuracy_cells(shown, found):
     return [
         shown,
         f"{found['n_parameters']:,}",
-        f"{values.mean():.3f}",
-        f"{values.std(ddof=1):.3f}" if len(values) > 1 else "",
+        f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""),
         str(len(values)),
     ]
 
