@@ -114,10 +114,11 @@ def interval(seed):
     (X, X_test), (y, y_test) = split(scenes.data), split(biomass)
     X_calibrate, y_calibrate = X_test[:n_held], y_test[:n_held]
     X_test, y_test = X_test[n_held:], y_test[n_held:]
+    # Few epochs, and the mean of the weights, so that less noise is learned by heart. Of eight
+    # settings that were tried on images of other seeds, this one came closest to 80%.
+    settings = SMALL | {"max_epochs": 8, "weight_averaging": 0.5, "random_state": seed}
     both = [
-        ConvNetRegressor(
-            loss="quantile", quantile=quantile, max_epochs=EPOCHS, random_state=seed, **SMALL
-        ).fit(X, y)
+        ConvNetRegressor(loss="quantile", quantile=quantile, **settings).fit(X, y)
         for quantile in (0.1, 0.9)
     ]
     low, high = (reg.predict(X_test) for reg in both)
