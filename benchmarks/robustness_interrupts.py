@@ -329,7 +329,7 @@ class Sender:
 
 # What is raised there is dropped by Python, Ctrl-C as well: in functions that are called when an
 # object ends, and in copyreg, which has an except clause without a type.
-_DROPPING = ("weakref.py", "torch/_dynamo/utils.py", "torch/utils/weak.py", "/copyreg.py")
+_DROPPING = ("weakref.py", "torch/_dynamo/utils.py", "torch/utils/weak.py", "copyreg.py")
 
 
 class Tracer:
@@ -338,7 +338,7 @@ class Tracer:
     def __init__(self):
         self.n_lines = 0
         self.stop_at = -1
-        # Nor need each call look again whether what is there now is garbage.
+        # What is there now stays: looking through it before each call would take most of the time.
         gc.collect()
         gc.freeze()
 

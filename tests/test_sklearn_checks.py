@@ -139,7 +139,7 @@ def _as_list(mark):
 
 
 # Checked with the oldest supported versions, too, which leave out what is slow.
-OFTEN = ("early_stopping", "dense")
+OFTEN = ("defaults", "early_stopping", "dense")
 
 
 def _checks_of(names):

@@ -116,7 +116,6 @@ def size(folder):
     return sum(path.stat().st_size for path in segments(folder))
 
 
-@pytest.mark.slow
 @needs_fork
 def test_writers_killed_at_any_moment_leave_a_sound_cache(names, start, tmp_path, monkeypatch):
     monkeypatch.setattr(_decoded_cache, "_SEGMENT_BYTES", 90 * 17)

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from skcnn import ConvNetClassifier, ConvNetRegressor, ConvNetSegmenter, ImageLoader
+from skcnn import (
+    ConvNetClassifier,
+    ConvNetMultiTask,
+    ConvNetRegressor,
+    ConvNetSegmenter,
+    FeatureExtractor,
+    ImageLoader,
+)
 from skcnn._data._paths import as_frame, read_paths
 from skcnn._utils import BOX_COLUMNS
 
@@ -61,7 +68,14 @@ def test_what_can_be_read_only_once_is_refused(tmp_path):
             read_paths(stream)
 
 
-ESTIMATORS = [ConvNetClassifier(), ConvNetRegressor(), ConvNetSegmenter(), ImageLoader()]
+ESTIMATORS = [
+    ConvNetClassifier(),
+    ConvNetRegressor(),
+    ConvNetMultiTask({"species": "classification"}),
+    ConvNetSegmenter(),
+    FeatureExtractor(),
+    ImageLoader(),
+]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)

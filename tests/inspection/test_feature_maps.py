@@ -195,7 +195,6 @@ def test_a_network_without_convolutions_has_nothing_to_look_through(organisms):
         grad_cam(clf, X[:2])
 
 
-@pytest.mark.slow
 def test_grad_cam_finds_the_object():
     """Organisms anywhere in noise."""
     rng = np.random.RandomState(0)
@@ -219,7 +218,6 @@ def test_grad_cam_finds_the_object():
     assert mass.mean() > 2 * box**2 / side**2
 
 
-@pytest.mark.slow
 def test_feature_maps_in_threads_are_those_of_the_own_images(fitted, organisms):
     X = organisms[0]
     groups = [X[8 * number : 8 * number + 3 + number % 5] for number in range(16)]

@@ -206,7 +206,6 @@ def test_the_history_shows_the_iou(fitted):
     assert labels == ["loss", "IoU", "learning rate"]
 
 
-@pytest.mark.slow
 def test_a_learning_rate_is_found_for_masks():
     seg = ConvNetSegmenter(UNet(ConvBlocks((4,))), device="cpu", random_state=0)
     curve = learning_rate_curve(seg, IMAGES, TRUE, n_steps=20)
