@@ -17,6 +17,7 @@ from skcnn._data._dataset import Batch
 from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
+from skcnn._engine._figures import loss_figures, weighted_mean
 from skcnn._engine._optimizers import add_missing_momenta, make_capturable
 from skcnn._engine._parts import BatchParts, smallest_batch, warn_of_parts
 from skcnn._engine._schedule import LRSchedule
@@ -378,28 +379,6 @@ def _progress_bar() -> Any:
         warnings.filterwarnings("ignore", "IProgress not found")
         from tqdm.auto import tqdm
     return tqdm
-
-
-def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
-    """Return the mean of the losses of images, each times its weight."""
-    return losses.mean() if weight is None else (losses * weight).mean()
-
-
-def loss_figures(
-    target: Target, loss: Tensor, outputs: Tensor, batch: Batch, *, training: bool
-) -> Tensor:
-    """Return the loss of a batch, or, where it has parts, a vector of more figures.
-
-    The loss is followed by the weighted sum of the losses of each part, and by the sum of the
-    weights of the images that say something about each part.
-    """
-    loss = loss.detach()
-    if not target.part_names:
-        return loss
-    parts = target.part_losses(outputs.detach(), batch.target, training=training)
-    weight = torch.ones_like(parts) if batch.weight is None else batch.weight[:, None]
-    weight = torch.where(parts.isnan(), 0, weight)
-    return torch.cat([loss[None], (parts * weight).nansum(0), weight.sum(0)])
 
 
 def scale_of(epoch: float, n_epochs: int, scales: Sequence[float]) -> float:

@@ -22,6 +22,14 @@ from skcnn._compute._rng import lend_generators
 from skcnn._data._dataset import Batch, ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._best_weights import BestWeights, NotFiniteError, better_weights
+from skcnn._engine._figures import (
+    batch_row,
+    in_words,
+    loss_figures,
+    record,
+    record_loss,
+    weighted_mean,
+)
 from skcnn._engine._light_optimizers import light
 from skcnn._engine._loop import (
     FIRST_LOSS_SCALE,
@@ -29,8 +37,6 @@ from skcnn._engine._loop import (
     LoopState,
     TrainingLoop,
     autocast,
-    loss_figures,
-    weighted_mean,
 )
 from skcnn._engine._optimizers import parameter_groups, set_lr
 from skcnn._engine._pickling import dump_apart, load_apart
@@ -39,8 +45,6 @@ from skcnn._engine._storing import without_state
 from skcnn._targets import Target
 from skcnn._utils import StopTraining
 
-# Figures of the parts of a loss, in the order of `loss_figures`.
-_PARTS = ("loss_sum", "loss_weight")
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 # Where a pickle holds what may be on a GPU, as skorch names it, and the code for that.
 _APART = "__cuda_dependent_attributes__"
@@ -373,12 +377,7 @@ class TrainedNet(skorch.NeuralNet):
         rows = [row for row in self.history[-1]["batches"] if f"{prefix}_loss" in row]
         if training:
             self._loop.end_epoch(rows)
-        weights = [row[f"{prefix}_batch_size"] for row in rows]
-        loss = float(np.average([row[f"{prefix}_loss"] for row in rows], weights=weights))
-        self._record(f"{prefix}_loss", loss, lower_is_better=True)
-        for name in self.target.part_names:
-            total, weight = (sum(r[f"{prefix}_{what}_{name}"] for r in rows) for what in _PARTS)
-            self.history.record(f"{prefix}_loss_{name}", total / weight if weight else math.nan)
+        loss = record_loss(self.history, self.target, prefix, rows)
         if training:
             self.history.record("lr", self._loop.lr_schedule.last_lr)
             if not math.isfinite(loss):
@@ -386,7 +385,8 @@ class TrainedNet(skorch.NeuralNet):
                 raise NotFiniteError(what, self.lr, self.best_weights_)
         elif self._scores:
             score = torch.cat(self._scores).float().mean().item()
-            self._record(
+            record(
+                self.history,
                 f"valid_{self.target.score_name}",
                 score,
                 lower_is_better=self.target.lower_score_is_better,
@@ -400,7 +400,7 @@ class TrainedNet(skorch.NeuralNet):
         for batch in batches:
             self.notify("on_batch_begin", batch=batch.pair, training=training)
             step = step_fn(batch)
-            for name, value in self._batch_row(prefix, step["figures"].tolist()).items():
+            for name, value in batch_row(self.target, prefix, step["figures"].tolist()).items():
                 self.history.record_batch(name, value)
             self.history.record_batch(f"{prefix}_batch_size", len(batch.images))
             self.notify("on_batch_end", batch=batch.pair, training=training, **step)
@@ -426,17 +426,10 @@ class TrainedNet(skorch.NeuralNet):
                 check_interrupts()
         # The only time in an epoch that the CPU waits for the device.
         self.history[-1]["batches"] += [
-            {**self._batch_row(prefix, figures), f"{prefix}_batch_size": size}
+            {**batch_row(self.target, prefix, figures), f"{prefix}_batch_size": size}
             for figures, size in zip(torch.stack(losses).tolist(), sizes)
         ]
         self.history.record(f"{prefix}_batch_count", len(losses))
-
-    def _batch_row(self, prefix: str, figures: float | list[float]) -> dict[str, float]:
-        """Name the `loss_figures` of a batch."""
-        if isinstance(figures, float):
-            return {f"{prefix}_loss": figures}
-        parts = [f"{what}_{name}" for what in _PARTS for name in self.target.part_names]
-        return {f"{prefix}_{name}": value for name, value in zip(["loss", *parts], figures)}
 
     def train_step(self, batch: Batch, **fit_params: object) -> dict[str, Tensor]:
         """Take one step of the optimizer, where callbacks ask for every batch."""
@@ -489,14 +482,4 @@ class TrainedNet(skorch.NeuralNet):
     def on_epoch_end(self, net: object, **kwargs: object) -> None:
         """Show the epoch's figures in the progress bar, and keep the best weights."""
         self.best_weights_ = better_weights(self.best_weights_, self)
-        row, score = self.history[-1], str(self.target.score_name)
-        names = {"train_loss": "loss", "valid_loss": "valid loss", f"valid_{score}": score}
-        figures = [f"{said} {row[name]:.3f}" for name, said in names.items() if name in row]
-        self._loop.show(", ".join([f"epoch {row['epoch']}", *figures]))
-
-    def _record(self, name: str, value: float, *, lower_is_better: bool) -> None:
-        """Write down a figure and, as skorch's own scorings do, whether it is the best so far."""
-        before = [row[name] for row in self.history[:-1] if name in row]
-        best = all(value < other if lower_is_better else value > other for other in before)
-        self.history.record(name, value)
-        self.history.record(f"{name}_best", best)
+        self._loop.show(in_words(self.history[-1], self.target.score_name))

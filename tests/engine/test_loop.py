@@ -14,7 +14,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine import _loop
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
-from skcnn._engine._loop import LoopOptions, TrainingLoop, scale_of, weighted_mean
+from skcnn._engine._loop import LoopOptions, TrainingLoop, scale_of
 from skcnn.augmentation import Flip
 
 CPU = torch.device("cpu")
@@ -187,12 +187,6 @@ def test_a_batch_may_have_to_stay_whole(together, images, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         loop.train_on_batch(torch.tensor(images), torch.arange(60) % 3)
     assert loop.parts.most is None
-
-
-def test_weighted_mean_divides_by_the_number_of_images():
-    losses = torch.tensor([1.0, 2.0, 6.0])
-    assert weighted_mean(losses, None) == 3
-    assert weighted_mean(losses, torch.tensor([3.0, 0.0, 1.0])) == 3
 
 
 _NOTEBOOK = """

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skcnn._data._dataset import ImageDataset
+from skcnn._engine._figures import record
 from skcnn._engine._net import TrainedNet
 from skcnn._engine._optimizers import OPTIMIZERS, resolve_optimizer
 from skcnn._engine._pickling import dump_apart
@@ -301,8 +302,8 @@ def test_it_is_noted_which_epoch_was_the_best_so_far():
     class Given(TrainedNet):
         def run_single_epoch(self, *args, **kwargs):
             loss, hits = figures[len(self.history) - 1]
-            self._record("valid_loss", loss, lower_is_better=True)
-            self._record("valid_accuracy", hits, lower_is_better=False)
+            record(self.history, "valid_loss", loss, lower_is_better=True)
+            record(self.history, "valid_accuracy", hits, lower_is_better=False)
 
     figures = [(3.0, 0.5), (2.0, 0.5), (2.0, 0.6), (2.5, 0.1), (1.0, 0.7)]
     net = Given(
