@@ -167,3 +167,9 @@ def draw(n, seed, concentration=0.4, weights=(1, 1, 1, 1)):
     proba /= proba.sum(axis=1, keepdims=True)
     codes = (proba.cumsum(axis=1) < random.random((n, 1))).sum(axis=1)
     return CLASSES[np.minimum(codes, 3)], proba
+
+
+def optimizer_with(*rates, kind=torch.optim.SGD, **options):
+    """An optimizer of one parameter per learning rate, each in a group of its own."""
+    groups = [{"params": [torch.nn.Parameter(torch.ones(2))], "lr": rate} for rate in rates]
+    return kind(groups, **options)

@@ -38,7 +38,7 @@ from skcnn._engine._loop import (
     TrainingLoop,
     autocast,
 )
-from skcnn._engine._optimizers import parameter_groups, set_lr
+from skcnn._engine._parameter_groups import parameter_groups, set_lr
 from skcnn._engine._pickling import dump_apart, load_apart
 from skcnn._engine._predict import PredictionBatching
 from skcnn._engine._storing import without_state

@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn import functional as F
 
 from skcnn import ConvNetClassifier
-from skcnn._engine._optimizers import parameter_groups
+from skcnn._engine._parameter_groups import parameter_groups
 from skcnn.networks import CompactTransformer
 from skcnn.networks._attention import (
     AttentionProduct,
