@@ -1,11 +1,13 @@
 """What early stopping costs in accuracy and saves in epochs, where a fit is given too many.
 
     python benchmarks/early_stopping.py [--data DIR] [--seeds N] [--epochs N] [--kinds KIND ...]
+                                        [--go-on]
 
 Fits a small network to about a thousand images of several kinds: for all of the epochs; with
 `early_stopping=True`, which holds out a tenth of the images; with 150 other images for validation,
 so that all are trained on; and, as stopping was meant before there was a schedule, with a constant
-learning rate. Results go to results/early_stopping.json, in which those of other kinds stay.
+learning rate. Results go to results/early_stopping.json, in which those of other kinds stay. With
+--go-on, seeds that the file has already are not fitted again.
 """
 
 import argparse
@@ -35,15 +37,20 @@ def main():
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--epochs", type=int, default=100, help="max_epochs of each fit")
     arguments.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    arguments.add_argument("--go-on", action="store_true", help="after the seeds stored")
     options = arguments.parse_args()
     result = load("early_stopping") or {"kinds": {}}
     for kind in options.kinds:
         X, X_held_out, y, y_held_out = KINDS[kind](options.data)
         validation = {"X_val": X_held_out[:N_VALIDATION], "y_val": y_held_out[:N_VALIDATION]}
         X_test, y_test = X_held_out[N_VALIDATION:], y_held_out[N_VALIDATION:]
-        fits = result["kinds"][kind] = {}
+        stored = result["kinds"].get(kind, {}) if options.go_on else {}
+        fits = result["kinds"][kind] = stored
         for seed in range(options.seeds):
             for variant, parameters in VARIANTS.items():
+                row = fits.setdefault(variant, {"accuracies": [], "epochs": [], "seconds": []})
+                if seed < len(row["accuracies"]):
+                    continue
                 network = ConvNetClassifier(
                     **NETWORK | parameters, max_epochs=options.epochs, random_state=seed
                 )
@@ -54,7 +61,6 @@ def main():
                 print(
                     f"{kind}, {variant}: {accuracy:.4f} after {network.n_iter_} epochs", flush=True
                 )
-                row = fits.setdefault(variant, {"accuracies": [], "epochs": [], "seconds": []})
                 row["accuracies"].append(accuracy)
                 row["epochs"].append(network.n_iter_)
                 row["seconds"].append(seconds)
