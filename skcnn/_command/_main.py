@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from skcnn._command._parser import make_parser
 
 FAILED, INTERRUPTED = 1, 130
+_HINT = "name the table: --table. Images without labels are for skcnn predict."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,7 +86,10 @@ def _in_plain_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename else ""
         return f"{file}{error.strerror}"
-    text = re.sub(r"\bload_image_(?:folder|table): ", "", str(error))
+    text = str(error).replace(
+        "use load_image_table; for images without labels, pass label=None.", _HINT
+    )
+    text = re.sub(r"\bload_image_(?:folder|table): ", "", text)
     text = re.sub(r"\bload_image_(?:folder|table)\b", "skcnn", text)
     text = re.sub(r"\b(label|path)= ?", r"--\1 ", text)
     return re.sub(r"\bgroup= ?", "--groups ", text)

@@ -102,11 +102,23 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
         if options.path is not None:
             raise ValueError("--path names a column of a table. Give the table, too: --table.")
         label = "folder" if options.label is None else _level(options.label)
+        patterns = ("{label}", "(?P<label>")
+        if (
+            isinstance(label, str)
+            and label != "folder"
+            and not any(part in label for part in patterns)
+        ):
+            raise ValueError(
+                f"--label {label} is no number of a subfolder: 0 is the first below FOLDER, -1 "
+                'the one with the photographs. Or give a pattern: --label "{group}/{label}/*". '
+                "For a column of a table, name the table, too: --table."
+            )
         group = None if options.groups is None else _level(options.groups)
         if isinstance(group, str):
             raise ValueError(
                 f"--groups {group} is no number of a subfolder: 0 is the first below FOLDER. Or "
-                'name both in --label: --label "{group}/{label}/*".'
+                'name both in --label: --label "{group}/{label}/*". For a column of a table, name '
+                "the table, too: --table."
             )
         return _as_photos(folder, load_image_folder(folder, label=label, group=group))
     if not Path(options.table).expanduser().is_file():

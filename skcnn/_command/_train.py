@@ -32,6 +32,7 @@ def train(options: Namespace) -> None:
     inputs = [] if options.table is None else [Path(options.table)]
     out = check_output(options.out, inputs)
     photos = read_photos(options)
+    _refuse_measurements(photos, options)
     classes = np.unique(photos.labels.astype(str))
     if len(classes) < 2:
         raise ValueError(
@@ -64,6 +65,23 @@ def train(options: Namespace) -> None:
         _say_accuracy(clf, tested, quiet=options.quiet)
     say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {beside.name}")
     say(f"Next: {_next_command(options)}")
+
+
+def _refuse_measurements(photos: Photos, options: Namespace) -> None:
+    """Refuse labels that are measurements, which would make a class of each number."""
+    if options.table is None:
+        return
+    try:
+        numbers = photos.labels.astype(float)
+    except ValueError:  # names of classes
+        return
+    measured = numbers[numbers % 1 != 0]
+    if len(measured):
+        raise ValueError(
+            f"The column {options.label or 'label'} has numbers such as {measured[0]:g}, which "
+            "name no classes. skcnn train learns classes. For measurements, use ConvNetRegressor "
+            "in Python."
+        )
 
 
 def _next_command(options: Namespace) -> str:

@@ -118,7 +118,8 @@ def as_rows(X: Any, name: str = "X") -> Any:
         if os.path.isdir(X):
             raise ValueError(
                 f"{name} is a folder, {os.fspath(X)}. Expected paths of image files. "
-                "skcnn.datasets.load_image_folder returns those in a folder, and their labels."
+                "skcnn.datasets.load_image_folder returns those in a folder, and their labels; of "
+                "new images, load_image_folder(folder, label=None).data."
             )
         return [X]
     if hasattr(X, "__len__") and _is_one_dimensional(X) and not is_frame(X) and not len(X):

@@ -131,7 +131,7 @@ def load_image_folder(
     columns = _columns(names, label, group, base)
     matched = columns.pop("matched")
     rows = pd.DataFrame({"path": [os.path.join(base, name) for name in names], **columns})
-    why = _why_left_out(label, group)
+    why = _why_left_out(names, label, group)
     if names and not matched.any():
         raise ValueError(
             f"{_CALLER} found no training example in {base}: its {len(names)} images {why}. The "
@@ -294,8 +294,14 @@ def _as_regex(pattern: str) -> str:
     return "".join(parts)
 
 
-def _why_left_out(label: str | int | None, group: int | None) -> str:
+def _why_left_out(names: list[str], label: str | int | None, group: int | None) -> str:
     """Return why images have no label."""
     if isinstance(label, str) and label != "folder":
         return f"do not match the pattern {label!r}"
-    return "are in no class folder" if group is None else "are in no folder of label and group"
+    why = "are in no class folder" if group is None else "are in no folder of label and group"
+    n_levels = max((name.count("/") for name in names), default=0)
+    for name, level in {"label": label, "group": group}.items():
+        if n_levels and isinstance(level, int) and not -n_levels <= level < n_levels:
+            levels = "only level is 0" if n_levels == 1 else f"levels are 0 to {n_levels - 1}"
+            return f"{why} ({name}={level}, but the {levels})"
+    return why

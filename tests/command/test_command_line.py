@@ -187,6 +187,16 @@ def test_a_list_of_an_earlier_model_does_not_stay(photos, tmp_path, monkeypatch)
     assert len(read_list(out)) == 60
 
 
+def test_train_refuses_measurements(photos, tmp_path, capsys):
+    paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
+    table = pd.DataFrame({"path": paths, "weight": [i + 0.5 for i in range(len(paths))]})
+    table.to_csv(tmp_path / "weights.csv", index=False)
+    columns = ["--table", tmp_path / "weights.csv", "--label", "weight"]
+    error = refused(capsys, "train", photos, "--out", tmp_path / "model.skcnn", *columns)
+    assert "weight has numbers such as 0.5" in error
+    assert "ConvNetRegressor" in error
+
+
 def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
     out = tmp_path / "model.skcnn"
     start = ["train", "--out", out]
@@ -203,6 +213,12 @@ def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
     assert "label=" not in error
     assert "--label" in error
     assert "is no number of a subfolder" in refused(capsys, *start, photos, "--groups", "site")
+    error = refused(capsys, *start, photos, "--label", "species")
+    assert "--label species is no number of a subfolder" in error
+    assert "--table" in error
+    error = refused(capsys, *start, photos / "site 1" / "squares")
+    assert "name the table: --table" in error
+    assert "None" not in error
     # The site is the class.
     error = refused(capsys, *start, photos, "--label", "1", "--groups", "1", *SMALL)
     assert "No class is at several sites" in error

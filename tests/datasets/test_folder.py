@@ -139,6 +139,8 @@ def test_links_are_followed_once(pictures):
         ({"label": "(?P<label>"}, "no regular expression"),
         ({"label": "{label}/{site}"}, "names 'site'"),
         ({"label": 3}, r"found no training example .* are in no class folder.*load_image_table"),
+        ({"label": 3}, r"no class folder \(label=3, but the only level is 0\)"),
+        ({"label": 0, "group": 1}, r"of label and group \(group=1, but the only level is 0\)"),
         (
             {"label": "{label}_*"},
             r"do not match the pattern '{label}_\*'.* The first is fox/1.jpg",
