@@ -353,18 +353,20 @@ def early_stopping_table():
     names = {
         "all epochs": "all epochs",
         "early_stopping=True": "`early_stopping=True`",
-        "early_stopping=True, X_val": "the same, with `X_val`",
-        "early_stopping=True, lr_schedule=None": "the same as the second, `lr_schedule=None`",
+        "all epochs, nine tenths of the images": "all epochs, nine tenths of the images",
+        "early_stopping=True, X_val": "`early_stopping=True`, with `X_val`",
+        "early_stopping=True, lr_schedule=None": "`early_stopping=True`, `lr_schedule=None`",
     }
     rows = [
-        [shown, *chain(*(early_stopping_cells(fits[variant]) for fits in kinds.values()))]
+        [shown, *chain(*(early_stopping_cells(fits.get(variant)) for fits in kinds.values()))]
         for variant, shown in names.items()
     ]
     about = next(iter(first.values()))
+    seeds = {len(fits["all epochs"]["accuracies"]) for fits in kinds.values()}
     note = (
-        f"Test accuracy with its standard deviation over {len(about['accuracies'])} seeds, and "
-        f"the mean number of epochs, of {about['max_epochs']} at most. About 1,000 training "
-        "images of each kind; `filters=(16, 32, 64)`."
+        f"Test accuracy with its standard deviation over {' or '.join(map(str, sorted(seeds)))} "
+        f"seeds, and the mean number of epochs, of {about['max_epochs']} at most. About 1,000 "
+        "training images of each kind; `filters=(16, 32, 64)`."
     )
     head = ["fit", *chain(*([kind, "epochs"] for kind in kinds))]
     results = {kind: fits["all epochs"] for kind, fits in kinds.items()}
@@ -373,6 +375,8 @@ def early_stopping_table():
 
 def early_stopping_cells(fits):
     """Accuracy with its spread, and number of epochs."""
+    if fits is None:
+        return ["", ""]
     values = np.array(fits["accuracies"])
     return [f"{values.mean():.3f} ± {values.std(ddof=1):.3f}", f"{np.mean(fits['epochs']):.0f}"]
 

@@ -68,15 +68,16 @@ def train(options: Namespace) -> None:
 
 
 def _refuse_measurements(photos: Photos, options: Namespace) -> None:
-    """Refuse labels that are measurements, which would make a class of each number."""
+    """Refuse labels that are measurements, which would make a class of nearly each image."""
     if options.table is None:
         return
     try:
         numbers = photos.labels.astype(float)
     except ValueError:  # names of classes
         return
-    measured = numbers[numbers % 1 != 0]
-    if len(measured):
+    measured = numbers[np.isfinite(numbers) & (numbers % 1 != 0)]
+    # Codes of classes, such as 3.1, are those of many images each.
+    if len(measured) and 2 * len(np.unique(numbers)) > len(numbers):
         raise ValueError(
             f"The column {options.label or 'label'} has numbers such as {measured[0]:g}, which "
             "name no classes. skcnn train learns classes. For measurements, use ConvNetRegressor "

@@ -197,6 +197,15 @@ def test_train_refuses_measurements(photos, tmp_path, capsys):
     assert "ConvNetRegressor" in error
 
 
+def test_train_takes_classes_with_decimal_codes(photos, tmp_path):
+    paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
+    codes = ["3.1" if "squares" in path else "3.2" for path in paths]
+    pd.DataFrame({"path": paths, "code": codes}).to_csv(tmp_path / "codes.csv", index=False)
+    columns = ["--table", tmp_path / "codes.csv", "--label", "code"]
+    assert run("train", photos, "--out", tmp_path / "model.skcnn", *columns, *SMALL) == 0
+    assert list(skcnn.load(tmp_path / "model.skcnn").classes_) == ["3.1", "3.2"]
+
+
 def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
     out = tmp_path / "model.skcnn"
     start = ["train", "--out", out]
