@@ -824,9 +824,10 @@ def tasks_table():
 
 FILE_RATIOS = {
     "epochs": {
-        "files / array, time": "one epoch of {images:,} PNG files against arrays",
-        "empty cache / array, time": "with an empty cache against arrays",
-        "filled cache / array, time": "with a filled cache against arrays",
+        "files / array, processor time": "one epoch of {images:,} PNG files against arrays, in "
+        "processor time",
+        "empty cache / array, processor time": "with an empty cache against arrays, the same",
+        "filled cache / array, processor time": "with a filled cache against arrays, the same",
     },
     "jpegs": {
         "loop over Pillow / skcnn, time": "a loop over Pillow against skcnn, {files:,} JPEG files "
@@ -837,12 +838,12 @@ FILE_RATIOS = {
     "predict": {
         "time per image, over that of few": "`predict_proba` of {images:,} paths against "
         "{few images:,}, per image",
-        "MB more than for few": "MB of memory that 100,000 take more than 10,000",
+        "MB more than for few": "MB of memory that {images:,} take more than {few images:,}",
     },
     "stream": {
         "time per image, over that of few": "one epoch of {images:,} cached images, read batch by "
         "batch, against {few images:,}, per image",
-        "MB more than for few": "MB of memory that 100,000 take more than 10,000",
+        "MB more than for few": "MB of memory that {images:,} take more than {few images:,}",
     },
 }
 
