@@ -89,7 +89,7 @@ def main():
             about = {
                 "machine": describe_machine("cpu"),
                 "threads": torch.get_num_threads(),
-                "versions": versions("pillow"),
+                "versions": versions("pillow", "keras", "tensorflow"),
             }
             store(f"files_{mode}", {"figures": figures, **about})
 

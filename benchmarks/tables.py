@@ -832,8 +832,9 @@ FILE_RATIOS = {
     "jpegs": {
         "loop over Pillow / skcnn, time": "a loop over Pillow against skcnn, {files:,} JPEG files "
         "of 4000x3000 pixels to 96x96",
-        "loop over Pillow / skcnn, processor time": "the same in processor time",
+        "loop over Pillow / skcnn, processor time": "the same, in processor time",
         "Keras / skcnn, time": "Keras against skcnn, the same files",
+        "Keras / skcnn, processor time": "the same, in processor time",
     },
     "predict": {
         "time per image, over that of few": "`predict_proba` of {images:,} paths against "
