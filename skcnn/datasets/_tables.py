@@ -286,12 +286,13 @@ def as_numbers(values: pd.Series, where: str) -> npt.NDArray[np.float64]:
 
 
 def as_flags(values: pd.Series) -> npt.NDArray[np.bool_]:
-    """Return which values mean yes: true, 1, yes, in any case.
+    """Return which values mean yes: true, 1, yes, in any case, also as Excel translates them.
 
     Examples
     --------
-    >>> as_flags(pd.Series(["TRUE", "false", "1", "", True])).tolist()
-    [True, False, True, False, True]
+    >>> as_flags(pd.Series(["TRUE", "false", "1", "", True, "WAHR", "1.0"])).tolist()
+    [True, False, True, False, True, True, True]
     """
-    yes = {"true", "1", "yes", "t", "y"}
+    yes = {"true", "1", "1.0", "yes", "t", "y"}
+    yes |= {"wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "sant", "sann", "prawda"}
     return np.array([(text or "").lower() in yes for text in as_texts(values)], dtype=bool)
