@@ -206,7 +206,9 @@ def _images(
     repeated = frame.loc[frame["image"].duplicated(), "image"]
     if len(repeated):
         raise ValueError(f"{where} has several images with the id {repeated.iloc[0]!r}.")
-    frame["time"], unreadable = parse_times(frame["time"], where=f"datetime in {where}")
+    frame["time"], unreadable = parse_times(
+        frame["time"], where=f"datetime in {where}", ambiguous="unreadable"
+    )
     note_times(loaded, unreadable)
     return frame.assign(image_id=frame["image"])
 

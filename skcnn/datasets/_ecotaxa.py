@@ -300,7 +300,7 @@ def _times(table: pd.DataFrame, loaded: Loaded, where: str) -> pd.Series:
     clock = as_texts(table.get("object_time", none))
     clock = pd.Series([_six_digits(text) for text in clock], index=table.index, dtype=object)
     texts = join_texts([dates, clock.where(dates.notna(), None)])
-    times, unreadable = parse_times(texts, where=f"The column 'object_date' of {where}")
+    times, unreadable = parse_times(texts, where=where, ambiguous="unreadable")
     note_times(loaded, unreadable)
     return times
 

@@ -201,7 +201,9 @@ def load_megadetector(
         rows["group"] = folder_levels(names, finder.root, group)
     if time == "exif":
         different = rows["path"].drop_duplicates()
-        texts, unreadable = parse_times(exif_times(different), where="EXIF times")
+        texts, unreadable = parse_times(
+            exif_times(different), where="EXIF times", ambiguous="unreadable"
+        )
         rows["time"] = rows["path"].map(dict(zip(different, texts)))
         note_times(loaded, unreadable)
     if labels is not None:
