@@ -296,7 +296,17 @@ def test_timelapse(pictures, delimiter, inside):
         "videos": 1,
         "images or boxes with several labels": 1,
         "images or boxes without a label": 1,
+        "examples without a group": 1,
     }
+
+
+def test_timelapse_flags_that_excel_has_translated(pictures):
+    root = pictures({"a.JPG": 1, "b.JPG": 2})
+    rows = ["a.JPG;;30.05.2021 10:00;FALSCH;Fuchs", "b.JPG;;30.05.2021 10:01;WAHR;Hase"]
+    path = root / "TimelapseData.csv"
+    path.write_text("\n".join(["File;RelativePath;DateTime;DeleteFlag;Species", *rows]))
+    images = load_image_table(path, preset="timelapse", label="Species")
+    assert images.target.tolist() == ["Fuchs"]
 
 
 def test_timelapse_with_date_and_time(pictures):
