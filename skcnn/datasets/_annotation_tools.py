@@ -332,7 +332,7 @@ def parse_any(content: bytes, where: str, name: str, control: str | None) -> Par
     if name.lower().endswith(".xml"):
         return parse_cvat(content, where)
     value = parse_json(content, where, "annotations of LabelMe or Label Studio")
-    if isinstance(value, list):
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
         return parse_label_studio(value, where, control)
     if isinstance(value, dict) and "imagePath" in value:
         return parse_labelme(value, where, name)

@@ -174,6 +174,10 @@ def load_megadetector(
     content = as_object(read_json(source, _EXPECTED), str(source))
     if "predictions" in content:
         parsed = parse_speciesnet(content, str(source))
+    elif "annotations" in content:
+        raise ValueError(
+            f"{source} has 'annotations', as of COCO. Expected {_EXPECTED}. Use load_coco."
+        )
     elif "images" in content:
         parsed = parse_megadetector(content, str(source))
     else:

@@ -121,7 +121,7 @@ def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
     rows = _complete(loaded.rows)
     rows = _without_other_media(rows, loaded)
     rows = _demoted(rows, rules, loaded)
-    rows = _best_of_each_image(rows, rules)
+    rows = _best_of_each_image(rows, loaded)
     rows = _boxes(rows, rules, loaded)
     rows = _one_label(rows, rules, loaded)
     _check_any_left(rows, loaded, caller)
@@ -211,7 +211,7 @@ def _demoted(rows: pd.DataFrame, rules: Rules, loaded: Loaded) -> pd.DataFrame:
     return rows
 
 
-def _best_of_each_image(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def _best_of_each_image(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
     """Let labels of the frame go before those of its event, and a human's before a machine's.
 
     An image that somebody has looked at is not unclassified.
@@ -219,6 +219,10 @@ def _best_of_each_image(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     told = rows["status"].isin({LABELED, BLANK, UNKNOWN})
     quality = 4 * told + 2 * (told & ~rows["event_level"]) + (told & ~rows["machine"])
     best = quality.groupby(rows["image"], sort=False).transform("max")
+    # Boxes whose labels were taken away are counted already.
+    mute = (rows["status"] == UNCLASSIFIED) & ~rows["machine"] & ~rows["event_level"]
+    mute &= rows["box_x"].notna() & (quality < best)
+    loaded.note("boxes without a label", mute.sum(), "are in images with labels")
     return rows[quality == best]
 
 
