@@ -400,6 +400,12 @@ def test_cvat_samples(samples, name):
         assert not any(map(math.isnan, one[1:]))
 
 
+def test_a_table_of_label_studio(tmp_path):
+    (tmp_path / "export.csv").write_text("image,choice\n1.jpg,fox\n")
+    with pytest.raises(ValueError, match=r"is a table.*in the format JSON of Label Studio"):
+        load_annotations(tmp_path / "export.csv")
+
+
 def test_a_list_of_classes_beside_the_files(pictures):
     root = pictures({"1.jpg": 1})
     labelme(root, "1.json", flags={"fox": True})
