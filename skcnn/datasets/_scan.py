@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._data._decode import (
+from skcnn._decode import (
     UnreadableImageError,
     displayed_size,
     in_mode,

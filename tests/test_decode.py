@@ -10,7 +10,7 @@ from _image_files import photograph, write_broken_files, write_odd_files
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
-from skcnn._data._decode import UnreadableImageError, decode, read_header
+from skcnn._decode import UnreadableImageError, decode, read_header
 
 RGB = np.asarray(photograph(12, 8))
 GRAY = np.asarray(photograph(12, 8).convert("L"))
