@@ -7,8 +7,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from skcnn._data._decode import local_name
 from skcnn._data._paths import Paths
+from skcnn._decode import local_name
 
 #: Two numbers of 64 bits per file.
 KEY = np.dtype([("high", "<u8"), ("low", "<u8")])

@@ -7,11 +7,11 @@ from hashlib import blake2b
 import numpy as np
 
 from skcnn._data._arrays import ImageShape, as_shape
-from skcnn._data._decode import UnreadableImageError, read_header
 from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import KEY, file_keys
 from skcnn._data._paths import Paths
 from skcnn._data._threads import call_in_threads
+from skcnn._decode import UnreadableImageError, read_header
 
 #: Height and width of images whose files are larger, or not all of one size.
 DEFAULT_SIDES = (96, 96)

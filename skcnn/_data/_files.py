@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._data._arrays import Images, ImageShape
-from skcnn._data._decode import UnreadableImageError, check_file, decode
 from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import file_keys
 from skcnn._data._paths import Paths
 from skcnn._data._statistics import channel_statistics
 from skcnn._data._threads import call_in_threads
+from skcnn._decode import UnreadableImageError, check_file, decode
 from skcnn._utils import warn
 
 #: How images of other proportions get the shape of all.

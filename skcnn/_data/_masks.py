@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from skcnn._data._conversion import from_torch
-from skcnn._data._decode import (
+from skcnn._data._paths import Paths, read_paths
+from skcnn._data._threads import call_in_threads
+from skcnn._decode import (
     Path,
     UnreadableImageError,
     displayed_size,
@@ -16,8 +18,6 @@ from skcnn._data._decode import (
     reading,
     turned,
 )
-from skcnn._data._paths import Paths, read_paths
-from skcnn._data._threads import call_in_threads
 
 Mask = npt.NDArray[Any]
 

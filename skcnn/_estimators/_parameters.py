@@ -15,8 +15,8 @@ from sklearn.base import BaseEstimator, is_regressor
 from skorch.callbacks import Callback, LRScheduler
 
 from skcnn._compute._device import PRECISIONS
-from skcnn._data._decode import RESIZE
 from skcnn._data._files import ON_ERROR
+from skcnn._decode import RESIZE
 from skcnn._engine._optimizer_checks import check_optimizer
 from skcnn._engine._optimizers import OPTIMIZERS, OptimizerSpec
 from skcnn._engine._schedule import SCHEDULES

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from skcnn._data._decode import UnreadableImageError, decode, read_header
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
+from skcnn._decode import UnreadableImageError, decode, read_header
 from skcnn._report._markup import Html, escape
 from skcnn.inspection import _drawing
 

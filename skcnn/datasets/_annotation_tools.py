@@ -331,8 +331,13 @@ def parse_any(content: bytes, where: str, name: str, control: str | None) -> Par
     """Read a file of one of the three tools; None for a JSON file of another program."""
     if name.lower().endswith(".xml"):
         return parse_cvat(content, where)
+    if name.lower().endswith((".csv", ".tsv")):
+        raise ValueError(
+            f"{where} is a table. Expected annotations of LabelMe, Label Studio or CVAT: export "
+            "again in the format JSON of Label Studio."
+        )
     value = parse_json(content, where, "annotations of LabelMe or Label Studio")
-    if isinstance(value, list):
+    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
         return parse_label_studio(value, where, control)
     if isinstance(value, dict) and "imagePath" in value:
         return parse_labelme(value, where, name)

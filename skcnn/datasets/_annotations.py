@@ -141,7 +141,8 @@ def load_annotations(
     if not found:
         raise ValueError(
             f"{path} contains no annotations. Expected JSON files of LabelMe, an export of Label "
-            "Studio in the format JSON, or annotations.xml of CVAT."
+            "Studio in the format JSON, or annotations.xml of CVAT. Files with 'images' and "
+            "'annotations' are of load_coco."
         )
     finder = finder_for(root, base)
     longest = max(len(item.candidates) for item in found)

@@ -13,6 +13,8 @@ def group_by_time(
     site: str | None = "group",
     time: str = "time",
     gap: str | float | pd.Timedelta = "60s",
+    *,
+    time_format: str | None = None,
 ) -> pd.Series:
     """Group the photographs of each site into bursts, by their times.
 
@@ -32,6 +34,8 @@ def group_by_time(
         Column of the time.
     gap : str, number of seconds or Timedelta, default="60s"
         Longest time between two photographs of a burst: "60s", "2min", "1h".
+    time_format : {"day_first", "month_first"}, str or None, default=None
+        How texts in the column of the time are read, see :func:`load_image_table`.
 
     Returns
     -------
@@ -68,11 +72,14 @@ def group_by_time(
     for parameter, name in names.items():
         check_columns(table, [name], parameter, "The DataFrame passed to group_by_time")
     longest = _as_timedelta(gap)
-    times, unreadable = parse_times(table[time], where=f"The column {time!r}")
+    times, unreadable = parse_times(
+        table[time], where=f"The column {time!r}", time_format=time_format
+    )
     if unreadable:
         raise ValueError(
             f"The column {time!r} contains {unreadable[0]!r}. Expected times, all with a time "
-            "zone or all without one."
+            "zone or all without one, and None where there is none. time_format= reads others, "
+            "such as time_format='%d.%m.%y %H:%M'."
         )
     known = pd.Series(0, index=table.index) if site is None else table[site]
     sites = pd.factorize(known, use_na_sentinel=False)[0]

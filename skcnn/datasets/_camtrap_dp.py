@@ -185,13 +185,17 @@ def _media(package: Package, root: PathLike | None, loaded: Loaded) -> pd.DataFr
     unique = [text if names[text] == 1 else None for text in name]
     finder = finder_for(root, existing(package.folder, _CALLER))
     found = finder.find_all(path, in_deployment, stored_in_deployment, stored, unique)
+    archived = path.isin(package.archived).to_numpy() & (found.problems != "")
+    found.problems[archived] = "is in the zip archive: unpack it"
     types = column("fileMediatype").fillna("")
     declared = [text.partition("/")[0].lower() for text in types]
     kinds = [
         kind if kind in ("image", "video", "audio") else media_type(text or "")
         for kind, text in zip(declared, name)
     ]
-    times, unreadable = parse_times(column("timestamp"), where="media.timestamp")
+    times, unreadable = parse_times(
+        column("timestamp"), where="media.timestamp", ambiguous="unreadable"
+    )
     note_times(loaded, unreadable)
     return pd.DataFrame(
         {
@@ -240,7 +244,7 @@ def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
     def column(name: str) -> pd.Series:
         return package.texts("observations", name)
 
-    kind, names = column("observationType"), column(label)
+    kind, names = column("observationType").str.lower(), column(label)
     if label == "scientificName":
         # People and vehicles need no name of a species.
         names = names.where(names.notna() | ~kind.isin({"human", "vehicle"}), kind)
@@ -250,11 +254,9 @@ def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
     status = kind.map(_STATUS)
     status = status.where(status.notna(), nameless.where(names.isna(), LABELED))
     media = column("mediaID")
-    level = (
-        column("observationLevel")
-        if "observationLevel" in table
-        else media.notna().map({True: "media", False: "event"})
-    )
+    # Version 0.1.6 has no levels, and some programs leave them empty.
+    level = column("observationLevel").str.lower()
+    level = level.where(level.notna(), media.notna().map({True: "media", False: "event"}))
     probability = "classificationProbability"
     if probability not in table and "classificationConfidence" in table:
         probability = "classificationConfidence"
@@ -273,7 +275,9 @@ def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
         }
     )
     for name in ("eventStart", "eventEnd"):
-        times, unreadable = parse_times(column(name), where=f"observations.{name}")
+        times, unreadable = parse_times(
+            column(name), where=f"observations.{name}", ambiguous="unreadable"
+        )
         note_times(loaded, unreadable)
         rows[name] = _in_utc(times)
     if set(_BOX) <= set(table):
@@ -311,6 +315,8 @@ def _joined(media: pd.DataFrame, observations: pd.DataFrame, loaded: Loaded) -> 
         pairs = _pairs_by_time(media, events)
     else:
         pairs = _pairs_by_sequence(media, events)
+    unheld = len(events) - len(np.unique(pairs[:, 1]))
+    loaded.note("observations of whole events", unheld, "have no image, or no start and end")
     members, of_event = media.iloc[pairs[:, 0]], events.iloc[pairs[:, 1]]
     # An image is in the event that its own observations name, else in the first that holds it.
     named = own.dropna(subset="event").drop_duplicates("media_id").set_index("media_id")["event"]

@@ -152,7 +152,8 @@ def load_coco(
     content = as_object(read_json(source, _EXPECTED), where)
     lacking = [name for name in ("images", "annotations", "categories") if name not in content]
     if lacking:
-        raise ValueError(f"{where} has no {lacking[0]!r}. Expected {_EXPECTED}.")
+        hint = " Use load_megadetector." if "detection_categories" in content else ""
+        raise ValueError(f"{where} has no {lacking[0]!r}. Expected {_EXPECTED}.{hint}")
     loaded = Loaded(pd.DataFrame(), "Images annotated in the format of COCO", source)
     images = _images(as_list(content["images"], f"{where}: images"), group, where, loaded)
     finder = finder_for(root, source.parent)
@@ -206,7 +207,9 @@ def _images(
     repeated = frame.loc[frame["image"].duplicated(), "image"]
     if len(repeated):
         raise ValueError(f"{where} has several images with the id {repeated.iloc[0]!r}.")
-    frame["time"], unreadable = parse_times(frame["time"], where=f"datetime in {where}")
+    frame["time"], unreadable = parse_times(
+        frame["time"], where=f"datetime in {where}", ambiguous="unreadable"
+    )
     note_times(loaded, unreadable)
     return frame.assign(image_id=frame["image"])
 

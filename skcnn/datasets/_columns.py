@@ -119,7 +119,8 @@ def note_times(loaded: Loaded, unreadable: Sequence[str]) -> None:
     """Note texts that are no times."""
     if unreadable:
         shown = ", ".join(map(repr, unreadable[:3]))
-        loaded.note("different texts", len(unreadable), f"are no times (or lack a zone): {shown}")
+        why = "are no times, lack a zone, or do not tell the day from the month"
+        loaded.note("different texts", len(unreadable), f"{why}: {shown}")
 
 
 def joined_paths(table: pd.DataFrame, names: Sequence[str | int]) -> list[str | None]:

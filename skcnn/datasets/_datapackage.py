@@ -1,6 +1,7 @@
 """Packages of Camtrap DP: datapackage.json, and the tables that it lists."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -29,6 +30,7 @@ class Package(NamedTuple):
     version: str
     folder: str
     tables: dict[str, pd.DataFrame]
+    archived: frozenset[str]  # files in the zip archive, seen from datapackage.json
 
     def table(self, name: str, *columns: str) -> pd.DataFrame:
         """Return a table that must have some columns."""
@@ -49,11 +51,17 @@ def read_package(given: Path) -> Package:
     """Read datapackage.json and the tables it lists."""
     expected = "datapackage.json of a Camtrap DP package: an object with a list 'resources'"
     is_file = given.suffix.lower() == ".json"
+    if given.is_file() and not is_file and not zipfile.is_zipfile(given):
+        raise ValueError(
+            f"{given} is no package. Expected the file datapackage.json, the folder that contains "
+            "it, or a zip archive."
+        )
     with Source(given.parent if is_file else given) as source:
         if is_file:
-            name = given.name
+            name, files = given.name, []
         else:
-            names = [n for n in source.names() if PurePosixPath(n).name == "datapackage.json"]
+            files = source.names()
+            names = [n for n in files if PurePosixPath(n).name == "datapackage.json"]
             if not names:
                 raise ValueError(f"{given} contains no datapackage.json. Expected {expected}.")
             name = min(names, key=lambda n: (n.count("/"), n))
@@ -74,8 +82,15 @@ def read_package(given: Path) -> Package:
     profile = str(content.get("profile") or "")
     version = re.search(r"\d+\.\d+(?:\.\d+)?", profile)
     title = optional_text(content.get("title")) or optional_text(content.get("name")) or name
-    below = str(source.path / folder) if source.path.is_dir() else str(source.path.parent)
-    return Package(where, title, version[0] if version else "not given", below, tables)
+    archived: frozenset[str] = frozenset()
+    if source.path.is_dir():
+        below = str(source.path / folder)
+    else:
+        below = str(source.path.parent)
+        start = "" if str(folder) == "." else f"{folder}/"
+        archived = frozenset(n.removeprefix(start) for n in files if n.startswith(start))
+    said = version[0] if version else "not given"
+    return Package(where, title, said, below, tables, archived)
 
 
 def _read_resource(

@@ -33,6 +33,8 @@ _LABELS = {
     "category_id": "object_annotation_category_id",
 }
 _STATUS = "object_annotation_status"
+# How it is written, also as one letter. Other words say nothing of who has named an object.
+_STATUSES = {"v": "validated", "p": "predicted", "d": "dubious"}
 # Texts although they may look like numbers.
 _TEXT = re.compile(r"(^|_)(id|date|time|name|email|category|status|link|comment|filename)$")
 
@@ -257,6 +259,13 @@ def _rows(
     found = finder.find_all(*candidates)
     labels = as_texts(table[_LABELS[label]])
     status = as_texts(table[_STATUS]) if _STATUS in table else pd.Series("validated", table.index)
+    status = status.str.lower().replace(_STATUSES)
+    others = status.notna() & ~status.isin(_STATUSES.values())
+    if others.any():
+        loaded.note(
+            "objects of another status", others.sum(), f"such as {status[others].iloc[0]!r}"
+        )
+        status = status.where(~others, None)
     if _STATUS not in table:
         loaded.details.append(f"{where} does not say who has validated the labels.")
     rank = as_numbers(table["img_rank"], f"{where}: img_rank") if "img_rank" in table else 0.0
@@ -291,7 +300,7 @@ def _times(table: pd.DataFrame, loaded: Loaded, where: str) -> pd.Series:
     clock = as_texts(table.get("object_time", none))
     clock = pd.Series([_six_digits(text) for text in clock], index=table.index, dtype=object)
     texts = join_texts([dates, clock.where(dates.notna(), None)])
-    times, unreadable = parse_times(texts, where=f"The column 'object_date' of {where}")
+    times, unreadable = parse_times(texts, where=where, ambiguous="unreadable")
     note_times(loaded, unreadable)
     return times
 

@@ -174,6 +174,10 @@ def load_megadetector(
     content = as_object(read_json(source, _EXPECTED), str(source))
     if "predictions" in content:
         parsed = parse_speciesnet(content, str(source))
+    elif "annotations" in content:
+        raise ValueError(
+            f"{source} has 'annotations', as of COCO. Expected {_EXPECTED}. Use load_coco."
+        )
     elif "images" in content:
         parsed = parse_megadetector(content, str(source))
     else:
@@ -201,7 +205,9 @@ def load_megadetector(
         rows["group"] = folder_levels(names, finder.root, group)
     if time == "exif":
         different = rows["path"].drop_duplicates()
-        texts, unreadable = parse_times(exif_times(different), where="EXIF times")
+        texts, unreadable = parse_times(
+            exif_times(different), where="EXIF times", ambiguous="unreadable"
+        )
         rows["time"] = rows["path"].map(dict(zip(different, texts)))
         note_times(loaded, unreadable)
     if labels is not None:

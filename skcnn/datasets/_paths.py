@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-_IMAGES = "bmp dib gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
+# Phones write HEIC, which Pillow reads with a plugin: such a file is an image that fit names.
+_IMAGES = "avif bmp dib gif heic heif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 _VIDEOS = "3gp asf avi flv h264 m4v mkv mov mp4 mpeg mpg mts ts webm wmv"
 _AUDIO = "aac aif aiff flac m4a mp3 ogg wac wav wma"
 _MEDIA = {
@@ -137,7 +138,9 @@ class FileFinder:
                 return os.path.abspath(found), ""
         if is_url(paths[0]):
             return paths[0], "is on a server: download it"
-        expected = os.path.abspath(os.path.join(self.root, local[0]))
+        # A path of another system, such as D:/photos, stays as it is in the table.
+        is_full = is_absolute(local[0])
+        expected = local[0] if is_full else os.path.abspath(os.path.join(self.root, local[0]))
         return expected, "is a folder" if os.path.isdir(expected) else "does not exist"
 
     def _find(self, path: str) -> str | None:

@@ -4,6 +4,8 @@ A loader reads its format into one row per observation (a label of an image, per
 What becomes a training example is decided here, in the same way for every format, and counted.
 """
 
+import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,10 +121,11 @@ def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
     rows = _complete(loaded.rows)
     rows = _without_other_media(rows, loaded)
     rows = _demoted(rows, rules, loaded)
-    rows = _best_of_each_image(rows, rules)
+    rows = _best_of_each_image(rows, loaded)
     rows = _boxes(rows, rules, loaded)
     rows = _one_label(rows, rules, loaded)
     _check_any_left(rows, loaded, caller)
+    _note_similar_labels(rows, loaded)
     rows = _with_groups(rows, loaded)
     there = (rows["problem"] == "").to_numpy()
     if not there.all() and rules.missing == "raise":
@@ -145,12 +148,39 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
         if name not in rows:
             rows[name] = pd.Series([value] * len(rows), dtype=np.asarray(value).dtype)
     rows["label"] = rows["label"].astype(object).where(rows["label"].notna(), None)
+    for name in ("label", "group", "sequence", "individual"):
+        if name in rows and pd.api.types.is_string_dtype(rows[name].dtype):
+            rows[name] = _composed(rows[name])
     if "status" not in rows:
         rows["status"] = np.where(rows["label"].notna(), LABELED, UNCLASSIFIED)
     rows["status"] = rows["status"].astype(object)
     if "image" not in rows:
         rows["image"] = rows["path"]
     return rows
+
+
+def _composed(values: pd.Series) -> pd.Series:
+    """Return texts with accents written in one way: macOS splits them off in names of files."""
+    codes, different = pd.factorize(values.to_numpy(), use_na_sentinel=True)
+    texts = np.empty(len(different) + 1, dtype=object)
+    texts[-1] = None
+    for i, value in enumerate(different):
+        texts[i] = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+    return pd.Series(texts[codes], index=values.index, dtype=object)
+
+
+def _note_similar_labels(rows: pd.DataFrame, loaded: Loaded) -> None:
+    """Note labels that are probably one class, and written in several ways."""
+    ways: dict[str, list[str]] = {}
+    for label in rows["label"].explode().dropna().unique():
+        if isinstance(label, str):
+            ways.setdefault(re.sub(r"[\s_]+", " ", label).strip().casefold(), []).append(label)
+    for several in ways.values():
+        if len(several) > 1:
+            shown = ", ".join(map(repr, sorted(several)))
+            loaded.note(
+                "labels that look alike", len(several), f"are classes of their own: {shown}"
+            )
 
 
 def _without_other_media(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
@@ -181,7 +211,7 @@ def _demoted(rows: pd.DataFrame, rules: Rules, loaded: Loaded) -> pd.DataFrame:
     return rows
 
 
-def _best_of_each_image(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def _best_of_each_image(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
     """Let labels of the frame go before those of its event, and a human's before a machine's.
 
     An image that somebody has looked at is not unclassified.
@@ -189,6 +219,10 @@ def _best_of_each_image(rows: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     told = rows["status"].isin({LABELED, BLANK, UNKNOWN})
     quality = 4 * told + 2 * (told & ~rows["event_level"]) + (told & ~rows["machine"])
     best = quality.groupby(rows["image"], sort=False).transform("max")
+    # Boxes whose labels were taken away are counted already.
+    mute = (rows["status"] == UNCLASSIFIED) & ~rows["machine"] & ~rows["event_level"]
+    mute &= rows["box_x"].notna() & (quality < best)
+    loaded.note("boxes without a label", mute.sum(), "are in images with labels")
     return rows[quality == best]
 
 
@@ -286,6 +320,10 @@ def _with_groups(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
             "No site is known, and some images give several examples: the group is the image."
         )
         return rows.assign(group=rows["path"])
+    lacking = rows["group"].isna()
+    if not lacking.all():
+        why = "have None in groups: leave them out where groups are kept whole"
+        loaded.note("examples without a group", lacking.sum(), why)
     return rows
 
 

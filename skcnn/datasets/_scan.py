@@ -11,6 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._decode import (
+    UnreadableImageError,
+    displayed_size,
+    in_mode,
+    orientation,
+    read_header,
+    reading,
+    turned,
+)
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -47,18 +57,13 @@ def import_pillow() -> None:
 def image_size(path: str) -> tuple[int, int]:
     """Return width and height of an image in pixels as it is shown, from the file's header."""
     import_pillow()
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except Exception as error:  # whatever a damaged file leads Pillow to
+        height, width, _ = read_header(path)
+    except UnreadableImageError as error:
         raise ValueError(
-            f"{path}: the size of the image is needed for a box in pixels, and cannot be read "
-            f"({error})."
+            f"{path}: the size of the image is needed for a box in pixels, but the file {error}."
         ) from error
-    return (height, width) if turned else (width, height)
+    return width, height
 
 
 def exif_times(paths: Iterable[str]) -> pd.Series:
@@ -93,26 +98,20 @@ def scan_files(paths: Sequence[str], n_threads: int | None = None) -> list[File]
 
 
 def _scan(path: str) -> File:
-    """Decode one file."""
-    from PIL import Image, ImageOps
-
-    n_bytes = 0
+    """Decode one file, as `fit` does."""
+    n_bytes = os.path.getsize(path) if os.path.isfile(path) else 0
     try:
-        n_bytes = os.stat(path).st_size
-        if n_bytes == 0:
-            return File(path, problem="is empty")
-        with Image.open(path) as image:
-            (width, height), mode = image.size, image.mode
+        with reading(path) as image:
+            (width, height), mode = displayed_size(image), image.mode
             # All of a JPEG is read, and no more than a small image made of it.
             image.draft("L" if mode == "L" else "RGB", (64, 64))
             image.load()
-            small = ImageOps.exif_transpose(image)
-            if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
-                width, height = height, width
+            seen = in_mode(image, "L" if mode in ("1", "L", "LA") or mode[0] in "IF" else "RGB")
+            # Of 16 bits, the lower ones tell dark images apart.
+            small = turned(image if mode.startswith("I;16") else seen, orientation(image))
             return File(path, width, height, mode, n_bytes, "", difference_hash(small))
-    except Exception as error:  # a damaged file leads Pillow to errors of any kind
-        problem = "is not an image" if type(error).__name__ == "UnidentifiedImageError" else ""
-        return File(path, n_bytes=n_bytes, problem=problem or str(error) or type(error).__name__)
+    except UnreadableImageError as error:
+        return File(path, n_bytes=n_bytes, problem=str(error))
 
 
 def difference_hash(image: "Image") -> int | None:

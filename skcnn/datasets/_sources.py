@@ -155,7 +155,7 @@ def walk(root: Path) -> list[tuple[str, str]]:
     """
     found: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_cannot_list):
         status = os.stat(folder)
         # A link to a folder above it would be followed for ever. Some file systems number nothing.
         if status.st_ino and (status.st_dev, status.st_ino) in seen:
@@ -166,6 +166,14 @@ def walk(root: Path) -> list[tuple[str, str]]:
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         found.extend((folder, name) for name in sorted(names))
     return found
+
+
+def _cannot_list(error: OSError) -> None:
+    """Say which folder cannot be listed, where os.walk would pass over its files."""
+    raise OSError(
+        f"The folder {error.filename} cannot be read ({error.strerror}), so that its files would "
+        "be left out. Make it readable, or move it elsewhere."
+    ) from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn.datasets._sources import read_bytes
+from skcnn.datasets._sources import Source, read_bytes
 
 _DELIMITERS = ",;\t|"
 _BYTE_ORDER_MARKS = (
@@ -22,6 +22,18 @@ _BYTE_ORDER_MARKS = (
     (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
+)
+# How names of tables end.
+_TABLE = re.compile(r"\.(csv|tsv|txt|tab)(\.gz)?$", re.IGNORECASE)
+# What files begin with that are no text, and what they are.
+_OTHERS = (
+    (b"PK\x03\x04", "a workbook of Excel or a zip archive"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel"),
+    (b"SQLite format 3", "a database"),
+    (b"PAR1", "a table of the format Parquet"),
+    (b"%PDF", "a PDF document"),
+    (b"<!DOCTYPE", "a web page, perhaps the one that asks you to log in"),
+    (b"<html", "a web page, perhaps the one that asks you to log in"),
 )
 # Number of lines that decide about the delimiter.
 _SAMPLE_LINES = 200
@@ -38,8 +50,18 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path, **options: object) -> Table:
-    """Read a delimited text file; see `parse_table`."""
-    return parse_table(read_bytes(path), str(path), **options)  # type: ignore[arg-type]
+    """Read a delimited text file, or the only one in a zip archive; see `parse_table`."""
+    if path.suffix.lower() != ".zip":
+        return parse_table(read_bytes(path), str(path), **options)  # type: ignore[arg-type]
+    with Source(path) as source:
+        names = [name for name in source.names() if _TABLE.search(name)]
+        if len(names) != 1:
+            raise ValueError(
+                f"{path} contains {len(names)} tables. Expected one: unpack the archive, and pass "
+                "the file."
+            )
+        where = f"{names[0]} in {path}"
+        return parse_table(source.read(names[0]), where, **options)  # type: ignore[arg-type]
 
 
 def parse_table(
@@ -104,14 +126,20 @@ def parse_table(
 
 def decode(content: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:
     """Return the text of a file and its encoding: that of its mark, UTF-8, or else Windows'."""
-    if content.startswith(b"PK\x03\x04"):
-        raise ValueError(
-            f"{where} is a workbook of Excel or a zip archive. Expected a text file. Save the "
-            "sheet as CSV, or pass what pandas.read_excel(..., dtype=str) returns."
+    start = content.lstrip()[:16].lower()
+    what = next((what for mark, what in _OTHERS if start.startswith(mark.lower())), None)
+    if what is not None:
+        # Without keep_default_na, pandas takes the species NA for a missing value.
+        way_out = (
+            "Save the sheet as CSV, or pass what pandas.read_excel(..., dtype=str, "
+            "keep_default_na=False) returns."
+            if "Excel" in what
+            else "Export the table as CSV."
         )
+        raise ValueError(f"{where} is {what}. Expected a text file. {way_out}")
     if encoding is None:
         marks = (name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark))
-        encoding = next(marks, None)
+        encoding = next(marks, None) or _of_two_bytes(content)
     candidates = [encoding] if encoding else ["utf-8", "cp1252", "latin-1"]
     for candidate in candidates:
         try:
@@ -121,6 +149,15 @@ def decode(content: bytes, where: str, encoding: str | None = None) -> tuple[str
         except LookupError as error:
             raise ValueError(f"The 'encoding' parameter is {encoding!r}: {error}.") from error
     raise ValueError(f"{where} is not a text in the encoding {encoding} ({problem}).")
+
+
+def _of_two_bytes(content: bytes) -> str | None:
+    """Return the encoding of a text without a mark whose every second byte is 0, else None."""
+    sample = content[:1024]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(sample) > 3 and sample[first::2].count(0) > 0.8 * len(sample[first::2]):
+            return encoding
+    return None
 
 
 def _find_delimiter(text: str, columns: Collection[str]) -> str:
@@ -286,12 +323,13 @@ def as_numbers(values: pd.Series, where: str) -> npt.NDArray[np.float64]:
 
 
 def as_flags(values: pd.Series) -> npt.NDArray[np.bool_]:
-    """Return which values mean yes: true, 1, yes, in any case.
+    """Return which values mean yes: true, 1, yes, in any case, also as Excel translates them.
 
     Examples
     --------
-    >>> as_flags(pd.Series(["TRUE", "false", "1", "", True])).tolist()
-    [True, False, True, False, True]
+    >>> as_flags(pd.Series(["TRUE", "false", "1", "", True, "WAHR", "1.0"])).tolist()
+    [True, False, True, False, True, True, True]
     """
-    yes = {"true", "1", "yes", "t", "y"}
+    yes = {"true", "1", "1.0", "yes", "t", "y"}
+    yes |= {"wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "sant", "sann", "prawda"}
     return np.array([(text or "").lower() in yes for text in as_texts(values)], dtype=bool)

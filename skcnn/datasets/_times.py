@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,18 +16,26 @@ _FIRST_YEAR, _LAST_YEAR = 1901, 2261
 _ISO = re.compile(
     r"(\d{4})[-:/.](\d{1,2})[-:/.](\d{1,2})"
     r"(?:(?:T| +)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
-    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?",
+    r"\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?|[AP]\.?\s?M\.?)?)?",
     re.IGNORECASE,
 )
-_CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AP]M)?)?"
+_CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AP]\.?\s?M\.?)?)?"
 _SHORT = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _CLOCK, re.IGNORECASE)
 _NAMED = re.compile(r"(\d{1,2})[- ]([A-Za-z]{3})[a-z]*\.?[- ](\d{4})" + _CLOCK, re.IGNORECASE)
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T ]?(\d{2})(\d{2})(\d{2}))?")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T _-]?(\d{2})(\d{2})(\d{2}))?")
+# Names of files have no colons: 2021-05-30__10-00-00, as camtrapR writes them.
+_IN_NAMES = re.compile(
+    r"(\d{4})[-_](\d{2})[-_](\d{2})(?:T| +|_+|-)(\d{2})[-_.](\d{2})[-_.](\d{2})"
+)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def parse_times(
-    values: pd.Series, *, where: str, time_format: str | None = None
+    values: pd.Series,
+    *,
+    where: str,
+    time_format: str | None = None,
+    ambiguous: Literal["raise", "unreadable"] = "raise",
 ) -> tuple[pd.Series, list[str]]:
     """Return times, NaT where there is none, and the different texts that are no times.
 
@@ -41,6 +50,9 @@ def parse_times(
         Name of the column, for messages.
     time_format : {"day_first", "month_first"}, a format of strptime, or None, default=None
         How 03/04/2021 is read. None takes what the other dates of the column show.
+    ambiguous : {"raise", "unreadable"}, default="raise"
+        What to do if they show nothing, or contradict each other. "raise" is for callers whose
+        users can pass `time_format`.
 
     Raises
     ------
@@ -54,7 +66,7 @@ def parse_times(
         values = values.astype(object)
     texts = as_texts(values)
     different = [text for text in texts.unique() if text is not None]
-    parse = _parser(different, where, time_format)
+    parse = _parser(different, where, time_format, ambiguous)
     parsed = {text: parse(text) for text in different}
     zoned = any(time is not None and time.tzinfo is not None for time in parsed.values())
     if zoned:
@@ -70,7 +82,7 @@ def parse_times(
 
 
 def _parser(
-    texts: Sequence[str], where: str, time_format: str | None
+    texts: Sequence[str], where: str, time_format: str | None, ambiguous: str
 ) -> Callable[[str], datetime | None]:
     """Return the function that reads the texts of one column."""
     if time_format is not None and "%" in time_format:
@@ -80,22 +92,29 @@ def _parser(
             "The 'time_format' parameter must be 'day_first', 'month_first', a format such as "
             f"'%d.%m.%Y %H:%M', or None. Got {time_format!r} instead."
         )
-    day_first = _is_day_first(texts, where) if time_format is None else time_format == "day_first"
-    return lambda text: _parse(text, day_first)
+    day_first = _is_day_first(texts) if time_format is None else time_format == "day_first"
+    if isinstance(day_first, str):
+        if ambiguous == "raise":
+            example = next(text for text in texts if _SHORT.fullmatch(text))
+            raise ValueError(
+                f"{where} contains dates such as {example!r}, and {day_first}. Pass "
+                "time_format='day_first' or time_format='month_first'."
+            )
+        return lambda text: None if _SHORT.fullmatch(text) else _parse(text, False)
+    is_day_first = day_first
+    return lambda text: _parse(text, is_day_first)
 
 
-def _is_day_first(texts: Sequence[str], where: str) -> bool:
-    """Return whether dates such as 18/01/2013 begin with the day, by those that can tell."""
+def _is_day_first(texts: Sequence[str]) -> bool | str:
+    """Return whether dates such as 18/01/2013 begin with the day, or why nothing tells it."""
     pairs = [(int(m[1]), int(m[2])) for m in map(_SHORT.fullmatch, texts) if m]
     day_first = any(first > 12 for first, _ in pairs)
     month_first = any(second > 12 for _, second in pairs)
     ambiguous = any(first != second for first, second in pairs)
-    if ambiguous and day_first == month_first:
-        example = next(text for text in texts if _SHORT.fullmatch(text))
-        raise ValueError(
-            f"{where} contains dates such as {example!r}, and no date tells whether the day or "
-            "the month is first. Pass time_format='day_first' or time_format='month_first'."
-        )
+    if day_first and month_first:
+        return "some begin with the day and some with the month"
+    if ambiguous and not day_first and not month_first:
+        return "no date tells whether the day or the month is first"
     return day_first
 
 
@@ -103,6 +122,8 @@ def _parse(text: str, day_first: bool) -> datetime | None:
     """Return the time that a text means, or None."""
     if match := _ISO.fullmatch(text):
         year, month, day, hour, minute, second, fraction, zone = match.groups()
+        if zone and zone[0] in "aApP":
+            hour, zone = _in_24_hours((hour,), zone)[0], None
         micro = int((fraction or "0").ljust(6, "0")[:6])
         return _time((year, month, day, hour, minute, second), micro, zone)
     if match := _SHORT.fullmatch(text):
@@ -115,7 +136,7 @@ def _parse(text: str, day_first: bool) -> datetime | None:
             return None
         month = str(_MONTHS.index(name.lower()) + 1)
         return _time((year, month, day, *_in_24_hours(clock, half)))
-    if match := _COMPACT.fullmatch(text):
+    if match := _COMPACT.fullmatch(text) or _IN_NAMES.fullmatch(text):
         return _time(match.groups())
     return None
 
@@ -124,7 +145,7 @@ def _in_24_hours(clock: Sequence[str | None], half: str | None) -> tuple[str | N
     """Return hour, minute and second, with the hour from 0 to 23."""
     if half is None or clock[0] is None:
         return tuple(clock)
-    hour = int(clock[0]) % 12 + (12 if half.lower() == "pm" else 0)
+    hour = int(clock[0]) % 12 + (12 if half[0] in "pP" else 0)
     return (str(hour), *clock[1:])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from skcnn.datasets._chosen import Chosen
@@ -17,10 +18,13 @@ from skcnn.datasets._tables import as_flags, as_numbers, as_texts, check_columns
 from skcnn.datasets._times import join_texts
 
 _RANKS = ("family", "order", "class")
-# Common names that are no species. What is a misfire is up to the user: it stays a label.
+# Names that are no species. What is a misfire is up to the user: it stays a label.
 _WI_STATUS = {
     "blank": BLANK,
     "no cv result": UNCLASSIFIED,
+    "cv needed": UNCLASSIFIED,
+    "cv failed": UNCLASSIFIED,
+    "animal": UNKNOWN,
     "unknown": UNKNOWN,
     "unknown species": UNKNOWN,
     "unidentifiable": UNKNOWN,
@@ -65,15 +69,12 @@ def wildlife_insights(chosen: Chosen) -> Loaded:
         candidates=own or _files(column, deployment),
     )
     rows["image"] = column("image_id").fillna(rows["path"])
-    names = [(name or "").lower() for name in column("common_name")]
-    told = np.array([_WI_STATUS.get(name, "") for name in names], dtype=object)
-    blank = as_flags(column("is_blank"))
-    named = as_texts(images["scientific_name"]).notna().to_numpy()
-    loaded.note("images marked blank", (blank & named).sum(), "have a species, which counts")
-    status = np.where(told != "", told, rows["status"])
-    rows["status"] = np.where(blank & ~named, BLANK, status)
+    told = _told(images)
+    blank = as_flags(column("is_blank")) & (told == "")
+    loaded.note("images marked blank", blank.sum(), "have a species, which counts")
+    rows["status"] = np.where(told != "", told, rows["status"])
     rows.loc[rows["status"] != LABELED, "label"] = None
-    rows["machine"] = column("identified_by").isin({"Computer Vision"})
+    rows["machine"] = _is_machine(images)
     if "number_of_objects" in images:
         rows["count"] = as_numbers(images["number_of_objects"], "number_of_objects")
     loaded.rows = _with_sequences(rows, tables.get("sequences"), columns)
@@ -121,13 +122,32 @@ def _places(deployments: pd.DataFrame | None) -> dict[str, str]:
 
 
 def _scientific_names(table: pd.DataFrame) -> pd.Series:
-    """Return genus and species, or the lowest rank that is given."""
+    """Return genus and species, or the lowest rank that is given, else the common name."""
     parts = [table[name] for name in ("genus", "species") if name in table]
     names = join_texts(parts) if parts else pd.Series([None] * len(table), dtype=object)
-    for rank in _RANKS:
+    # Vehicles and misfires have a common name only.
+    for rank in (*_RANKS, "common_name"):
         if rank in table:
             names = names.where(names.notna(), as_texts(table[rank]))
     return names
+
+
+def _told(table: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return what rows of images or sequences say in place of a species, "" where nothing."""
+    names = _scientific_names(table)
+    common = as_texts(table["common_name"]) if "common_name" in table else names
+    told = np.array([_WI_STATUS.get((name or "").lower(), "") for name in common], dtype=object)
+    blank = as_flags(table["is_blank"]) if "is_blank" in table else np.zeros(len(table), bool)
+    told[(told == "") & blank & names.isna().to_numpy()] = BLANK
+    return told
+
+
+def _is_machine(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows nobody but a program has named."""
+    if "identified_by" not in table:
+        return np.zeros(len(table), dtype=bool)
+    by = as_texts(table["identified_by"])
+    return np.array([(name or "").lower() == "computer vision" for name in by], dtype=bool)
 
 
 def _files(column: Callable[[str], pd.Series], deployment: pd.Series) -> list[list[str | None]]:
@@ -155,17 +175,17 @@ def _with_sequences(
     names = _scientific_names(sequences)
     if columns.label != "scientific_name" and columns.label in sequences:
         names = as_texts(sequences[columns.label])
-    blank = as_flags(sequences["is_blank"]) if "is_blank" in sequences else np.False_
-    by = sequences["identified_by"] if "identified_by" in sequences else pd.Series(dtype=object)
+    told = _told(sequences)
+    status = np.where(told != "", told, np.where(names.notna(), LABELED, UNCLASSIFIED))
     events = pd.DataFrame(
         {
             "sequence": as_texts(sequences["sequence_id"]),
-            "label": names,
-            "status": np.where(names.notna(), LABELED, np.where(blank, BLANK, UNCLASSIFIED)),
-            "machine": as_texts(by).reindex(sequences.index).isin({"Computer Vision"}),
+            "label": names.where(status == LABELED, None),
+            "status": status,
+            "machine": _is_machine(sequences),
             "event_level": True,
         }
-    )
+    ).dropna(subset="sequence")
     unlabeled = rows.drop(columns=["label", "status", "machine"])[rows["status"] == UNCLASSIFIED]
     added = unlabeled.merge(events, on="sequence")
     return pd.concat([rows.assign(event_level=False), added], ignore_index=True)

@@ -159,6 +159,7 @@ def write_predictions(
     classes = _classes(clf)
     by = classified_by or f"{type(clf).__name__}, skcnn {version('skcnn')}"
     table = table.assign(path=_written_paths(table["path"], root))
+    _check_writable_texts([*table["path"], *classes])
     order = np.arange(len(table))
     writer: Format
     if kind == "csv":
@@ -264,6 +265,24 @@ def _written_paths(paths: pd.Series, root: PathLike | None) -> list[str]:
             )
         texts = relative
     return [text.replace(os.sep, "/") for text in texts]
+
+
+def _check_writable_texts(texts: list[str]) -> None:
+    """Check that all texts are Unicode: Linux has names of files that are not, from old archives.
+
+    Such a file is read, but no program finds it by what would be written.
+    """
+    wrong = [text for text in texts if not text.isascii() and _is_broken(text)]
+    if wrong:
+        raise ValueError(
+            f"{_CALLER}: {len(wrong)} names of files or labels are not in UTF-8, such as "
+            f"{wrong[0]!a}. Rename the files and folders (convmv does it), and load them "
+            "again."
+        )
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_writable(target: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from skcnn._data._decode import UnreadableImageError
 from skcnn._data._masks import decode_labels, read_masks
+from skcnn._decode import UnreadableImageError
 
 MASKS = np.arange(2 * 4 * 6).reshape(2, 4, 6) % 5
 SIZE = (4, 6)

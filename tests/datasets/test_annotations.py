@@ -398,3 +398,18 @@ def test_cvat_samples(samples, name):
         assert one[0] == other[0]
         np.testing.assert_allclose(one[1:], other[1:])
         assert not any(map(math.isnan, one[1:]))
+
+
+def test_a_table_of_label_studio(tmp_path):
+    (tmp_path / "export.csv").write_text("image,choice\n1.jpg,fox\n")
+    with pytest.raises(ValueError, match=r"is a table.*in the format JSON of Label Studio"):
+        load_annotations(tmp_path / "export.csv")
+
+
+def test_a_list_of_classes_beside_the_files(pictures):
+    root = pictures({"1.jpg": 1})
+    labelme(root, "1.json", flags={"fox": True})
+    (root / "classes.json").write_text('["fox", "hare"]')
+    images = load_annotations(root)
+    assert images.target.tolist() == ["fox"]
+    assert counted(images) == {"other JSON files": 1}

@@ -110,3 +110,15 @@ def test_wrong_columns():
 
 def test_empty():
     assert group_by_time(photos([])).tolist() == []
+
+
+def test_times_whose_format_must_be_told():
+    frame = pd.DataFrame({"time": ["03/04/2021 10:00", "03/04/2021 10:01", "04/04/2021 10:00"]})
+    with pytest.raises(ValueError, match="Pass time_format='day_first'"):
+        group_by_time(frame, site=None)
+    bursts = group_by_time(frame, site=None, time_format="day_first")
+    assert bursts.tolist() == [0, 0, 1]
+    frame = pd.DataFrame({"time": ["30.05.21 10:00", "30.05.21 10:01"]})
+    with pytest.raises(ValueError, match="time_format="):
+        group_by_time(frame, site=None)
+    assert group_by_time(frame, site=None, time_format="%d.%m.%y %H:%M").tolist() == [0, 0]

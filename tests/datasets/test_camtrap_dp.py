@@ -290,3 +290,41 @@ def test_sample_events_are_those_of_the_rule(samples):
     everything = set(listed["media_id"]) | set(images.frame["media_id"])
     assert len(everything) == 423
     assert listed["sequence"].notna().all()
+
+
+def test_observations_without_a_level_are_of_their_image_or_event(pictures):
+    root = pictures(FILES)
+    write(root, observations=OBSERVATIONS.replace(",event,", ",,").replace(",media,", ",,"))
+    images = load_camtrap_dp(root, event_labels=True)
+    assert images.frame.set_index("media_id")["label"].to_dict() == {
+        "m1": "Vulpes vulpes",
+        "m2": "blank",
+        "m3": "Vulpes vulpes",
+        "m5": "human",
+    }
+
+
+def test_events_that_hold_no_image_are_counted(pictures):
+    root = pictures(FILES)
+    lines = (
+        "o10,d1,,e9,2021-04-11T19:43:09Z,,event,animal,Lepus,1,,,,,,human,\n"
+        "o11,d4,,e9,2021-04-11T19:43:09Z,2021-04-11T19:43:09Z,event,animal,Lepus,1,,,,,,human,\n"
+    )
+    write(root, observations=OBSERVATIONS + lines)
+    assert counted(load_camtrap_dp(root))["observations of whole events"] == 2
+
+
+def test_media_in_the_zip_archive_must_be_unpacked(pictures, tmp_path):
+    root = write(pictures(FILES))
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
+        for path in root.rglob("*.*"):
+            archive.write(path, f"package/{path.relative_to(root).as_posix()}")
+    with pytest.raises(FileNotFoundError, match=r"1\.JPG: is in the zip archive: unpack it"):
+        load_camtrap_dp(tmp_path / "package.zip")
+    assert len(load_camtrap_dp(tmp_path / "package.zip", root=root).data) == 3
+
+
+def test_a_table_is_no_package(pictures):
+    root = write(pictures(FILES))
+    with pytest.raises(ValueError, match="is no package"):
+        load_camtrap_dp(root / "media.csv")

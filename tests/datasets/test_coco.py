@@ -248,3 +248,14 @@ def test_samples(samples, part):
     for row, entry in zip(images.data.iloc[:, 1:].to_numpy(dtype=float), content["annotations"]):
         pixels = row * np.tile([size["width"], size["height"]], 2)
         np.testing.assert_allclose(pixels, entry["bbox"])
+
+
+def test_dates_that_do_not_tell_the_day_from_the_month(traps):
+    content = json.loads(traps.read_text())
+    for entry in content["images"]:
+        entry["datetime"] = "03/04/2021 10:00"
+    traps.write_text(json.dumps(content))
+    images = load_coco(traps)
+    assert "time" not in images.frame
+    remark = images.report.notes.set_index("what").loc["different texts", "remark"]
+    assert "do not tell the day from the month: '03/04/2021 10:00'" in remark

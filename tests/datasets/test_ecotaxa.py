@@ -64,6 +64,22 @@ def test_only_validated_labels_are_used(export):
     }
 
 
+def test_how_the_status_is_written(pictures):
+    root = pictures(FILES)
+    told = ["Validated", "Predicted", "P", "V", "D", "unclassified"]
+    rows = [[*row[:5], status, "Copepoda", *row[7:]] for row, status in zip(ROWS, told)]
+    (root / "ecotaxa_s1.tsv").write_text(text(rows))
+    plankton = load_ecotaxa(root)
+    assert [path[-5:] for path in plankton.data] == ["1.jpg", "4.jpg"]
+    assert counted(plankton) == {
+        "objects of another status": 1,
+        "labels by a machine": 2,
+        "images of something unknown": 1,
+        "images or boxes without a label": 3,
+    }
+    assert "'unclassified'" in plankton.report.notes["remark"].iloc[0]
+
+
 def test_predicted_labels_and_the_rest(export):
     plankton = load_ecotaxa(export, machine_labels=True, keep=["unknown", "unclassified"])
     assert plankton.target.tolist() == [

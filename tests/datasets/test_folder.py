@@ -175,3 +175,17 @@ def test_wrong_roots(pictures, tmp_path):
     shutil.rmtree(root / "hare")
     with pytest.raises(ValueError, match="no training example"):
         load_image_folder(root)
+
+
+def test_folders_that_cannot_be_listed_are_not_passed_over(pictures, monkeypatch):
+    root = pictures(CLASSES)
+    scandir = os.scandir
+
+    def refuse(folder):
+        if os.fspath(folder).endswith("hare"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(OSError, match=r"hare cannot be read \(Permission denied\)"):
+        load_image_folder(root)

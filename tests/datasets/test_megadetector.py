@@ -319,3 +319,24 @@ def test_samples(samples, name):
     assert Counter(images.report.missing["label"]) == expected
     assert counted(images).get("images that a program could not read", 0) == failed
     assert np.isfinite(images.report.missing["box_x"]).all()
+
+
+def test_annotations_of_coco_are_named(pictures):
+    path = pictures({"1.jpg": 1}) / "coco.json"
+    content = {"images": [], "annotations": [], "categories": []}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"as of COCO.*Use load_coco"):
+        load_megadetector(path)
+
+
+def test_boxes_without_a_class_beside_others_are_counted(pictures):
+    root = pictures({"1.jpg": 1})
+    detections = [box(0.9, classifications=[["0", 0.8]]), box(0.8)]
+    path = write(
+        root,
+        [{"file": "1.jpg", "detections": detections}],
+        classification_categories={"0": "fox"},
+    )
+    images = load_megadetector(path, machine_labels=True)
+    assert images.target.tolist() == ["fox"]
+    assert counted(images)["boxes without a label"] == 1

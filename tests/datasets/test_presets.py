@@ -105,6 +105,51 @@ def test_wildlife_insights(insights):
     }
 
 
+def test_wildlife_insights_names_that_are_no_species(pictures):
+    root = pictures({f"IMG_{i}.JPG": i for i in range(1, 7)})
+    rows = [
+        wi_row("d1", "i1", "IMG_1.JPG", genus="Vulpes", species="vulpes", by="Computer vision"),
+        wi_row("d1", "i2", "IMG_2.JPG", common="Vehicle"),
+        wi_row("d1", "i3", "IMG_3.JPG", blank="1.0"),
+        wi_row("d1", "i4", "IMG_4.JPG", common="CV Failed"),
+        wi_row("d1", "i5", "IMG_5.JPG", common="Animal"),
+        wi_row("d1", "i6", "IMG_6.JPG", rank="No CV Result", common="No CV Result"),
+    ]
+    (root / "images.csv").write_text(csv_text(WI_COLUMNS, *rows))
+    images = load_image_table(root / "images.csv", preset="wildlife_insights")
+    assert images.target.tolist() == ["Vehicle", "blank"]
+    assert counted(images) == {
+        "labels by a machine": 1,
+        "images of something unknown": 1,
+        "images or boxes without a label": 3,
+    }
+
+
+def test_wildlife_insights_sequences_that_name_no_species(pictures):
+    root = pictures({f"IMG_{i}.JPG": i for i in range(1, 4)})
+    rows = [
+        wi_row("d1", "i1", "IMG_1.JPG", blank="", sequence="s1"),
+        wi_row("d1", "i2", "IMG_2.JPG", blank="", sequence="s2"),
+        wi_row("d1", "i3", "IMG_3.JPG", blank="", sequence=""),
+    ]
+    names = ["sequence_id", "is_blank", "identified_by", "class", "genus", "species"]
+    sequences = [
+        [*names, "common_name"],
+        ["s1", "0", "Ana", "No CV Result", "No CV Result", "No CV Result", "No CV Result"],
+        ["s2", "0", "Computer vision", "Mammalia", "Vulpes", "vulpes", "Red Fox"],
+        # A line without a sequence is not that of images without one.
+        ["", "0", "Ana", "Mammalia", "Lepus", "europaeus", "European Hare"],
+    ]
+    (root / "images.csv").write_text(csv_text([*WI_COLUMNS, "sequence_id"], *rows))
+    (root / "sequences.csv").write_text(csv_text(*sequences))
+    keep = ["unclassified"]
+    images = load_image_table(
+        root / "images.csv", preset="wildlife_insights", event_labels=True, keep=keep
+    )
+    assert images.target.tolist() == [None, None, None]
+    assert counted(images) == {"labels by a machine": 1}
+
+
 def test_wildlife_insights_with_machine_labels_and_other_names(insights):
     archive, root = insights
     images = load_image_table(
@@ -251,7 +296,17 @@ def test_timelapse(pictures, delimiter, inside):
         "videos": 1,
         "images or boxes with several labels": 1,
         "images or boxes without a label": 1,
+        "examples without a group": 1,
     }
+
+
+def test_timelapse_flags_that_excel_has_translated(pictures):
+    root = pictures({"a.JPG": 1, "b.JPG": 2})
+    rows = ["a.JPG;;30.05.2021 10:00;FALSCH;Fuchs", "b.JPG;;30.05.2021 10:01;WAHR;Hase"]
+    path = root / "TimelapseData.csv"
+    path.write_text("\n".join(["File;RelativePath;DateTime;DeleteFlag;Species", *rows]))
+    images = load_image_table(path, preset="timelapse", label="Species")
+    assert images.target.tolist() == ["Fuchs"]
 
 
 def test_timelapse_with_date_and_time(pictures):

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
+from skcnn import ImageLoader
 from skcnn.datasets import _report as report_module
 from skcnn.datasets import load_image_folder, load_image_table
 from skcnn.datasets._scan import MOST_BITS, difference_hash, image_size, near_sets
@@ -52,8 +53,9 @@ def test_all_sections(photos):
     modes = section(report, "modes")["n"].rename({"I": "I;16"})
     assert modes.to_dict() == {"RGB": 7, "I;16": 1}
     unreadable = section(report, "unreadable files")["detail"]
-    assert unreadable[f"{root}/s/fox/zero.jpg"] == "is empty"
-    assert unreadable[f"{root}/s/fox/text.jpg"] == "is not an image"
+    assert unreadable[f"{root}/s/fox/zero.jpg"] == "is empty (0 bytes)"
+    not_an_image = "is not an image in a format that Pillow can read"
+    assert unreadable[f"{root}/s/fox/text.jpg"] == not_an_image
     assert "truncated" in unreadable[f"{root}/s/fox/cut.jpg"].lower()
     same = section(report, "exact duplicates")
     assert same["n"].tolist() == [3]
@@ -210,3 +212,23 @@ def test_sizes_are_those_shown(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"bad\.jpg: the size of the image is needed"):
         image_size(str(tmp_path / "bad.jpg"))
+
+
+def test_it_names_the_files_that_fit_cannot_read(tmp_path):
+    """Pillow opens more files than those whose black and white are known."""
+    (tmp_path / "a").mkdir()
+    readable = Image.new("RGB", (32, 24), "red")
+    readable.convert("LAB").save(tmp_path / "a/lab.tif")
+    readable.save(tmp_path / "a/photo.avif" if features.check("avif") else tmp_path / "a/1.png")
+    Image.fromarray(np.zeros((24, 32), np.float32)).save(tmp_path / "a/floats.tif")
+    readable.save(tmp_path / "a/targa.jpg", format="TGA")
+    (tmp_path / "a/phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    photos = load_image_folder(tmp_path)
+    assert len(photos.data) == 5
+    named = section(photos.report, "unreadable files")["detail"].to_dict()
+    with pytest.raises(ValueError, match="3 of 5 image file") as error:
+        ImageLoader((8, 8)).fit_transform(photos.data)
+    assert len(named) == 3
+    for path, reason in named.items():
+        assert f"{path} {reason}" in str(error.value)
+    assert "pillow-heif" in named[str(tmp_path / "a/phone.HEIC")]

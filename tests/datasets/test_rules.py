@@ -1,6 +1,7 @@
 """What becomes a training example: the rules, the same for every loader."""
 
 import itertools
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -269,3 +270,28 @@ def test_a_bunch_goes_into_scikit_learn():
         DummyClassifier(), bunch.data, bunch.target, groups=bunch.groups, cv=GroupKFold(3)
     )
     assert scores.shape == (3,)
+
+
+def test_accents_are_written_in_one_way():
+    split = unicodedata.normalize("NFD", "Füchse")
+    frame = table([("a", "Füchse", "labeled"), ("b", split, "labeled")], group=[split, "Füchse"])
+    bunch = make(frame)
+    assert bunch.target_names.tolist() == ["Füchse"]
+    assert len(set(bunch.groups)) == 1
+
+
+@pytest.mark.parametrize("several_labels", ["drop", "multilabel"])
+def test_labels_that_look_alike_are_told(several_labels):
+    labels = ["Red fox", "red_fox", "red  fox", "hare"]
+    frame = table([(str(i), label, "labeled") for i, label in enumerate(labels)])
+    bunch = make(frame, several_labels=several_labels)
+    assert len(bunch.target_names) == 4
+    assert counted(bunch) == {"labels that look alike": 3}
+    assert "'Red fox', 'red  fox', 'red_fox'" in bunch.report.notes["remark"].iloc[0]
+
+
+def test_examples_without_a_group_are_told():
+    frame = table([("a", "fox", "labeled"), ("b", "hare", "labeled")], group=["hill", None])
+    bunch = make(frame)
+    assert bunch.groups.tolist() == ["hill", None]
+    assert counted(bunch) == {"examples without a group": 1}

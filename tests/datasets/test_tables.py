@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -104,7 +105,10 @@ def test_gzip(tmp_path):
         (b"\n \n", "table is empty"),
         (b"a,b\n1,2,3\n", r"line 2: 3 cells, where the first line names 2"),
         (b'a,b\n1,"2\n3,4\n', "quotation mark"),
-        (b"PK\x03\x04rest", "workbook of Excel"),
+        (b"PK\x03\x04rest", r"workbook of Excel.*keep_default_na=False"),
+        (b"\xd0\xcf\x11\xe0rest", r"workbook of an old Excel.*Save the sheet as CSV"),
+        (b"SQLite format 3\x00", r"is a database.*Export the table as CSV"),
+        (b"\n<!doctype html><html>", "is a web page"),
     ],
 )
 def test_damaged_tables(content, message):
@@ -146,3 +150,22 @@ def test_numbers_and_flags():
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_two_bytes_per_character_without_a_mark(encoding):
+    table = parse_table("path\tlabel\n1.jpg\tFüchse\n".encode(encoding), "table")
+    assert table.frame.to_numpy().tolist() == [["1.jpg", "Füchse"]]
+    assert table.encoding == encoding
+
+
+def test_a_table_in_a_zip_archive(tmp_path):
+    path = tmp_path / "observations.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("observations.csv", "id,label\n007,fox\n")
+        archive.writestr("__MACOSX/._observations.csv", "x")
+    assert read_table(path).frame.to_numpy().tolist() == [["007", "fox"]]
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.csv", "id,label\n")
+    with pytest.raises(ValueError, match=r"contains 2 tables\. Expected one"):
+        read_table(path)

@@ -25,6 +25,12 @@ from skcnn.datasets._times import join_texts, parse_times
         ("5/30/2020 12:05 am", "2020-05-30T00:05:00"),
         ("30.05.2020", "2020-05-30T00:00:00"),
         ("05/05/2020", "2020-05-05T00:00:00"),
+        ("2020-05-30__04-57-37", "2020-05-30T04:57:37"),
+        ("2020-05-30_04-57-37", "2020-05-30T04:57:37"),
+        ("20200530_045737", "2020-05-30T04:57:37"),
+        ("2020-05-30 04:57:37 PM", "2020-05-30T16:57:37"),
+        ("30/05/2020 04:57:37 p. m.", "2020-05-30T16:57:37"),
+        ("30/05/2020 04:57:37 a.m.", "2020-05-30T04:57:37"),
     ],
 )
 def test_common_forms(text, expected):
@@ -100,3 +106,12 @@ def test_times_of_pandas_stay(zone):
 def test_joined_texts():
     date, time = pd.Series(["30-May-2020", "", None]), pd.Series([" 04:57:37", "x", ""])
     assert join_texts([date, time]).tolist() == ["30-May-2020 04:57:37", "x", None]
+
+
+def test_days_and_months_that_contradict_each_other():
+    texts = pd.Series(["13/04/2021", "04/16/2021", "2021-04-17"])
+    with pytest.raises(ValueError, match="some begin with the day and some with the month"):
+        parse_times(texts, where="t")
+    times, unreadable = parse_times(texts, where="t", ambiguous="unreadable")
+    assert times.isna().tolist() == [True, True, False]
+    assert unreadable == ["13/04/2021", "04/16/2021"]

@@ -532,3 +532,12 @@ def test_probabilities_of_other_tasks_are_refused(photos, tmp_path):
     clf.predict_proba = lambda X: np.full((len(X), 2), 0.5)
     with pytest.raises(ValueError, match=r"returned the shape \(4, 2\)"):
         write_predictions(tmp_path / "p.csv", clf, photos.data)
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "predictions.json"])
+def test_names_that_are_not_unicode(tmp_path, name):
+    """As old archives leave them on Linux. Nothing is predicted before this is found."""
+    clf = DummyClassifier(strategy="prior").fit([[0], [0]], ["fox", "hare"])
+    with pytest.raises(ValueError, match=r"1 names of files or labels are not in UTF-8.*udcfc"):
+        write_predictions(tmp_path / name, clf, ["F\udcfcchse/1.jpg", "Füchse/2.jpg"])
+    assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,8 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "JPEG2000", "AVI
 _GRAY_MODES = {"1", "L", "LA", "La", "I", "F"}
 # Formats whose pixels of mode "I" are those of 16 bits.
 _SCALED_TO_16_BITS = {"PNG", "PPM"}
-_ORIENTATION, _WIDTH, _HEIGHT, _BITS = 274, 256, 257, 258
+_ORIENTATION, _WIDTH, _HEIGHT, _BITS, _PLANES = 274, 256, 257, 258, 284
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 # What Pillow finds the orientation in.
 _DESCRIPTIONS = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 # At twice the final size, what JPEG's decoder has shrunk differs little from the whole image.
@@ -93,7 +94,7 @@ def decode(
         if file.format == "JPEG":
             _shrink_in_decoder(file, plan_resizing(displayed_size(file), part, shape, resize))
         file.load()
-        image = turned(_in_mode(file, "L" if shape[2] == 1 else "RGB"), orientation(file))
+        image = turned(in_mode(file, "L" if shape[2] == 1 else "RGB"), orientation(file))
         pixels = np.asarray(_resized(image, plan_resizing(image.size, part, shape, resize)))
     return _padded(pixels.reshape(*pixels.shape[:2], shape[2]), shape)
 
@@ -105,6 +106,7 @@ def reading(path: Path) -> "Iterator[ImageFile]":
         with open(check_file(path), "rb") as file:
             image = _identify(file)
             _check_size(image)
+            _check_planes(image)
             yield image
     except UnreadableImageError:
         raise
@@ -152,6 +154,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     text = " ".join(str(error).split())[:200]
+    if text == "unknown pixel mode":
+        return (
+            "has channels or pixels of a type that Pillow cannot read. Save it as gray or RGB of "
+            "8 or 16 bits"
+        )
     return f"is damaged: {text or type(error).__name__}"
 
 
@@ -172,6 +179,11 @@ def _identify(file: IO[bytes]) -> "ImageFile":
             return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             problem = problem or error
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        raise UnreadableImageError(
+            "is a HEIC photograph, as phones take them: pip install pillow-heif, and call "
+            "pillow_heif.register_heif_opener() first, or save it as JPEG"
+        )
     if problem is not None:
         raise UnreadableImageError(_reason(problem))
     raise UnreadableImageError("is not an image in a format that Pillow can read")
@@ -208,6 +220,21 @@ def _check_size(image: "ImageFile") -> None:
         )
     if width < 1 or height < 1:
         raise UnreadableImageError("has no pixels")
+
+
+def _check_planes(image: "ImageFile") -> None:
+    """Refuse TIFF files with 16 bits and one channel after the other, as Pillow mixes their bytes.
+
+    Its decoder of compressed files does not.
+    """
+    if image.format != "TIFF" or len(image.getbands()) < 3 or _tiff_tag(image, _BITS) <= 8:
+        return
+    tags: dict[int, Any] = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(_PLANES) == 2 and image.info.get("compression") == "raw":
+        raise UnreadableImageError(
+            "has its channels of 16 bits one after the other, which Pillow reads wrongly. Save it "
+            "with interleaved channels, or with 8 bits"
+        )
 
 
 def orientation(image: "ImageFile") -> int:
@@ -262,7 +289,7 @@ def turned(image: "Image", orientation: int) -> "Image":
     return image.transpose(turns[orientation])
 
 
-def _in_mode(file: "ImageFile", mode: str) -> "Image":
+def in_mode(file: "ImageFile", mode: str) -> "Image":
     """Convert a loaded image to gray or RGB of 8 bits, on white where it is transparent."""
     from PIL import Image
 

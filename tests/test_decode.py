@@ -10,7 +10,7 @@ from _image_files import photograph, write_broken_files, write_odd_files
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
-from skcnn._data._decode import UnreadableImageError, decode, read_header
+from skcnn._decode import UnreadableImageError, decode, read_header
 
 RGB = np.asarray(photograph(12, 8))
 GRAY = np.asarray(photograph(12, 8).convert("L"))
@@ -388,3 +388,43 @@ def test_mutated_files_are_decoded_or_named(suffix, tmp_path):
             reasons.append(str(error))
     assert len(reasons) >= 10
     assert all(reasons)
+
+
+@pytest.mark.parametrize(
+    ("bits", "n_channels", "planes", "reason"),
+    [
+        (16, 3, 1, None),
+        (8, 3, 2, None),
+        (16, 3, 2, "has its channels of 16 bits one after the other"),
+        (8, 5, 1, "has channels or pixels of a type that Pillow cannot read"),
+    ],
+)
+def test_tiff_files_of_instruments(tmp_path, bits, n_channels, planes, reason):
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 8, n_channels)).astype(f"u{bits // 8}")
+    values = np.moveaxis(pixels, 2, 0) if planes == 2 else pixels
+    data = (values * (257 if bits == 16 else 1)).tobytes()
+    n_strips = n_channels if planes == 2 else 1
+    size = len(data) // n_strips
+    tags = {
+        256: [8], 257: [6], 258: [bits] * n_channels, 259: [1], 262: [2],
+        273: [8 + i * size for i in range(n_strips)], 277: [n_channels], 278: [6],
+        279: [size] * n_strips, 284: [planes],
+    }  # fmt: skip
+    place = 8 + len(data) + 2 + 12 * len(tags) + 4
+    entries, more = b"", b""
+    for tag, numbers in tags.items():
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        entries += struct.pack("<HHI", tag, 4, len(numbers))
+        if len(numbers) == 1:
+            entries += packed
+        else:
+            entries += struct.pack("<I", place + len(more))
+            more += packed
+    path = tmp_path / "instrument.tif"
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    path.write_bytes(start + data + struct.pack("<H", len(tags)) + entries + bytes(4) + more)
+    if reason is None:
+        assert_array_equal(decode(path, (6, 8, 3), "stretch"), pixels)
+    else:
+        with pytest.raises(UnreadableImageError, match=reason):
+            decode(path, (6, 8, 3), "stretch")
