@@ -1,12 +1,16 @@
 """Modules and settings of torch that come from elsewhere: they train as in plain torch."""
 
 import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from _helpers import small_net, stripes
 from torch import nn
+
+import skcnn
 
 X, Y = stripes(90)
 
@@ -45,12 +49,32 @@ class Named(Plain):
         return {"hidden": -outputs, "logits": outputs}
 
 
+class Output(NamedTuple):
+    hidden: torch.Tensor
+    logits: torch.Tensor
+
+
+@dataclass
+class Answer:
+    logits: torch.Tensor
+
+
+class NamedPair(Plain):
+    def wrap(self, outputs):
+        return Output(-outputs, outputs)
+
+
+class Object(Plain):
+    def wrap(self, outputs):
+        return Answer(outputs)
+
+
 class Double(Plain):
     def wrap(self, outputs):
         return outputs.double()
 
 
-@pytest.mark.parametrize("module", [Auxiliary, Pair, Named, Double])
+@pytest.mark.parametrize("module", [Auxiliary, Pair, Named, NamedPair, Object, Double])
 def test_the_main_output_is_trained(module):
     expected = fit(module=Plain).predict_proba(X)
     np.testing.assert_allclose(fit(module=module).predict_proba(X), expected, atol=1e-6)
@@ -65,6 +89,119 @@ def test_a_module_without_outputs_is_refused(returned):
     message = rf"\(Wrong\) returned {type(returned).__name__}\. Expected a tensor of outputs"
     with pytest.raises(TypeError, match=message):
         fit(module=Wrong)
+
+
+@pytest.mark.parametrize("cut", ["detach", "no_grad"])
+def test_outputs_without_a_gradient_are_refused(cut):
+    class Cut(Plain):
+        def forward(self, x):
+            if cut == "detach":
+                return super().forward(x).detach()
+            with torch.no_grad():
+                return super().forward(x)
+
+    with pytest.raises(ValueError, match=r"no gradient.*leave out torch\.no_grad\(\)"):
+        fit(module=Cut)
+
+
+def test_arguments_that_fit_does_not_know_are_named():
+    def build(in_channels, num_classes, width=3):
+        raise AssertionError
+
+    with pytest.raises(TypeError, match=r"in_channels, num_classes, which fit does not.*n_chann"):
+        fit(module=build)
+
+
+def test_modules_of_torch_jit_are_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted = torch.jit.script(Plain(3, 3))
+
+    with pytest.raises(TypeError, match=r"torch\.jit has compiled.*compile=True"):
+        fit(module=lambda: scripted)
+
+
+@pytest.mark.parametrize("normalize", [nn.utils.weight_norm, nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weights_that_hooks_compute_can_be_trained_further(normalize):
+    def build(n_channels, n_classes):
+        module = Plain(n_channels, n_classes)
+        normalize(module.convolution)
+        return module
+
+    clf = fit(module=build, warm_start=True)
+    first = clf.loss_curve_[-1]
+    assert clf.fit(X, Y).loss_curve_[-1] < first
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_group_normalization_of_what_is_not_trained(frozen):
+    def build(n_channels, n_classes):
+        module = nn.Sequential(
+            nn.GroupNorm(1, n_channels),
+            nn.Conv2d(n_channels, 6, 3),
+            nn.GroupNorm(2, 6),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, n_classes),
+        )
+        module[:frozen].requires_grad_(False)
+        return module
+
+    assert fit(module=build).loss_curve_[-1] > 0
+
+
+def test_a_module_may_flatten_by_view():
+    class View(nn.Module):
+        def __init__(self, flatten, n_channels, n_classes):
+            super().__init__()
+            self.flatten = flatten
+            self.convolution = nn.Conv2d(n_channels, 6, 3)
+            self.output = nn.Linear(6 * 36, n_classes)
+
+        def forward(self, x):
+            return self.output(self.flatten(self.convolution(x).relu()))
+
+    def probability(flatten):
+        return fit(
+            module=lambda n_channels, n_classes: View(flatten, n_channels, n_classes)
+        ).predict_proba(X)
+
+    expected = probability(lambda x: x.flatten(1))
+    np.testing.assert_allclose(probability(lambda x: x.view(len(x), -1)), expected, atol=1e-4)
+
+
+def test_a_module_may_store_more_than_tensors(tmp_path):
+    class Extra(Plain):
+        def get_extra_state(self):
+            return {"version": 1}
+
+        def set_extra_state(self, state):
+            assert state == {"version": 1}
+
+    expected = fit(module=Plain, early_stopping=True).predict_proba(X)
+    clf = fit(module=Extra, early_stopping=True)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    skcnn.save(clf, tmp_path / "extra.skcnn")
+    again = skcnn.load(tmp_path / "extra.skcnn", custom_objects={"Extra": Extra})
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "sgd", "adam"])
+def test_parameters_that_an_optimizer_cannot_step_are_told(optimizer):
+    class Fourier(Plain):
+        def __init__(self, n_channels, n_classes):
+            super().__init__(n_channels, n_classes)
+            self.filter = nn.Parameter(torch.ones(n_channels, 8, 5, dtype=torch.cfloat))
+
+        def forward(self, x):
+            filtered = torch.fft.rfft2(x) * self.filter
+            return super().forward(torch.fft.irfft2(filtered, s=x.shape[2:]))
+
+    with pytest.raises(ValueError, match=r"complex parameters.*optimizer=torch\.optim\.SGD"):
+        fit(module=Fourier, optimizer=optimizer)
+    assert fit(module=Fourier, optimizer=torch.optim.SGD).loss_curve_[-1] > 0
 
 
 def test_a_module_that_ends_in_a_softmax_is_warned_of():

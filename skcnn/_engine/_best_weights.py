@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from skorch import NeuralNet
 from skorch.history import History
-from torch import Tensor
+from torch import Tensor, nn
 
 from skcnn._engine._sklearn_callbacks import prediction_copy
 
@@ -76,6 +76,15 @@ class NotFiniteError(ValueError):
         return ValueError, self.args
 
 
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and stored buffers of a network, without what else a module stores.
+
+    Modules may define `get_extra_state`, whose result can be anything.
+    """
+    state = network.state_dict()
+    return {name: values for name, values in state.items() if isinstance(values, Tensor)}
+
+
 def better_weights(best: BestWeights | None, net: NeuralNet) -> BestWeights | None:
     """Return the weights after this epoch if they are the best so far, and else the former."""
     row = net.history[-1]
@@ -86,7 +95,7 @@ def better_weights(best: BestWeights | None, net: NeuralNet) -> BestWeights | No
     frozen = tuple(f"body.{stage}." for stage in stages)
     weights = {
         name: values
-        for name, values in net.module_.state_dict().items()
+        for name, values in tensors_of(net.module_).items()
         if not name.startswith(frozen)
     }
     # The device is waited for once.

@@ -25,7 +25,7 @@ from skcnn._compute._rng import fork_rng
 from skcnn._compute._threads import compute_threads, single_thread
 from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import choose_batch_size
-from skcnn._engine._best_weights import NotFiniteError
+from skcnn._engine._best_weights import NotFiniteError, tensors_of
 from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._frozen import FrozenPart, summarize_trained
 from skcnn._engine._job import FitJob, FitSettings
@@ -378,6 +378,6 @@ def _release_training_state(net: TrainedNet, epochs: int) -> None:
 
 def _check_finite(net: TrainedNet) -> None:
     """Refuse a network that would predict NaN."""
-    if not all(bool(p.isfinite().all()) for p in net.module_.state_dict().values()):
+    if not all(bool(p.isfinite().all()) for p in tensors_of(net.module_).values()):
         what = f"The weights of the network are not finite after epoch {len(net.history)}"
         raise NotFiniteError(what, net.lr, net.best_weights_)

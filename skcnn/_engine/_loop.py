@@ -290,6 +290,13 @@ class TrainingLoop:
         with autocast(self.options.device, self.options.precision):
             outputs = self.network(*batch.inputs)
         outputs = outputs.float()
+        if not outputs.requires_grad:
+            raise ValueError(
+                "The outputs of the network have no gradient, so that nothing can be trained. "
+                "Expected outputs that depend on parameters with requires_grad: leave out "
+                "torch.no_grad(), .detach() and .data in the forward of module=, and train at "
+                "least one layer that its outputs come from."
+            )
         loss = weighted_mean(self.target.loss(outputs, batch.target, training=True), batch.weight)
         loss = loss if share is None else loss * share
         torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
@@ -303,11 +310,28 @@ class TrainingLoop:
     def update_weights(self) -> None:
         """Let the optimizer take its step."""
         add_missing_momenta(self.optimizer)
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+        try:
+            if self.scaler is None:
+                self.optimizer.step()
+            else:
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+        except RuntimeError as error:
+            self._explain_step(error)
+            raise
+
+    def _explain_step(self, error: RuntimeError) -> None:
+        """Tell what an optimizer cannot step, if this is why it has failed."""
+        steps = [p for group in self.optimizer.param_groups for p in group["params"]]
+        has_sparse = any(p.grad is not None and p.grad.is_sparse for p in steps)
+        if has_sparse or any(p.is_complex() for p in steps):
+            found = "layers with sparse=True" if has_sparse else "complex parameters"
+            raise ValueError(
+                f"{type(self.optimizer).__name__} cannot step all parameters of the network of "
+                f"module=, which has {found}. Expected real numbers and dense gradients. Change "
+                "these layers, or pass a class of torch that takes them, such as "
+                "optimizer=torch.optim.SGD."
+            ) from error
 
     def on_step_end(self) -> None:
         """Count a batch, and include the weights after it in their average."""

@@ -233,7 +233,7 @@ class BackboneNetwork(ImageNetwork):
             pixels = nn.functional.interpolate(
                 pixels, self.size, mode="bilinear", antialias=True
             ).contiguous(memory_format=torch.channels_last)
-        return (pixels - self.mean[:, None, None]) / self.scale[:, None, None]
+        return self._in_layout((pixels - self.mean[:, None, None]) / self.scale[:, None, None])
 
     def frozen_features(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return what the frozen stages make of images, flattened to one row per image."""

@@ -2,7 +2,7 @@
 
 import copy
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def structural_copy(network: nn.Module) -> nn.Module:
@@ -28,4 +28,9 @@ def structural_copy(network: nn.Module) -> nn.Module:
     (True, True)
     """
     shared = [*network.parameters(), *network.buffers()]
-    return copy.deepcopy(network, memo={id(tensor): tensor for tensor in shared})
+    memo = {id(tensor): tensor for tensor in shared}
+    # Hooks of weight and spectral norm leave here what they last computed, which torch would not
+    # copy, and compute it anew in each pass.
+    computed = [value for module in network.modules() for value in vars(module).values()]
+    memo |= {id(v): v.detach() for v in computed if isinstance(v, Tensor) and not v.is_leaf}
+    return copy.deepcopy(network, memo=memo)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from skcnn.networks._copy import structural_copy
 from skcnn.networks._covariates import JoinCovariates
 
 
@@ -47,6 +48,8 @@ class ImageNetwork(nn.Module):
     frozen_stages: tuple[str, ...] = ()
     #: Number of values per image that they return.
     n_frozen_values = 0
+    #: Whether images go to the layers in the layout that convolutions are fastest with.
+    is_channels_last = True
     mean: Tensor
     scale: Tensor
 
@@ -62,6 +65,7 @@ class ImageNetwork(nn.Module):
         super().__init__()
         self._register_statistics(mean, scale)
         self.body = body
+        self.is_channels_last = not _has_group_norm(body)
         if n_covariates:
             self.covariates = JoinCovariates(n_covariates)
         self.head = head
@@ -80,7 +84,11 @@ class ImageNetwork(nn.Module):
         """Return images as standardized floats (n, channels, height, width)."""
         images = (images.to(self.mean.dtype) - self.mean).div_(self.scale)
         # With permuted axes, channels-last memory is torch's channels_last layout.
-        return images.permute(0, 3, 1, 2)
+        return self._in_layout(images.permute(0, 3, 1, 2))
+
+    def _in_layout(self, standardized: Tensor) -> Tensor:
+        """Return images in memory as the layers can take them."""
+        return standardized if self.is_channels_last else standardized.contiguous()
 
     def inner_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """Return the shape in which an image runs through the layers."""
@@ -128,8 +136,9 @@ class ImageNetwork(nn.Module):
 class OwnNetwork(ImageNetwork):
     """A user's own module behind the standardization of pixels.
 
-    Of a tuple that the module returns, the first tensor are the outputs, and of a dict the entry
-    "logits"; other outputs, such as auxiliary ones, are not trained.
+    Of what the module returns, the outputs are what is named "logits", in a dict, a named tuple or
+    another object, or else the first of a tuple; other outputs, such as auxiliary ones, are not
+    trained.
 
     Its features are defined where the module says so: by attributes `body` and `head`, with
     outputs ``head(body(images))``, or by being a Sequential that ends in a Linear layer.
@@ -156,12 +165,29 @@ class OwnNetwork(ImageNetwork):
         nn.Module.__init__(self)
         self._register_statistics(mean, scale)
         self.own = own
+        self.is_channels_last = not _has_group_norm(own)
         self._n_covariates = n_covariates
 
     @property
     def n_covariates(self) -> int:
         """Number of covariates that the module takes."""
         return self._n_covariates
+
+    def choose_layout(self, image_shape: tuple[int, int, int]) -> None:
+        """Find out whether the module takes images in the layout that is fastest.
+
+        ``x.view(len(x), -1)`` behind a convolution, as in many tutorials, does not.
+        """
+        # What a module keeps of a pass, or draws by chance, is not for the fit.
+        run = structural_copy(self).eval()
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                run(torch.zeros(2, *image_shape))
+        except RuntimeError as error:
+            self.is_channels_last &= not str(error).startswith("view size is not compatible")
+        except Exception:
+            # A module that fails altogether is checked, and its error told, later.
+            return
 
     def _beside(self, images: Tensor, covariates: Tensor | None) -> tuple[Tensor, ...]:
         """Further arguments of the module."""
@@ -201,15 +227,24 @@ class OwnNetwork(ImageNetwork):
 
 def _main_output(returned: object, own: nn.Module) -> Tensor:
     """Return the outputs among what a user's module returns: the documented rule for several."""
-    outputs = returned
+    outputs = getattr(returned, "logits", returned)
     if isinstance(returned, Mapping):
         outputs = returned.get("logits")
-    elif isinstance(returned, tuple | list) and len(returned):
+    elif outputs is returned and isinstance(returned, tuple | list) and len(returned):
         outputs = returned[0]
     if not isinstance(outputs, Tensor):
         raise TypeError(
             f"The network of module= ({type(own).__name__}) returned {type(returned).__name__}. "
-            "Expected a tensor of outputs, a tuple that begins with it, or a dict with the entry "
-            '"logits".'
+            "Expected a tensor of outputs, a tuple that begins with it, or a dict or another "
+            'object in which it is named "logits".'
         )
     return outputs
+
+
+def _has_group_norm(module: nn.Module) -> bool:
+    """Whether there are layers that end the process on a CPU, in torch 2.13.
+
+    Group normalization of images in channels-last layout does so in the backward pass, if the
+    layers before it are not trained.
+    """
+    return any(isinstance(part, nn.GroupNorm) for part in module.modules())

@@ -154,6 +154,7 @@ class OwnModule(NetworkSpec):
                 f"module={self.module!r} returned {type(own).__name__}, expected a "
                 "torch.nn.Module. Pass a Module class, or a function that returns a Module."
             )
+        _check_has_no_scripts(own)
         network = OwnNetwork(own, **statistics(image_shape, measured), n_covariates=n_covariates)
         if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
             # Lazy layers take their shape from the first image they see.
@@ -165,6 +166,7 @@ class OwnModule(NetworkSpec):
                 f"The network of module={self.module!r} has no parameters to train. Expected a "
                 "Module with at least one layer that has weights."
             )
+        network.choose_layout(image_shape)
         return network
 
     def _accepted(
@@ -184,4 +186,26 @@ class OwnModule(NetworkSpec):
             offered["n_covariates"] = n_covariates
         if any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             return offered
+        missing = [
+            name
+            for name, p in accepted.items()
+            if p.default is p.empty and p.kind is not p.VAR_POSITIONAL and name not in offered
+        ]
+        if missing:
+            raise TypeError(
+                f"module={self.module!r} needs the arguments {', '.join(missing)}, which fit does "
+                f"not know. Expected some of {', '.join(offered)}. Rename them, or write a "
+                "function: def build(n_channels, n_classes): return ..."
+            )
         return {name: value for name, value in offered.items() if name in accepted}
+
+
+def _check_has_no_scripts(own: nn.Module) -> None:
+    """Refuse modules of torch.jit, which take no hooks, and cannot be copied or stored."""
+    for part in own.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise TypeError(
+                "The network of module= has a part that torch.jit has compiled, "
+                f"{type(part).__name__}. Expected plain modules. Give the Module that was "
+                "scripted or traced, without torch.jit, and set compile=True to compile it."
+            )

@@ -177,9 +177,9 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: objec
     problems = [f"no {name}" for name in own if name not in weights]
     problems += [f"an unknown {name}" for name in weights if name not in own]
     problems += [
-        f"{name} of shape {tuple(weights[name].shape)} in place of {tuple(values.shape)}"
+        f"{name} of shape {_shape(weights[name])} in place of {_shape(values)}"
         for name, values in own.items()
-        if name in weights and weights[name].shape != values.shape
+        if name in weights and _shape(weights[name]) != _shape(values)
     ]
     if problems:
         more = "" if len(problems) <= _MOST_NAMES else f" and {len(problems) - _MOST_NAMES} more"
@@ -188,3 +188,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: objec
             f"there is {', '.join(problems[:_MOST_NAMES])}{more}."
         )
     module.load_state_dict(OrderedDict(weights))
+
+
+def _shape(values: object) -> tuple[int, ...]:
+    """Shape of a tensor; () of what else a module stores by `get_extra_state`."""
+    return tuple(values.shape) if isinstance(values, Tensor) else ()
