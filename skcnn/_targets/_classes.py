@@ -95,9 +95,10 @@ def _check_is_known(labels: Any, name: str) -> None:
     if values.dtype.kind == "O" and values.ndim == 1 and not isinstance(values[0], str | bytes):
         kind = type(values[0]).__name__
         raise ValueError(
-            f"{name} holds objects of type {kind}, such as {values[0]!r}. Expected text, numbers "
-            f"or booleans: convert them, for example with [str(label) for label in {name}], or "
-            f"with np.asarray({name}, dtype=bool) if all are booleans."
+            # scikit-learn's checks expect the first words.
+            f"Unknown label type: {name} holds objects of type {kind}, such as {values[0]!r}. "
+            "Expected text, numbers or booleans: convert them, for example with [str(label) for "
+            f"label in {name}], or with np.asarray({name}, dtype=bool) if all are booleans."
         )
 
 
