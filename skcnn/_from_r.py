@@ -81,7 +81,18 @@ def as_column(y: Any) -> Any:
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file or folder; R leaves ``~``, the home of the user, in paths."""
+    """Return the path of a file or folder; R leaves ``~``, the home of the user, in paths.
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path is of type {type(path).__name__}. Expected the path of a file, as text or a "
+            'pathlib.Path, such as "birds.skcnn".'
+        )
     return Path(path).expanduser()
 
 

@@ -1,6 +1,7 @@
 """Tensors, images of Pillow and sequences of them as arrays."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +25,7 @@ def as_array(X: Any, name: str) -> Any:
             "Gather them first, for example with numpy.stack."
         )
     if isinstance(X, list | tuple):
-        X = [decoded(x) for x in X] if any(hasattr(x, "getbands") for x in X) else X
+        X = _decode_each(X, name) if any(hasattr(x, "getbands") for x in X) else X
     X = from_torch(X)
     if isinstance(X, np.ma.MaskedArray):
         X = _unmasked(X, name)
@@ -96,6 +97,19 @@ def from_torch(values: object) -> Any:
         return values
     values = values.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def _decode_each(X: Sequence[Any], name: str) -> list[Any]:
+    """Return the pixels of images of Pillow, whose numbers must mean the same in all of them."""
+    # The numbers of a palette become colors.
+    modes = {image.mode for image in X if hasattr(image, "getbands")} - {"P"}
+    if len(modes) > 1:
+        raise ValueError(
+            f"{name} holds images of Pillow in the modes {' and '.join(sorted(modes))}, whose "
+            "numbers do not mean the same. Expected one mode: pass "
+            f'[image.convert("RGB") for image in {name}].'
+        )
+    return [decoded(image) for image in X]
 
 
 def decoded(image: Any) -> Any:

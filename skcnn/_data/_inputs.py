@@ -157,7 +157,7 @@ def _check_images(
         set_features(estimator, shape)
     else:
         shape = _fitted_shape(estimator, name)
-    check_range_as_fitted(estimator, 0.0, 255.0, reset=reset, name=name)
+    check_range_as_fitted(estimator, 0.0, 255.0, are_bytes=True, reset=reset, name=name)
     return read_files(paths, shape, name=name, keys=keys, **given), labels
 
 

@@ -12,6 +12,10 @@ from skcnn._utils import warn
 # Images whose pixels tell the range of all.
 _RANGE_ROWS = 32
 _RANGE_PIXELS = 2**20
+# Pixels above are not those of 8 bits, with room for images that somebody made brighter.
+_ABOVE_BYTES = 4 * 255
+# Pixels below 0 by more than this share of the highest are no rounding or noise.
+_NEGATIVE = 0.1
 
 
 def pixel_range(pixels: npt.NDArray[Any]) -> tuple[float, float]:
@@ -29,25 +33,38 @@ def compare_ranges(
     estimator: BaseEstimator, pixels: npt.NDArray[Any], *, reset: bool, name: str
 ) -> None:
     """Warn if images come in another range of pixels than those of training."""
-    fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))[1]
-    if not reset and pixels.dtype == np.uint8 and fitted_high > 2:
+    are_bytes = pixels.dtype == np.uint8
+    fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
+    if not reset and are_bytes and fitted_low >= 0 and 2 < fitted_high <= _ABOVE_BYTES:
         return
     low, high = pixel_range(pixels)
-    check_range_as_fitted(estimator, low, high, reset=reset, name=name)
+    check_range_as_fitted(estimator, low, high, are_bytes=are_bytes, reset=reset, name=name)
 
 
 def check_range_as_fitted(
-    estimator: BaseEstimator, low: float, high: float, *, reset: bool, name: str
+    estimator: BaseEstimator, low: float, high: float, *, are_bytes: bool, reset: bool, name: str
 ) -> None:
-    """Store the range of the pixels of training, or warn if it was another one."""
+    """Store the range of the pixels of training, or warn if it was another one.
+
+    Light and dark images have other ranges, too: what differs is told only where no light does it.
+    """
     if reset:
         estimator._pixel_range = low, high
         return
     fitted_low, fitted_high = getattr(estimator, "_pixel_range", (0.0, 255.0))
     of_one, of_bytes = low >= 0 and high <= 1, high > 2
     was_of_one, was_of_bytes = fitted_low >= 0 and fitted_high <= 1, fitted_high > 2
+    was_centered = fitted_low < -_NEGATIVE * fitted_high
+    is_centered = low < -_NEGATIVE * fitted_high or (low < 0 and high < _NEGATIVE * fitted_high)
     # Black images are in every range.
-    if (of_one and high > 0 and was_of_bytes) or (of_bytes and was_of_one and fitted_high > 0):
+    if (
+        (of_one and high > 0 and was_of_bytes)
+        or (of_bytes and was_of_one and fitted_high > 0)
+        or (high > _ABOVE_BYTES and was_of_bytes and fitted_high <= 255)
+        or (are_bytes and high > 0 and (fitted_high > _ABOVE_BYTES or was_centered))
+        or (is_centered and fitted_low >= 0 and fitted_high > 0)
+        or (was_centered and low >= 0 and high > 4 * max(-fitted_low, fitted_high))
+    ):
         warn(
             f"{name} has pixels from {low:g} to {high:g}, but the network was trained on pixels "
             f"from {fitted_low:g} to {fitted_high:g}. Scale them alike."

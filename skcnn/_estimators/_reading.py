@@ -20,7 +20,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._targets import Target
-from skcnn._targets._columns import as_table
+from skcnn._targets._columns import as_table, check_none_missing
 from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
 from skcnn._utils import safe_indexing, warn
@@ -126,15 +126,20 @@ class ReadingEstimator(BaseEstimator):
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
     ) -> tuple[AnyImages, npt.NDArray[Any] | pd.DataFrame]:
         """Read images and what is known about them, and check that they fit each other."""
-        images, checked = check_input(
-            self,
-            X,
-            y,
-            reset=reset,
-            image_shape=self._asked_shape(X),
-            data_format=self.data_format,
-            takes_covariates=self._takes_covariates,
-        )
+        try:
+            images, checked = check_input(
+                self,
+                X,
+                y,
+                reset=reset,
+                image_shape=self._asked_shape(X),
+                data_format=self.data_format,
+                takes_covariates=self._takes_covariates,
+            )
+        except (TypeError, ValueError):
+            # scikit-learn says neither where a value is missing, nor always that it is one of y.
+            check_none_missing(y)
+            raise
         assert checked is not None
         return images, as_table(checked, y)
 

@@ -155,6 +155,12 @@ def load(
     save : Write the file, with an example.
     """
     path = as_path(path)
+    _check_is_file(path)
+    if not isinstance(custom_objects, Mapping | None):
+        raise TypeError(
+            f"custom_objects is of type {type(custom_objects).__name__}. Expected a dict of names "
+            'and what they stand for, such as {"MyNetwork": MyNetwork}.'
+        )
     content, tensors = read_file(path, _KIND)
     given = dict(custom_objects or {})
     _check_custom_objects(path, content, given)
@@ -172,6 +178,19 @@ def load(
     if not isinstance(estimator, Estimator):
         raise ValueError(f"{path} holds no estimator of skcnn. {hint}")
     return estimator
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder. Give the name of the file in it.")
+    if path.exists():
+        raise OSError(f"{path} is no file, but a device or the like. Give the name of a file.")
+    hint = ""
+    if not path.is_absolute():
+        hint = f" It was looked for in the working folder, {Path.cwd()}. Give its whole path."
+    raise FileNotFoundError(f"There is no file {path}.{hint}")
 
 
 def _check_custom_objects(path: Path, content: Content, given: Mapping[str, object]) -> None:

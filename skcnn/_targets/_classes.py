@@ -33,6 +33,7 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
     _check_no_missing(y, "y")
     _check_one_type(y, "y")
     if classes is None:
+        _check_is_known(y, "y")
         check_classification_targets(y)
         classes = y
     found: Labels = np.unique(column_or_1d(classes))
@@ -85,6 +86,19 @@ def _check_one_type(labels: Any, name: str) -> None:
             f"{name} holds labels of different types, such as {text[0]!r} and {other[0]!r}. "
             f"Expected text only, or numbers only: convert them, for example with "
             f"[str(label) for label in {name}]."
+        )
+
+
+def _check_is_known(labels: Any, name: str) -> None:
+    """Refuse objects that are neither text nor numbers, which scikit-learn takes for numbers."""
+    values = np.asarray(labels)
+    if values.dtype.kind == "O" and values.ndim == 1 and not isinstance(values[0], str | bytes):
+        kind = type(values[0]).__name__
+        raise ValueError(
+            # scikit-learn's checks expect the first words.
+            f"Unknown label type: {name} holds objects of type {kind}, such as {values[0]!r}. "
+            "Expected text, numbers or booleans: convert them, for example with [str(label) for "
+            f"label in {name}], or with np.asarray({name}, dtype=bool) if all are booleans."
         )
 
 

@@ -40,6 +40,33 @@ def _check_no_sets(y: Any) -> None:
         )
 
 
+def check_none_missing(y: Any) -> None:
+    """Name the rows of y in which a value is missing, in whatever form it comes.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+
+    Examples
+    --------
+    >>> check_none_missing(["fox", None])
+    Traceback (most recent call last):
+        ...
+    ValueError: y has 1 missing value(s), None or NaN, the first in row 1. ...
+    """
+    missing = pd.isna(np.asarray(y, dtype=object))
+    if not np.size(missing) or not np.ndim(missing):
+        # What is empty, or no sequence at all, is refused elsewhere.
+        return
+    rows = np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1))
+    if len(rows):
+        raise ValueError(
+            f"y has {len(rows)} missing value(s), None or NaN, the first in row {rows[0]}. Give "
+            "every image one, or leave these images out of X and y: known = pandas.notna(y)."
+        )
+
+
 def column_names(y: npt.ArrayLike, n_columns: int) -> npt.NDArray[Any]:
     """Return the names of the columns of a DataFrame; of other tables, numbers from 0."""
     names = given_names(y)

@@ -1,6 +1,7 @@
 """Weights of images and of classes in the loss."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def class_weights(
         )
     if isinstance(class_weight, Mapping):
         class_weight = _by_label(class_weight, classes)
+        _check_names(class_weight, classes)
     weights: npt.NDArray[np.float64] = compute_class_weight(class_weight, classes=classes, y=y)
     if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
         raise ValueError(
@@ -61,6 +63,25 @@ def _by_label(class_weight: Mapping[Any, float], classes: Labels) -> dict[Any, f
         names.get(key.upper(), key) if isinstance(key, str) else key: weight
         for key, weight in class_weight.items()
     }
+
+
+def _check_names(class_weight: Mapping[Any, float], classes: Labels) -> None:
+    """Name what is no class of y, where classes have no weight: one may be misspelled."""
+    no_number = [weight for weight in class_weight.values() if not isinstance(weight, Real)]
+    if no_number:
+        raise ValueError(
+            f"class_weight={class_weight!r} holds the weight {no_number[0]!r}. Expected numbers "
+            "from 0."
+        )
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    without = [label for label in labels if label not in class_weight]
+    if unknown and without:
+        raise ValueError(
+            f"class_weight names {', '.join(map(repr, unknown[:5]))}, which y does not hold, and "
+            f"the classes {without[:5]} are not in class_weight. Expected some of the labels "
+            f"{labels[:10]}{' ...' if len(labels) > 10 else ''}; others weigh 1."
+        )
 
 
 def combine_weights(

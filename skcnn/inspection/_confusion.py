@@ -9,9 +9,11 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection._display import Display
+from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,10 +130,12 @@ class ConfusionDisplay(Display):
         Raises
         ------
         ValueError
-            If the lengths differ.
+            If the lengths differ, or there is not one label per image in both.
         """
-        labels = np.union1d(y_true, y_pred)
-        matrix = confusion_matrix(y_true, y_pred, labels=labels)
+        actual, predicted = _check_labels(y_true, "y_true"), _check_labels(y_pred, "y_pred")
+        check_same_kind(actual, predicted, ("y_true", "y_pred"))
+        labels = np.union1d(actual, predicted)
+        matrix = confusion_matrix(actual, predicted, labels=labels)
         return cls(confusion_matrix=matrix, display_labels=labels).plot(ax)
 
     def _draw(self, ax: "Axes | None") -> "Axes":
@@ -204,3 +208,20 @@ def _clustered(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
     order: npt.NDArray[np.intp] = leaves_list(tree)
     return order
+
+
+def _check_labels(values: npt.ArrayLike, name: str) -> Labels:
+    """Return labels (n,); refuse numbers, several columns, and label images."""
+    if np.ndim(values) > 2 or np.shape(values)[1:] > (1,):
+        raise ValueError(
+            f"{name} has the shape {np.shape(values)}. Expected one label per image, (n,). Draw "
+            "one of several columns at a time, such as y_true[:, 0] and y_pred[:, 0]; for label "
+            "images, use MaskDisplay."
+        )
+    labels = check_labels(values, name)
+    if type_of_target(labels, raise_unknown=False) == "continuous":
+        raise ValueError(
+            f"{name} holds numbers such as {labels.tolist()[0]}. ConfusionDisplay compares "
+            "labels; for numbers, use PredictionsDisplay."
+        )
+    return labels

@@ -92,6 +92,11 @@ class EmbeddingDisplay(Display):
         n_images = None if images is None else range(len(images))
         check_consistent_length(self.embedding, labels, n_images)
         self.labels = None if labels is None else np.asarray(labels)
+        if self.labels is not None and self.labels.ndim != 1:
+            raise ValueError(
+                f"labels, or y, have the shape {self.labels.shape}, expected one label per image, "
+                "(n,). Choose one of several columns, such as y[:, 0], or leave them out."
+            )
         self.images = images
         self.axis_names = axis_names
 
@@ -138,6 +143,11 @@ class EmbeddingDisplay(Display):
         estimator, X = unwrap(estimator, X)
         features = estimator.transform(X)
         check_consistent_length(features, y)
+        if len(features) < 2:
+            raise ValueError(
+                f"X holds {len(features)} image. Expected at least 2: a map shows how images "
+                "differ."
+            )
         reducer = PCA(n_components=2) if transformer is None else clone(transformer)
         name = type(reducer).__name__
         embedding = np.asarray(reducer.fit_transform(features, y))

@@ -15,7 +15,7 @@ from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
 from skcnn.inspection._images import take_rows
-from skcnn.inspection._unwrap import unwrap
+from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +128,7 @@ class PredictionsDisplay(Display):
         estimator, X = unwrap(estimator, X)
         return cls.from_predictions(
             read_images(estimator, X)[:],
-            _predict(estimator, X),
+            _predict(estimator, X, cls.__name__),
             y,
             classes=getattr(estimator, "classes_", None),
             max_images=max_images,
@@ -318,7 +318,10 @@ class TopLossesDisplay(PredictionsDisplay):
         X = as_rows(X)
         check_consistent_length(X, labels)
         estimator, X = unwrap(estimator, X)
-        predicted, classes = _predict(estimator, X), getattr(estimator, "classes_", None)
+        predicted, classes = (
+            _predict(estimator, X, cls.__name__),
+            getattr(estimator, "classes_", None),
+        )
         losses = _losses(_compare(labels, predicted, labels, classes))
         # Files that cannot be read have no predictions, and come last.
         worst = _worst_first(losses)[: min(max_images, np.isfinite(losses).sum())]
@@ -375,9 +378,10 @@ def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
     return np.asarray(as_column(y))
 
 
-def _predict(estimator: BaseEstimator, X: Any) -> npt.NDArray[np.float64]:
+def _predict(estimator: BaseEstimator, X: Any, display: str) -> npt.NDArray[np.float64]:
     """Return probabilities of classes (n, n_classes), or the numbers of a regressor (n,)."""
     if not is_regressor(estimator):
+        check_one_label(estimator, display)
         probability: npt.NDArray[np.float64] = estimator.predict_proba(X)
         return probability
     numbers: npt.NDArray[np.float64] = estimator.predict(X)

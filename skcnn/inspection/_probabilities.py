@@ -8,11 +8,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
+from skcnn._targets import MultilabelTarget
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._feature_maps import class_indices, read_images
 from skcnn.inspection._images import take_rows
-from skcnn.inspection._unwrap import unwrap
+from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,6 +124,9 @@ class ProbabilitiesDisplay(Display):
         """
         X, y = take_rows(X, y, max_images, random_state)
         estimator, X = unwrap(estimator, X)
+        # A bar for each of several labels says what it should; which one is right does not.
+        allowed = (MultilabelTarget,) if y is None else ()
+        check_one_label(estimator, cls.__name__, allowed=allowed)
         return cls(
             images=read_images(estimator, X)[:],
             probability=estimator.predict_proba(X),

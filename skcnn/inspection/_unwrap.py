@@ -6,6 +6,25 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skcnn._targets import (
+    AnswersTarget,
+    MaskTarget,
+    MultilabelTarget,
+    MultioutputTarget,
+    NumberTarget,
+    Target,
+)
+
+_ONE_COLUMN = "Look at one at a time: ConfusionDisplay.from_predictions(y{0}, predicted{0})"
+# What else networks predict, and the way to look at it.
+_OTHER_ANSWERS = {
+    MultilabelTarget: ("several labels per image", _ONE_COLUMN.format("[:, 0]")),
+    MultioutputTarget: ("several columns of labels", _ONE_COLUMN.format("[:, 0]")),
+    AnswersTarget: ("several answers", _ONE_COLUMN.format("[task]")),
+    MaskTarget: ("label images", "Use MaskDisplay"),
+    NumberTarget: ("numbers", "Use PredictionsDisplay"),
+}
+
 
 def unwrap(estimator: BaseEstimator, X: Any | None = None) -> tuple[BaseEstimator, Any]:
     """Find the fitted network in pipelines and searches, and transform X as they do.
@@ -81,3 +100,23 @@ def _best_estimator(search: BaseEstimator) -> BaseEstimator:
         )
     check_is_fitted(search, "best_estimator_")
     return search.best_estimator_
+
+
+def check_one_label(
+    estimator: BaseEstimator, display: str, *, allowed: tuple[type[Target], ...] = ()
+) -> None:
+    """Refuse a fitted network that does not answer with one label per image.
+
+    Targets in `allowed` are taken, too.
+
+    Raises
+    ------
+    TypeError
+        Naming what it answers with, and the way to look at it.
+    """
+    for kind, (answers, way_out) in _OTHER_ANSWERS.items():
+        if isinstance(estimator._target, kind) and kind not in allowed:
+            raise TypeError(
+                f"{display} shows one label per image, and this {type(estimator).__name__} "
+                f"predicts {answers}. {way_out}."
+            )

@@ -6,12 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 Labels = npt.NDArray[np.object_ | np.generic]
 
@@ -71,15 +66,17 @@ def check_labels(values: npt.ArrayLike, name: str = "y") -> Labels:
     return labels
 
 
-def check_same_kind(y: Labels, prediction: Labels) -> None:
+def check_same_kind(
+    y: Labels, prediction: Labels, names: tuple[str, str] = ("y", "prediction")
+) -> None:
     """Refuse to compare text with numbers: no such label could be right."""
     kinds = _kinds(y), _kinds(prediction)
     if not kinds[0] & kinds[1]:
         raise ValueError(
-            f"y holds {' and '.join(sorted(kinds[0]))} such as {y.tolist()[0]!r}, and prediction "
-            f"holds {' and '.join(sorted(kinds[1]))} such as {prediction.tolist()[0]!r}, so that "
-            "none could be right. Expected labels of one type. Convert one of both, for example "
-            "with np.asarray(y).astype(str)."
+            f"{names[0]} holds {' and '.join(sorted(kinds[0]))} such as {y.tolist()[0]!r}, and "
+            f"{names[1]} holds {' and '.join(sorted(kinds[1]))} such as "
+            f"{prediction.tolist()[0]!r}, so that none could be right. Expected labels of one "
+            f"type. Convert one of both, for example with np.asarray({names[0]}).astype(str)."
         )
 
 
@@ -163,13 +160,28 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
     return array
 
 
+def check_same_length(values: Labels, name: str, n_rows: int, of: str = "images") -> None:
+    """Refuse another number of values than there are rows."""
+    if len(values) != n_rows:
+        raise ValueError(
+            f"{name} has {len(values)} values for {n_rows} {of}. Expected one value for each, in "
+            "the same order."
+        )
+
+
 def check_groups(groups: npt.ArrayLike | None, n_rows: int) -> npt.NDArray[np.intp] | None:
     """Return the number of the group of each row, from 0; None where there are no groups."""
     if groups is None:
         return None
     array = check_labels(groups, "groups")
-    check_consistent_length(np.empty(n_rows), array)
-    _, numbers = np.unique(array, return_inverse=True)
+    check_same_length(array, "groups", n_rows)
+    try:
+        _, numbers = np.unique(array, return_inverse=True)
+    except TypeError:
+        raise ValueError(
+            "groups holds values of different types, such as text and numbers, of which it is "
+            'not known whether "1" and 1 are one group. Convert them: [str(g) for g in groups].'
+        ) from None
     if numbers.max() < 1:
         raise ValueError(
             "groups has one group only. Expected at least two, for example the site of each "

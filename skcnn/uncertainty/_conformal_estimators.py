@@ -11,10 +11,15 @@ from sklearn.base import (
     RegressorMixin,
     is_classifier,
 )
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_fraction, check_labels, class_probabilities
+from skcnn.uncertainty._checks import (
+    check_fraction,
+    check_labels,
+    check_same_length,
+    class_probabilities,
+)
 from skcnn.uncertainty._conformal import (
     conformal_sets,
     conformal_threshold,
@@ -104,7 +109,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             As in `conformal_threshold`.
         """
         proba = class_probabilities(self.estimator, X)
-        check_consistent_length(y, proba)
+        check_same_length(np.asarray(y), "y", len(proba))
         # Files that were skipped have no probabilities.
         known = np.flatnonzero(~np.isnan(proba).all(axis=1))
         self.threshold_ = conformal_threshold(
@@ -320,6 +325,11 @@ def _check_is_no_classifier(estimator: BaseEstimator) -> None:
 
 def _check_numbers(y: npt.ArrayLike) -> npt.NDArray[np.float64]:
     values = check_labels(y)
+    if values.dtype.kind in "mM":
+        raise ValueError(
+            f"y has dates or durations such as {values[0]}. Expected the numbers that the "
+            "estimator was fitted to, such as the day of the year, y.dt.dayofyear."
+        )
     try:
         numbers = values.astype(np.float64)
     except ValueError as error:

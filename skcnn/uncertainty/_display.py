@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from skcnn.uncertainty._checks import class_probabilities
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -51,7 +53,7 @@ class ProbabilityDisplay(ABC):
         -------
         display : ProbabilityDisplay
         """
-        proba = estimator.predict_proba(X)
+        proba = class_probabilities(estimator, X)
         return cls.from_predictions(y, proba, classes=estimator.classes_, ax=ax, **kwargs)
 
     @classmethod

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
 from skcnn._utils import check_random_state, warn
@@ -17,6 +16,7 @@ from skcnn.uncertainty._checks import (
     check_groups,
     check_labels,
     check_same_kind,
+    check_same_length,
 )
 
 Metric = Callable[[npt.NDArray[np.generic], npt.NDArray[np.generic]], float]
@@ -133,7 +133,7 @@ def bootstrap_interval(
     """
     labels = check_labels(y)
     predicted = _check_prediction(prediction)
-    check_consistent_length(labels, predicted)
+    check_same_length(predicted, "prediction", len(labels), "values of y")
     check_fraction(level, "level")
     check_count(n_resamples, "n_resamples")
     numbers = check_groups(groups, len(labels))

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
 from sklearn.covariance import ShrunkCovariance
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import warn
 from skcnn.uncertainty._checks import (
     check_fraction,
     check_labels,
     check_probabilities,
+    check_same_length,
     class_probabilities,
 )
 
@@ -256,7 +257,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
 
     def _fit_classes(self, X: npt.ArrayLike, labels: npt.NDArray[np.generic]) -> None:
         features = self._features(X)
-        check_consistent_length(features, labels)
+        check_same_length(labels, "y", len(features))
         names, codes = np.unique(labels, return_inverse=True)
         self._means = np.stack([features[codes == c].mean(axis=0) for c in range(len(names))])
         self._overall = ShrunkCovariance(shrinkage=_SHRINKAGE).fit(features)

@@ -67,6 +67,13 @@ class Taxonomy:
         if missing.to_numpy().any():
             label, rank = missing.stack().loc[lambda m: m].index[0]
             raise ValueError(f"The label {label!r} has no {rank}. Expected one for each label.")
+        for rank in table.columns:
+            text = [isinstance(group, str) for group in table[rank].tolist()]
+            if any(text) and not all(text):
+                raise ValueError(
+                    f"{rank} holds text and other values. Expected names of one type: convert "
+                    "them, for example with str."
+                )
         for finer, coarser in zip(table.columns, table.columns[1:]):
             parents = table.groupby(finer, observed=True)[coarser].nunique()
             if (parents > 1).any():
@@ -179,9 +186,16 @@ class Taxonomy:
     def _groups(self, names: npt.NDArray[np.generic], rank: str) -> npt.NDArray[np.generic]:
         unknown = [name for name in names.tolist() if name not in self.table.index]
         if unknown:
+            known = self.table.index.tolist()
+            way_out = "Add them to ranks."
+            if set(map(str, unknown)) <= set(map(str, known)):
+                way_out = (
+                    f"ranks has {known[0]!r}, of another type than the class {unknown[0]!r}: "
+                    "convert one of both."
+                )
             raise ValueError(
-                f"The classes {', '.join(map(str, unknown[:5]))} have no row in the taxonomy. Add "
-                "them to ranks."
+                f"The classes {', '.join(map(str, unknown[:5]))} have no row in the taxonomy. "
+                f"{way_out}"
             )
         return np.asarray(self.table[rank].loc[names.tolist()])
 

@@ -11,9 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from skcnn import ConvNetClassifier
 from skcnn._data._arrays import Images, as_shape, check_images, infer_shape
+from skcnn._data._conversion import as_array
 
 
 def read(X, image_shape=None, data_format="auto"):
@@ -650,3 +652,13 @@ def test_arrays_of_other_libraries_are_read(shape, reset):
     images, _ = check_images(estimator, OfAnotherLibrary(values), reset=reset)
     assert images.shape == estimator.image_shape_
     np.testing.assert_array_equal(images[np.array([3, 1])].squeeze(), values[[3, 1]].squeeze())
+
+
+@pytest.mark.parametrize("modes", [("RGB", "HSV"), ("RGB", "LAB"), ("RGBA", "CMYK"), ("L", "1")])
+def test_images_of_pillow_in_several_modes_are_refused(modes):
+    images = [Image.new(mode, (8, 8)) for mode in modes]
+    message = rf"in the modes {' and '.join(sorted(modes))}, .*\.convert\("
+    with pytest.raises(ValueError, match=message):
+        as_array(images, "X")
+    # Palettes become colors.
+    assert as_array([Image.new("RGB", (8, 8)), Image.new("P", (8, 8))], "X").shape == (2, 8, 8, 3)

@@ -526,3 +526,21 @@ def test_images_in_a_series_and_in_an_array_of_objects_are_read():
 
 def test_answers_that_are_no_table_are_refused():
     _raises(ValueError, ["y is no table", "stripes"], NETS["tasks"]().fit, X, np.zeros((60, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.where(Y == 0, np.nan, Y),
+        np.where(Y == 0, None, WORDS[Y]),
+        pd.Series(pd.array(np.where(Y == 0, None, WORDS[Y]), dtype="string")),
+        pd.Series(pd.Categorical(WORDS[Y])).mask(Y == 0),
+        pd.DataFrame({"a": np.where(Y == 0, None, WORDS[Y]), "b": WORDS[Y]}),
+    ],
+    ids=["float", "object", "string", "categories", "columns"],
+)
+def test_missing_labels_are_found_in_every_form(y):
+    missing = np.flatnonzero(pd.DataFrame(y).isna().any(axis=1))
+    message = rf"y has {len(missing)} missing .*, the first in row {missing[0]}\."
+    with pytest.raises(ValueError, match=message):
+        small_net().fit(X, y)

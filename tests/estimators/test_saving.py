@@ -534,3 +534,27 @@ def test_files_of_every_format_that_there_ever_was_can_be_loaded(path):
 def test_there_are_files_of_format_1():
     assert len(list(STORED.glob("format1_*.skcnn"))) >= 3
     assert max(path.stat().st_size for path in STORED.iterdir()) < 60_000
+
+
+@pytest.mark.parametrize(
+    "path", [3, None, b"m.skcnn", small_net()], ids=lambda p: type(p).__name__
+)
+def test_what_is_no_path_is_named(path):
+    message = rf"path is of type {type(path).__name__}\. Expected the path of a file"
+    with pytest.raises(TypeError, match=message):
+        skcnn.save(small_net(), path)
+    with pytest.raises(TypeError, match=message):
+        skcnn.load(path)
+
+
+def test_what_is_no_file_is_told_with_the_place_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"no file m\.skcnn\. .*folder, {tmp_path}"):
+        skcnn.load("m.skcnn")
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*m\.skcnn\.$"):
+        skcnn.load(tmp_path / "m.skcnn")
+    with pytest.raises(IsADirectoryError, match=r"is a folder\. Give the name of the file in it"):
+        skcnn.load(tmp_path)
+    skcnn.save(small_net(), "m.skcnn")
+    with pytest.raises(TypeError, match=r"custom_objects is of type list\. Expected a dict"):
+        skcnn.load("m.skcnn", custom_objects=[stripes])

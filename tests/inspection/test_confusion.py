@@ -83,3 +83,18 @@ def test_the_numbers_of_images_are_told_and_empty_cells_stay_empty():
     shown = display.display_.text_.flat
     assert sorted(t.get_text() for t in shown if t.get_visible()) == ["100%", "100%", "50%", "50%"]
     assert display.ax_.get_title() == "Similar classes are neighbors"
+
+
+@pytest.mark.parametrize(
+    ("y", "guess", "message"),
+    [
+        ([0, 1], [0.2, 0.9], "y_pred holds numbers such as 0.2.*PredictionsDisplay"),
+        ([[0, 1], [1, 1]], [[0, 1], [1, 0]], r"y_true has the shape \(2, 2\).*y_true\[:, 0\]"),
+        ([0, 1], np.zeros((2, 3, 3)), r"y_pred has the shape \(2, 3, 3\).*MaskDisplay"),
+        (["0", "1"], [0, 1], "y_true holds text such as '0', and y_pred holds numbers"),
+        (["fox", None], ["fox", "elk"], "y_true has no value .* first in row 1"),
+    ],
+)
+def test_what_is_not_one_label_per_image_is_refused(y, guess, message):
+    with pytest.raises(ValueError, match=message):
+        ConfusionDisplay.from_predictions(y, guess)

@@ -93,3 +93,11 @@ def test_bad_embeddings(arguments, message):
 def test_a_transformer_to_more_columns_is_refused(fitted, organisms):
     with pytest.raises(ValueError, match=r"StandardScaler\(\) returned an array of shape \(300, "):
         EmbeddingDisplay.from_estimator(fitted, *organisms, transformer=StandardScaler())
+
+
+def test_one_image_and_several_columns_of_labels_are_refused(fitted, organisms):
+    X, y = organisms
+    with pytest.raises(ValueError, match=r"X holds 1 image. Expected at least 2"):
+        EmbeddingDisplay.from_estimator(fitted, X[:1])
+    with pytest.raises(ValueError, match=r"have the shape \(9, 2\), expected one label per image"):
+        EmbeddingDisplay.from_estimator(fitted, X[:9], np.column_stack([y[:9], y[:9]]))

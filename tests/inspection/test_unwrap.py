@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from _helpers import small_net
+from _helpers import small_blocks, small_multi_task, small_net, small_regressor, stripes
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skcnn import ConvNetSegmenter
 from skcnn.inspection import (
     ArchitectureDisplay,
     ConfusionDisplay,
@@ -25,6 +26,7 @@ from skcnn.inspection import (
     grad_cam,
 )
 from skcnn.inspection._unwrap import unwrap
+from skcnn.networks import UNet
 
 
 def gray(X):
@@ -148,3 +150,36 @@ def test_architecture_of_a_pipeline_that_is_not_fitted():
     pipeline = make_pipeline(FunctionTransformer(gray), small_net())
     display = ArchitectureDisplay.from_estimator(pipeline, (16, 16), n_classes=3)
     assert display.image_shape == (16, 16, 1)
+
+
+SEVERAL = np.arange(120).reshape(60, 2) // 3 % 2
+X, Y = stripes(60)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "message"),
+    [
+        (small_net(), SEVERAL * 3, r"several columns of labels.*y\[:, 0\], predicted\[:, 0\]"),
+        (small_multi_task(), Y, r"several answers.*y\[task\], predicted\[task\]"),
+        (ConvNetSegmenter(UNet(small_blocks())), X[..., 0] > 128, "label images. Use MaskDisplay"),
+    ],
+    ids=["columns", "tasks", "masks"],
+)
+def test_displays_of_one_label_refuse_several(estimator, y, message):
+    clf = estimator.set_params(max_epochs=1).fit(X, y)
+    for display in (PredictionsDisplay, TopLossesDisplay, ProbabilitiesDisplay):
+        with pytest.raises(TypeError, match=rf"{display.__name__} shows one label.*{message}"):
+            display.from_estimator(clf, X, y)
+
+
+def test_several_labels_of_an_image_are_bars_and_no_single_prediction():
+    clf = small_net(max_epochs=1).fit(X, np.column_stack([SEVERAL, np.ones(60)]))
+    assert ProbabilitiesDisplay.from_estimator(clf, X).probability.shape == (4, 3)
+    with pytest.raises(TypeError, match=r"PredictionsDisplay shows one label.*several labels per"):
+        PredictionsDisplay.from_estimator(clf, X)
+
+
+def test_bars_of_a_regressor_are_refused():
+    clf = small_regressor(max_epochs=1).fit(X, Y)
+    with pytest.raises(TypeError, match=r"ConvNetRegressor predicts numbers. Use PredictionsDis"):
+        ProbabilitiesDisplay.from_estimator(clf, X)

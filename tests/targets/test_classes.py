@@ -1,6 +1,7 @@
 """Classes as a target: labels and their numbers, the loss, the score, mixtures."""
 
 import copy
+import datetime
 import pickle
 
 import numpy as np
@@ -244,3 +245,33 @@ def test_class_target_can_be_stored_and_copied():
         target.check_same(other)
         np.testing.assert_array_equal(other.class_weight, target.class_weight)
         assert other.label_smoothing == 0.1
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([True, False], object), r"objects of type bool, such as True.*dtype=bool"),
+        ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], r"type date.*str\(label\)"),
+        (pd.Series(pd.PeriodIndex(["2020-01", "2020-02"], freq="M")), "type Period"),
+    ],
+    ids=["bool", "date", "period"],
+)
+def test_objects_that_are_no_labels_are_named(y, message):
+    with pytest.raises(ValueError, match=message):
+        ClassTarget.infer(y)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"oak": 2, "firr": 3}, r"names 'firr', which y does not hold, and the classes \['fir'\]"),
+        ({0: 2}, r"names 0, .*Expected some of the labels \['fir', 'oak'\]"),
+        ({"oak": "2"}, r"holds the weight '2'\. Expected numbers"),
+    ],
+)
+def test_weights_of_no_class_are_named(class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        ClassTarget.infer(["oak", "fir"], class_weight=class_weight)
+    # Classes that a fold lacks may have one.
+    target = ClassTarget.infer(["oak", "fir"], class_weight={"oak": 2, "fir": 1, "yew": 9})
+    assert target.class_weight.tolist() == [1, 2]

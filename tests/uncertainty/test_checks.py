@@ -241,3 +241,49 @@ def test_labels_that_are_possible_keep_their_type():
         arguments = (TWO, None, [1]) if use is restrict_classes else (TWO, None)
         with pytest.raises(ValueError, match=r"classes is None.*classes=clf"):
             use(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: bootstrap_interval(Y, Y[:5]),
+            "prediction has 5 values for 30 values of y. Expected",
+        ),
+        (
+            lambda: bootstrap_interval(Y, Y, groups=[1, 2]),
+            "groups has 2 values for 30 images. Expected",
+        ),
+        (
+            lambda: bootstrap_interval(Y, Y, groups=np.array([1, "a"] * 15, object)),
+            "groups holds values of different types.*Convert them",
+        ),
+        (
+            lambda: ConformalClassifier(CLASSIFIER).fit(X, SIDE[:5]),
+            "y has 5 values for 60 images. Expected",
+        ),
+        (
+            lambda: ConformalRegressor(REGRESSOR).fit(
+                X, np.datetime64("2020-01-01") + np.arange(60)
+            ),
+            "y has dates or durations such as 2020-01-01. Expected",
+        ),
+        (
+            lambda: Taxonomy({"0": "g", "1": "g"}).roll_up(TWO, [0, 1]),
+            "ranks has '0', of another type than the class 0: convert",
+        ),
+        (
+            lambda: Taxonomy({0: "g", 1: 3}),
+            "group holds text and other values. Expected",
+        ),
+    ],
+)
+def test_lengths_and_types_that_differ_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("display", [ReliabilityDisplay, ReviewDisplay])
+def test_displays_of_probabilities_refuse_regressors(display):
+    with pytest.raises(TypeError, match="LinearRegression, which has no predict_proba"):
+        display.from_estimator(REGRESSOR, X, SIDE)

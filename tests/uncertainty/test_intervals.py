@@ -185,7 +185,7 @@ def test_same_seed_same_interval():
     [
         ({"level": 95}, r"level must be between 0 and 1, got 95"),
         ({"groups": [1, 1, 1]}, r"groups has one group only.*at least two"),
-        ({"groups": [1, 2]}, r"inconsistent numbers of samples"),
+        ({"groups": [1, 2]}, r"groups has 2 values for 3 images"),
         ({"metric": "f1"}, r"metric must be.*'f1'.*sklearn\.metrics"),
         ({"n_resamples": 0}, r"n_resamples must be at least 1, got 0"),
     ],
