@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from skcnn.networks._copy import structural_copy
 from skcnn.networks._covariates import JoinCovariates
 
 
@@ -173,21 +172,19 @@ class OwnNetwork(ImageNetwork):
         """Number of covariates that the module takes."""
         return self._n_covariates
 
-    def choose_layout(self, image_shape: tuple[int, int, int]) -> None:
-        """Find out whether the module takes images in the layout that is fastest.
+    def _run(self, part: nn.Module, images: Tensor, beside: tuple[Tensor, ...]) -> object:
+        """Run the module, or a part of it, in the usual layout if it does not take the fastest.
 
         ``x.view(len(x), -1)`` behind a convolution, as in many tutorials, does not.
         """
-        # What a module keeps of a pass, or draws by chance, is not for the fit.
-        run = structural_copy(self).eval()
         try:
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                run(torch.zeros(2, *image_shape))
+            return part(self.standardize(images), *beside)
         except RuntimeError as error:
-            self.is_channels_last &= not str(error).startswith("view size is not compatible")
-        except Exception:
-            # A module that fails altogether is checked, and its error told, later.
-            return
+            is_of_layout = str(error).startswith("view size is not compatible")
+            if not self.is_channels_last or not is_of_layout:
+                raise
+        self.is_channels_last = False
+        return part(self.standardize(images), *beside)
 
     def _beside(self, images: Tensor, covariates: Tensor | None) -> tuple[Tensor, ...]:
         """Further arguments of the module."""
@@ -216,13 +213,14 @@ class OwnNetwork(ImageNetwork):
                     "last layer is a torch.nn.Linear."
                 )
             body = own[:-1]
-        features: Tensor = body(self.standardize(images), *self._beside(images, covariates))
+        features = self._run(body, images, self._beside(images, covariates))
+        assert isinstance(features, Tensor)
         return features.flatten(1)
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
         """Return the outputs for images."""
         beside = self._beside(images, covariates)
-        return _main_output(self.own(self.standardize(images), *beside), self.own)
+        return _main_output(self._run(self.own, images, beside), self.own)
 
 
 def _main_output(returned: object, own: nn.Module) -> Tensor:

@@ -166,7 +166,6 @@ class OwnModule(NetworkSpec):
                 f"The network of module={self.module!r} has no parameters to train. Expected a "
                 "Module with at least one layer that has weights."
             )
-        network.choose_layout(image_shape)
         return network
 
     def _accepted(

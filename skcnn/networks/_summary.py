@@ -246,7 +246,8 @@ def summarize(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkS
     Parameters
     ----------
     network : torch.nn.Module
-        Takes images (n, height, width, channels). It stays as it is.
+        Takes images (n, height, width, channels). It stays as it is, but for the layout in memory
+        in which its layers get images, if they do not take the fastest.
     image_shape : tuple of (height, width, channels)
 
     Returns
@@ -270,8 +271,15 @@ def summarize(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkS
         if _is_layer(part):
             part.module.register_forward_hook(record(name, part))
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    image = torch.zeros(1, *image_shape, device=device)
     with torch.inference_mode():
-        output = copied(torch.zeros(1, *image_shape, device=device))
+        output = copied(image)
+        layout: Any = getattr(copied, "is_channels_last", None)
+        if layout != getattr(network, "is_channels_last", None):
+            # A first pass ended within: its layers do not count.
+            network.is_channels_last = layout
+            records.clear()
+            output = copied(image)
     layers = tuple(
         layer._replace(role="output")
         if values is output and layer.role in _OUTPUT_ROLES
