@@ -44,8 +44,6 @@ from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary
 
-_MOST_IMAGES = 2**31
-
 
 def fit_net(job: FitJob, settings: FitSettings, net: TrainedNet | None = None) -> TrainedNet:
     """Train a new net, or continue to train one.
@@ -96,11 +94,12 @@ def _train(
 ) -> TrainedNet:
     device = settings.device
     continues = net is not None
+    n_images = len(job.dataset)
     batch_size = (
-        choose_batch_size(len(job.dataset))
+        choose_batch_size(n_images)
         if isinstance(settings.batch_size, str)
-        # Torch counts in 64 bits.
-        else min(settings.batch_size, _MOST_IMAGES)
+        # Memory and threads follow from the images that there are.
+        else min(settings.batch_size, n_images)
     )
     with (
         fork_rng(job.seed, device),
