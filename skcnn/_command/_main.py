@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from skcnn._command._parser import make_parser
 
 FAILED, INTERRUPTED = 1, 130
-_HINT = "name the table: --table. Images without labels are for skcnn predict."
+# What messages say to who writes Python, and what it is here, in this order.
+_IN_PLAIN_WORDS = (
+    (r"\bload_image_(?:folder|table): ", ""),
+    (r"\buse load_image_table\b", "name the table: --table"),
+    (
+        r"\bfor images without labels, pass label=None",
+        "images without labels are for skcnn predict",
+    ),
+    (r"\bload_image_(?:folder|table)\b", "skcnn"),
+    (r"\b(label|path)= ?", r"--\1 "),
+    (r"\bgroup= ?", "--groups "),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,10 +97,7 @@ def _in_plain_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename else ""
         return f"{file}{error.strerror}"
-    text = str(error).replace(
-        "use load_image_table; for images without labels, pass label=None.", _HINT
-    )
-    text = re.sub(r"\bload_image_(?:folder|table): ", "", text)
-    text = re.sub(r"\bload_image_(?:folder|table)\b", "skcnn", text)
-    text = re.sub(r"\b(label|path)= ?", r"--\1 ", text)
-    return re.sub(r"\bgroup= ?", "--groups ", text)
+    text = str(error)
+    for pattern, said in _IN_PLAIN_WORDS:
+        text = re.sub(pattern, said, text)
+    return text

@@ -102,12 +102,8 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
         if options.path is not None:
             raise ValueError("--path names a column of a table. Give the table, too: --table.")
         label = "folder" if options.label is None else _level(options.label)
-        patterns = ("{label}", "(?P<label>")
-        if (
-            isinstance(label, str)
-            and label != "folder"
-            and not any(part in label for part in patterns)
-        ):
+        is_pattern = "{label}" in str(label) or "(?P<label>" in str(label)
+        if isinstance(label, str) and label != "folder" and not is_pattern:
             raise ValueError(
                 f"--label {label} is no number of a subfolder: 0 is the first below FOLDER, -1 "
                 'the one with the photographs. Or give a pattern: --label "{group}/{label}/*". '

@@ -58,10 +58,14 @@ def check_range_as_fitted(
     is_centered = low < -_NEGATIVE * fitted_high or (low < 0 and high < _NEGATIVE * fitted_high)
     # Black images are in every range.
     if (
+        # From 0 to 1 in place of bytes, and the reverse.
         (of_one and high > 0 and was_of_bytes)
         or (of_bytes and was_of_one and fitted_high > 0)
+        # 16 bits in place of 8, and the reverse: floats may be dark images of 16 bits.
         or (high > _ABOVE_BYTES and was_of_bytes and fitted_high <= 255)
         or (are_bytes and high > 0 and (fitted_high > _ABOVE_BYTES or was_centered))
+        # Around 0 in place of others, and the reverse: images without dark parts may have none
+        # below 0, but are not several times as bright.
         or (is_centered and fitted_low >= 0 and fitted_high > 0)
         or (was_centered and low >= 0 and high > 4 * max(-fitted_low, fitted_high))
     ):

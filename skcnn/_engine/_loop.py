@@ -18,6 +18,7 @@ from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
 from skcnn._engine._figures import loss_figures, weighted_mean
+from skcnn._engine._optimizer_checks import explain_step
 from skcnn._engine._optimizers import add_missing_momenta, make_capturable
 from skcnn._engine._parts import BatchParts, smallest_batch, warn_of_parts
 from skcnn._engine._schedule import LRSchedule
@@ -317,21 +318,8 @@ class TrainingLoop:
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
         except RuntimeError as error:
-            self._explain_step(error)
+            explain_step(self.optimizer, error)
             raise
-
-    def _explain_step(self, error: RuntimeError) -> None:
-        """Tell what an optimizer cannot step, if this is why it has failed."""
-        steps = [p for group in self.optimizer.param_groups for p in group["params"]]
-        has_sparse = any(p.grad is not None and p.grad.is_sparse for p in steps)
-        if has_sparse or any(p.is_complex() for p in steps):
-            found = "layers with sparse=True" if has_sparse else "complex parameters"
-            raise ValueError(
-                f"{type(self.optimizer).__name__} cannot step all parameters of the network of "
-                f"module=, which has {found}. Expected real numbers and dense gradients. Change "
-                "these layers, or pass a class of torch that takes them, such as "
-                "optimizer=torch.optim.SGD."
-            ) from error
 
     def on_step_end(self) -> None:
         """Count a batch, and include the weights after it in their average."""

@@ -1,4 +1,4 @@
-"""Whether torch and the training can work with an optimizer, before anything is trained."""
+"""Whether torch and the training can work with an optimizer, and why it has failed."""
 
 import difflib
 from collections.abc import Mapping
@@ -151,4 +151,25 @@ def _check_values(
         raise ValueError(
             f"{subject} {kind.__name__} with {given}, which torch refuses: {error}. Change these "
             "options."
+        ) from error
+
+
+def explain_step(optimizer: torch.optim.Optimizer, error: RuntimeError) -> None:
+    """Tell what an optimizer cannot step, if this is why its step has failed.
+
+    Gradients show it, so that it is not known before.
+
+    Raises
+    ------
+    ValueError
+        From `error`, if there are complex parameters or sparse gradients.
+    """
+    stepped = [p for group in optimizer.param_groups for p in group["params"]]
+    has_sparse = any(p.grad is not None and p.grad.is_sparse for p in stepped)
+    if has_sparse or any(p.is_complex() for p in stepped):
+        found = "layers with sparse=True" if has_sparse else "complex parameters"
+        raise ValueError(
+            f"{type(optimizer).__name__} cannot step all parameters of the network of module=, "
+            f"which has {found}. Expected real numbers and dense gradients. Change these layers, "
+            "or pass a class of torch that takes them, such as optimizer=torch.optim.SGD."
         ) from error

@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from scipy.special import log_softmax, softmax
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import ClassifierTarget, Outputs
+from skcnn._targets._columns import check_none_missing
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
 from skcnn._targets._weights import ClassWeight, class_weights, combine_weights
@@ -65,12 +65,7 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
 
 
 def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
-    missing = np.flatnonzero(pd.isna(np.asarray(labels)))
-    if len(missing):
-        raise ValueError(
-            f"{name} has {len(missing)} missing label(s), the first in row {missing[0]}. Give "
-            "every image a label, or leave it out."
-        )
+    check_none_missing(labels, name, "label")
     check_no_na(labels, name)
 
 

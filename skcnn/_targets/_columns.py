@@ -40,8 +40,8 @@ def _check_no_sets(y: Any) -> None:
         )
 
 
-def check_none_missing(y: Any) -> None:
-    """Name the rows of y in which a value is missing, in whatever form it comes.
+def check_none_missing(y: Any, name: str = "y", what: str = "value") -> None:
+    """Count the rows of y in which a value is missing, in whatever form it comes.
 
     Raises
     ------
@@ -53,17 +53,18 @@ def check_none_missing(y: Any) -> None:
     >>> check_none_missing(["fox", None])
     Traceback (most recent call last):
         ...
-    ValueError: y has 1 missing value(s), None or NaN, the first in row 1. ...
+    ValueError: y has 1 missing value(s), the first in row 1. ...
     """
-    missing = pd.isna(np.asarray(y, dtype=object))
+    # Of a list of text and NaN, numpy would make text.
+    missing = pd.isna(np.asarray(y, dtype=None if hasattr(y, "__array__") else object))
     if not np.size(missing) or not np.ndim(missing):
         # What is empty, or no sequence at all, is refused elsewhere.
         return
     rows = np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1))
     if len(rows):
         raise ValueError(
-            f"y has {len(rows)} missing value(s), None or NaN, the first in row {rows[0]}. Give "
-            "every image one, or leave these images out of X and y: known = pandas.notna(y)."
+            f"{name} has {len(rows)} missing {what}(s), the first in row {rows[0]}. Give every "
+            f"image a {what}, or leave it out: known = pandas.notna({name})."
         )
 
 

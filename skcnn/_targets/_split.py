@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._targets._columns import check_none_missing
 from skcnn._utils import check_random_state, ignore_warning, warn
 
 Rows = npt.NDArray[np.intp]
@@ -30,12 +30,7 @@ def _check_groups(
             f"groups is of shape {each.shape}. Expected a 1d array, with one entry per image: "
             f"({n_images},)."
         )
-    missing = np.flatnonzero(pd.isna(each))
-    if len(missing):
-        raise ValueError(
-            f"groups has {len(missing)} missing value(s), the first in row {missing[0]}. Expected "
-            "the group of every image."
-        )
+    check_none_missing(each, "groups")
     kinds = {_kind(group) for group in each} if each.dtype.kind == "O" else set()
     if len(kinds) > 1:
         raise ValueError(

@@ -47,7 +47,8 @@ def group_by_time(
     Raises
     ------
     ValueError
-        If a column is not there, or `gap` is no time or negative.
+        If a column is not there, a text is no time or may begin with the day or the month, or
+        `gap` is no time or negative.
 
     See Also
     --------

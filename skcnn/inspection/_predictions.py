@@ -318,10 +318,8 @@ class TopLossesDisplay(PredictionsDisplay):
         X = as_rows(X)
         check_consistent_length(X, labels)
         estimator, X = unwrap(estimator, X)
-        predicted, classes = (
-            _predict(estimator, X, cls.__name__),
-            getattr(estimator, "classes_", None),
-        )
+        predicted = _predict(estimator, X, cls.__name__)
+        classes = getattr(estimator, "classes_", None)
         losses = _losses(_compare(labels, predicted, labels, classes))
         # Files that cannot be read have no predictions, and come last.
         worst = _worst_first(losses)[: min(max_images, np.isfinite(losses).sum())]
