@@ -107,8 +107,10 @@ def all_measured_on(results, *, threads=False):
     if 2 * len(names[most]) > len(results):
         del names[most]
         names[most] = ["all others"]
+    # Names of several parts have commas already.
+    separator = "; " if any(", " in name for name in results) else ", "
     return "\n".join(
-        line.replace("Measured on:", f"For {', '.join(rows)}, measured on:")
+        line.replace("Measured on:", f"For {separator.join(rows)}, measured on:")
         for line, rows in names.items()
     )
 
@@ -353,7 +355,7 @@ def early_stopping_table():
     names = {
         "all epochs": "all epochs",
         "early_stopping=True": "`early_stopping=True`",
-        "all epochs, nine tenths of the images": "all epochs, nine tenths of the images",
+        "all epochs, nine tenths of the images": "all epochs, nine tenths",
         "early_stopping=True, X_val": "`early_stopping=True`, with `X_val`",
         "early_stopping=True, lr_schedule=None": "`early_stopping=True`, `lr_schedule=None`",
     }
@@ -857,7 +859,12 @@ def files_table():
             continue
         found = results[mode]["figures"]
         shown = {name: what.format_map(found) for name, what in names.items()}
-        rows += figures(results[mode], shown)
+        # Megabytes, too, are no finer than that.
+        rows += figures(results[mode], shown, digits=1 if mode in ("predict", "stream") else 2)
+    rows = [
+        [what, median, "one" if rounds == f"{median} to {median}" else rounds]
+        for what, median, rounds in rows
+    ]
     results = {mode: result for mode, result in results.items() if result is not None}
     return "\n".join(
         [

@@ -2,7 +2,7 @@
 
     python examples/cifar100_ecology.py [--data DIR] [--epochs N] [--lesson]
 
-Trains for 3 epochs, in two to seven minutes on two CPU cores; --epochs 8, as many as the estimator
+Trains for 3 epochs, in two to eight minutes on two CPU cores; --epochs 8, as many as the estimator
 chooses by itself, is more accurate. --lesson trains the baseline network instead. Without --data,
 the images come from scikit-learn's data folder or, at the first run, from the internet (169 MB).
 If neither works, generated organisms take their place. The pictures are written next to this
