@@ -53,7 +53,7 @@ def check_none_missing(y: Any, name: str = "y", what: str = "value") -> None:
     >>> check_none_missing(["fox", None])
     Traceback (most recent call last):
         ...
-    ValueError: y has 1 missing value(s), the first in row 1: None or NaN. ...
+    ValueError: y has 1 missing value(s), the first in row 1. ...
     """
     # Of a list of text and NaN, numpy would make text.
     missing = pd.isna(np.asarray(y, dtype=None if hasattr(y, "__array__") else object))
@@ -63,8 +63,9 @@ def check_none_missing(y: Any, name: str = "y", what: str = "value") -> None:
     rows = np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1))
     if len(rows):
         raise ValueError(
-            f"{name} has {len(rows)} missing {what}(s), the first in row {rows[0]}: None or NaN. "
-            f"Give every image a {what}, or leave it out: known = pandas.notna({name})."
+            f"{name} has {len(rows)} missing {what}(s), the first in row {rows[0]}. None and "
+            f"NaN are no {what}s: give every image one, or leave it out: known = "
+            f"pandas.notna({name})."
         )
 
 
