@@ -22,6 +22,7 @@ those that the CPU computed, so that other programs do not count: run it with on
 
 import argparse
 import time
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -204,7 +205,8 @@ def measure_few(options):
     figures = stored_figures("few", options)
     ways = {"recipes.fast": recipes.fast, "recipes.few": recipes.few}
     parts = split(y)
-    for name in compare_ways(X, y, parts, every_feature(options, X), ways, figures, options):
+    features = cache(partial(every_feature, options, X))
+    for name in compare_ways(X, y, parts, features, ways, figures, options):
         yield {"figures": figures, "just measured": f"photographs, {name}"}
 
 
@@ -215,8 +217,7 @@ def measure_kinds(options):
         X, _, y, _ = KINDS[kind](options.data)
         held_out, pools = split(y, 40)
         figures = kinds.setdefault(kind, {})
-        features, seconds = features_of(X, options.size)
-        features = features, seconds / len(X)
+        features = cache(partial(every_feature, options, X))
         parts = held_out, pools
         for name in compare_ways(X, y, parts, features, {}, figures, options):
             yield {"figures": kinds, "just measured": f"{kind}, {name}"}
@@ -225,7 +226,6 @@ def measure_kinds(options):
 def compare_ways(X, y, parts, features, recipes_, figures, options):
     """Add figures of each way to few images of each class, one after the other, and name it."""
     held_out, pools = parts
-    features, per_image = features
     ways = {
         "features and regression": regression(),
         "ConvNetClassifier()": ConvNetClassifier(),
@@ -242,11 +242,12 @@ def compare_ways(X, y, parts, features, recipes_, figures, options):
                     continue
                 if is_scratch:
                     clf = clone(clf).set_params(random_state=seed)
-                images = X if is_scratch else features
+                # They take minutes, and are not wanted where only the others are measured.
+                images, per_image = (X, 0) if is_scratch else features()
                 accuracy, seconds = fit_and_score(
                     clf, images[rows], y[rows], images[held_out], y[held_out]
                 )
-                runs.append([accuracy, seconds + (0 if is_scratch else per_image * len(rows))])
+                runs.append([accuracy, seconds + per_image * len(rows)])
                 print(n_images, way, *runs[-1], flush=True)
                 yield f"{n_images}, {way}"
 
