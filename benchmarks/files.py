@@ -21,6 +21,8 @@ The modes:
   once, and a disk that is full, where one may be mounted.
 - resize: accuracy of a small network on photographs of all proportions, with each way of
   `resize`. Needs --data; only training photographs are used.
+- sides: accuracy and time of the default network on made-up organisms in JPEG files of 160x160
+  pixels, read at several sizes.
 
 What is compared takes turns in each round. The results are ratios: median, least and greatest of
 the rounds, of time on the clock and of processor time, which means more on a busy machine. They
@@ -57,6 +59,7 @@ N_IMAGES = {
     "mutated": (10_000, 200),
     "cache": (10_000, 2_000),
     "resize": (3_000, 300),
+    "sides": (1_000, 100),
 }
 # What many images are compared with.
 N_FEW = 10_000
@@ -520,12 +523,43 @@ def resize(folder, n_images, options):
                 clf.set_params(max_epochs=1)
             clf.fit(paths[:n_train], y[:n_train])
             found.append(clf.score(paths[n_train:], y[n_train:]))
+            print(f"seed {seed}, {way}: {found[-1]:.3f}", flush=True)
     return {
         "images": len(paths),
         "classes": len(np.unique(y)),
         "accuracy on held-out training images": {
             way: spread(found) for way, found in accuracy.items()
         },
+    }
+
+
+def sides(folder, n_images, options):
+    """Accuracy and time by the size at which files are read."""
+    X, y = make_organisms(
+        n_samples=n_images, n_classes=10, image_size=160, difficulty=0.9, random_state=0
+    )
+    paths = np.array([str(folder / f"{number:05}.jpg") for number in range(n_images)])
+    for path, image in zip(paths, X):
+        Image.fromarray(image).save(path, quality=90)
+    n_train = int(0.7 * n_images)
+    found = {}
+    for seed in range(options.rounds):
+        for side in (32, 48, 64, 96, 128):
+            clf = ConvNetClassifier(image_shape=(side, side), random_state=seed)
+            if options.quick:
+                clf.set_params(max_epochs=1)
+            fit = partial(clf.fit, paths[:n_train], y[:n_train])
+            (_, seconds), _ = timed(fit)
+            accuracies, taken = found.setdefault(f"{side}x{side}", ([], []))
+            accuracies.append(clf.score(paths[n_train:], y[n_train:]))
+            taken.append(seconds)
+            print(f"{side}x{side}: {accuracies[-1]:.3f}, {seconds:.0f} s", flush=True)
+    return {
+        "images": n_train,
+        "scored": n_images - n_train,
+        "classes": len(np.unique(y)),
+        "accuracy": {side: spread(accuracies) for side, (accuracies, _) in found.items()},
+        "processor seconds of a fit": {side: spread(taken) for side, (_, taken) in found.items()},
     }
 
 
@@ -537,6 +571,7 @@ MODES = {
     "mutated": mutated,
     "cache": cache,
     "resize": resize,
+    "sides": sides,
 }
 
 if __name__ == "__main__":
