@@ -67,7 +67,7 @@ class Interval(_Interval):
 class InstancesOf(_HasMethods):
     """Objects of a class, which messages describe in words: users may not know its name."""
 
-    def __init__(self, kind: type, words: str) -> None:
+    def __init__(self, kind: type | tuple[type, ...], words: str) -> None:
         # scikit-learn takes no constraints but its own kinds; this one asks for nothing else.
         super().__init__("__init__")
         self.kind = kind
@@ -141,8 +141,20 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
+# scikit-learn writes "an instance of 'tuple'".
+_IN_WORDS: dict[Any, InstancesOf] = {
+    "boolean": InstancesOf((bool, np.bool_), "True or False"),
+    dict: InstancesOf(dict, "a dict"),
+    list: InstancesOf(list, "a list"),
+    np.ndarray: InstancesOf(np.ndarray, "an array"),
+    os.PathLike: InstancesOf(os.PathLike, "a path"),
+    str: InstancesOf(str, "a str"),
+    tuple: InstancesOf(tuple, "a tuple"),
+}
+
+
 def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any]) -> None:
-    """Check parameters by scikit-learn's constraints, in its words.
+    """Check parameters by scikit-learn's constraints, in its words or plainer ones.
 
     Whole floats count as whole numbers, and numbers of numpy as those of Python.
 
@@ -152,13 +164,21 @@ def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any
         Naming the class, the parameter, what it is and what was expected.
     """
     for name, value in values.items():
+        allowed = constraints.get(name, "no_validation")
+        if isinstance(allowed, list):
+            allowed = [_IN_WORDS.get(one, one) if _is_named(one) else one for one in allowed]
         try:
-            validate_parameter_constraints(constraints, {name: whole(value)}, caller_name=caller)
+            validate_parameter_constraints({name: allowed}, {name: whole(value)}, caller)
         except InvalidParameterError:
             # The message shows the value as it was given.
             given = value.item() if isinstance(value, np.generic) else value
-            validate_parameter_constraints(constraints, {name: given}, caller_name=caller)
+            validate_parameter_constraints({name: allowed}, {name: given}, caller)
             raise
+
+
+def _is_named(constraint: object) -> bool:
+    # Others may be unhashable.
+    return isinstance(constraint, str | type)
 
 
 def check_random_state(seed: Any) -> np.random.RandomState:

@@ -122,7 +122,8 @@ def as_rows(X: Any, name: str = "X") -> Any:
                 "new images, load_image_folder(folder, label=None).data."
             )
         return [X]
-    if hasattr(X, "__len__") and _is_one_dimensional(X) and not is_frame(X) and not len(X):
+    holds_paths = PATH_COLUMN in X.columns if is_frame(X) else _is_one_dimensional(X)
+    if hasattr(X, "__len__") and holds_paths and not len(X):
         raise ValueError(
             f"{name} is an empty {type(X).__name__}. Expected at least one image or path. If "
             "the paths come from a folder or a pattern, such as glob.glob('photographs/*.jpg'), "

@@ -53,14 +53,20 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 _FRACTION = Interval(Real, 0, 1, closed="left")
 _AUGMENT = [StrOptions(set(AUGMENTATIONS)), callable]
 _SEQUENCES = [tuple, list, np.ndarray]
-NETWORK_SPEC = InstancesOf(NetworkSpec, "a specification such as skcnn.networks.ConvBlocks()")
+NETWORK_SPEC = InstancesOf(
+    NetworkSpec,
+    "a specification such as skcnn.networks.ConvBlocks() or Backbone('efficientnet_lite0')",
+)
 
 #: Those of the classifier; most of them hold for all estimators.
 CONSTRAINTS: dict[str, list[Any]] = {
     **{name: ConvBlocks._parameter_constraints[name] for name in NETWORK_PARAMETERS},
     "global_pool": [StrOptions(set(GLOBAL_POOLS)), None],
     "module": [NETWORK_SPEC, callable, None],
-    "image_shape": [tuple, list, None],
+    "image_shape": [
+        InstancesOf((tuple, list), "(height, width), (height, width, channels)"),
+        None,
+    ],
     "data_format": [StrOptions({"auto", "channels_last", "channels_first"})],
     "resize": [StrOptions(set(RESIZE))],
     "on_error": [StrOptions(set(ON_ERROR))],

@@ -46,7 +46,7 @@ BAD_PARAMETERS = pytest.mark.parametrize(
     [
         (Flip, {"probability": 1.1}, r"in the range \[0.0, 1.0\]"),
         (Flip, {"probability": None}, r"in the range \[0.0, 1.0\]"),
-        (Flip, {"vertical": "yes"}, "instance of 'bool'"),
+        (Flip, {"vertical": "yes"}, "True or False"),
         (Shift, {"fraction": 1}, r"in the range \[0.0, 1.0\)"),
         (Shift, {"fraction": -0.1}, r"in the range \[0.0, 1.0\)"),
         (Cutout, {"fraction": float("nan")}, r"in the range \[0.0, 1.0\]"),

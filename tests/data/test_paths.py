@@ -54,7 +54,11 @@ def test_paths_come_in_many_forms(form):
     assert paths.box(1) is None
 
 
-@pytest.mark.parametrize("form", [list, tuple, np.array, pd.Series, pd.Index])
+def frame(paths):
+    return pd.DataFrame({"path": paths, "date": []})
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, pd.Series, pd.Index, frame])
 def test_what_an_empty_folder_gives_is_refused(form, tmp_path):
     found = form([str(path) for path in tmp_path.glob("*.jpg")])
     with pytest.raises(ValueError, match=f"^images is an empty {type(found).__name__}.*pattern"):

@@ -34,6 +34,22 @@ def check(**parameters):
     ConvNetClassifier(**parameters)._check_parameters()
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "expected"),
+    [
+        ("image_shape", 32, "(height, width), (height, width, channels) or None"),
+        ("filters", "32", "an int in the range [1, inf), a tuple, a list or a str among {'auto'}"),
+        ("class_weight", 0.5, "a dict, a list, a str among {'balanced'} or None"),
+        ("cache_dir", 3, "a str, a path or None"),
+        ("compile", None, "True or False"),
+    ],
+)
+def test_errors_name_types_in_words(parameter, value, expected):
+    start = f"The {parameter!r} parameter of ConvNetClassifier must be"
+    with pytest.raises(InvalidParameterError, match=re.escape(f"{start} {expected}. Got")):
+        check(**{parameter: value})
+
+
 class Network(nn.Module):
     def __init__(self, n_classes):
         super().__init__()
@@ -147,7 +163,7 @@ BAD_PARAMETERS = {
         bad(nn.ReLU, "'relu'", "ReLU"),
     ],
     "normalization": [*map(bad, ["layer", True]), bad("layer", "'batch'", "'layer'")],
-    "residual": [*map(bad, ["yes", 2]), bad("yes", "bool", "'yes'"), bad((True, 2), "2")],
+    "residual": [*map(bad, ["yes", 2]), bad("yes", "True or False", "'yes'"), bad((True, 2), "2")],
     "dense_units": [*map(bad, [0, "64", 6.4]), bad((16, 0), "0")],
     "dropout": [
         *map(bad, [1, -0.1, "0.5", None, np.nan]),
@@ -240,8 +256,8 @@ BAD_PARAMETERS = {
         *map(bad, ["float64", None, torch.float32]),
         bad("float64", "'bfloat16'", "'float64'"),
     ],
-    "compile": [*map(bad, ["yes", None]), bad("yes", "bool", "'yes'")],
-    "deterministic": [*map(bad, ["yes", None]), bad("yes", "bool", "'yes'")],
+    "compile": [*map(bad, ["yes", None]), bad("yes", "True or False", "'yes'")],
+    "deterministic": [*map(bad, ["yes", None]), bad("yes", "True or False", "'yes'")],
     "random_state": [*map(bad, ["0", "seed", -1, 0.5])],
     "verbose": [*map(bad, ["no", -1])],
 }
