@@ -11,25 +11,30 @@ MODE is one or several of
     memory   the most memory that a fit takes
     onnx     predictions beside onnxruntime, with one thread and with all
     recipes  fits of other settings against plain skorch on the baseline, from a few epochs
+    compile  an epoch with compile=True against one without, and what compiling itself takes, in
+             processor time; not on a GPU
 
 and all of them by default. All that is compared runs in turns in one process, in several rounds;
 what counts is the median of the ratios within a round. Without --data the images are made up.
 --skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU, or settings of
 `onnx`. With --go-on, modes whose results are stored already are not measured again. --jobs are
-those of `recipes`, named as in accuracy.py. With --cpu-time, the time that a CPU computed is what
+those of `recipes` and `compile`, named as in accuracy.py. With --cpu-time, the time that a CPU computed is what
 counts there: other programs may run. Then set OMP_NUM_THREADS=1: threads that wait for each other
 count as well.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +67,7 @@ def main():
     arguments.add_argument("--skip", action="append", default=[], metavar="NAME")
     arguments.add_argument("--go-on", action="store_true", help="without the modes stored")
     jobs = ["default", "fast", "laptop"]
-    arguments.add_argument("--jobs", nargs="+", choices=JOBS, default=jobs, help="of `recipes`")
+    arguments.add_argument("--jobs", nargs="+", choices=JOBS, default=jobs, help="of fits")
     arguments.add_argument("--cpu-time", action="store_true", help="of `recipes`")
     options = arguments.parse_args()
     unknown = set(options.modes) - set(MODES)
@@ -304,8 +309,6 @@ print(megabytes("VmHWM") - before, imported - before)
 
 def memory(X, y, options):
     """Fit in a process of its own, and see how much memory that takes at most."""
-    import tempfile
-
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         images, labels = Path(folder, "X.npy"), Path(folder, "y.npy")
@@ -379,9 +382,48 @@ def recipe_fits(X, y, options):
     return {"figures": figures, "n_images": len(X), "clock": clock.__name__}
 
 
+def compiled(X, y, options):
+    """Epochs with and without `compile=True`, each fit in a new process with an empty cache."""
+    figures = {}
+    for name in options.jobs:
+        ratios, more = [], []
+        for number in range(options.rounds):
+            taken = {}
+            for compiles in (number % 2 == 0, number % 2 == 1):
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                    taken[compiles] = process.submit(
+                        epochs_of_each_size, JOBS[name], X, y, compiles=compiles
+                    ).result()
+            first, others = taken[True]
+            as_it_is = taken[False][1]
+            ratios.append(others / as_it_is)
+            more.append(first - others)
+        figures[f"epoch, compiled / not, {name}"] = spread(ratios)
+        figures[f"seconds to compile, {name}"] = spread(more)
+    return {"figures": figures, "n_images": len(X)}
+
+
+def epochs_of_each_size(parameters, X, y, *, compiles):
+    """Processor seconds of the first epoch and of a later one, summed over sizes of images."""
+    n_epochs = 4
+    sizes = parameters.get("progressive_resizing") or (1.0,)
+    # With those of the compilers that it starts.
+    timer = EpochTimes(lambda: sum(os.times()[:4]))
+    clf = ConvNetClassifier(**parameters).set_params(
+        max_epochs=n_epochs * len(sizes), batch_size=BATCH_SIZE, compile=compiles, random_state=0
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        clf.set_params(callbacks=[timer]).fit(X, y)
+    epochs = np.reshape(timer.seconds, (len(sizes), n_epochs))
+    # The last of all does more than train.
+    return epochs[:, 0].sum(), epochs[:, 1:3].mean(axis=1).sum()
+
+
 MODES = {
     **{function.__name__: function for function in (train, predict, onnx, memory)},
     "recipes": recipe_fits,
+    "compile": compiled,
 }
 
 if __name__ == "__main__":
