@@ -179,6 +179,7 @@ class ConvNetEstimator(
         classes: Classes,
     ) -> None:
         self._check_parameters()
+        _check_class_weight_is_known(getattr(self, "class_weight", None))
         y, sample_weight, classes = map(from_torch, (y, sample_weight, classes))
         continues = hasattr(self, "net_")
         rows = self._read_rows(X, y, sample_weight, continues=continues, classes=classes)
@@ -341,3 +342,18 @@ class ConvNetEstimator(
 def is_fitted_state(attribute: str) -> bool:
     """Whether an attribute is set by a fit, and not by scikit-learn's own machinery."""
     return attribute in _FITTED_PRIVATE or attribute.endswith("_")
+
+
+def _check_class_weight_is_known(class_weight: Any) -> None:
+    """Refuse weights that depend on how often each class comes, alone or for one of several."""
+    several: Any = [class_weight]
+    if isinstance(class_weight, dict):
+        several = class_weight.values()
+    elif isinstance(class_weight, list):
+        several = class_weight
+    if any(isinstance(weight, str) for weight in several):
+        raise ValueError(
+            f"class_weight={class_weight!r} cannot be used with partial_fit, which does not know "
+            'how often each class will come. Pass numbers in place of "balanced": a dict of label '
+            "and weight."
+        )

@@ -295,13 +295,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; and if a label is not among the classes, or ``class_weight="balanced"``.
+            As in `fit`; and if a label is not among the classes, or a class weight is "balanced".
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                'class_weight="balanced" cannot be used with partial_fit, which does not know how '
-                "often each class will come. Pass class_weight as a dict."
-            )
         if classes is None and hasattr(self, "net_"):
             # A batch need not have all the classes that training continues with.
             classes = self.classes_

@@ -322,12 +322,6 @@ class ConvNetMultiTask(ConvNetEstimator):
         ValueError
             As in `fit`; and if a label is not among the classes, or a class weight is "balanced".
         """
-        weights = self.class_weight
-        if "balanced" in ([*weights.values()] if isinstance(weights, dict) else [weights]):
-            raise ValueError(
-                f"class_weight={weights!r} cannot be used with partial_fit, which does not know "
-                "how often each class will come. Pass a dict of numbers for each question."
-            )
         if classes is None and hasattr(self, "net_"):
             # A batch need not have all the classes that training continues with.
             classes = self.classes_

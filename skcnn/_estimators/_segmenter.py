@@ -295,7 +295,7 @@ class ConvNetSegmenter(ConvNetEstimator):
         Raises
         ------
         ValueError
-            As in `fit`; and if a label is not among the classes.
+            As in `fit`; and if a label is not among the classes, or a class weight is "balanced".
         """
         if classes is None and hasattr(self, "net_"):
             classes = self.classes_

@@ -13,6 +13,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
+from skcnn import ConvNetMultiTask, ConvNetSegmenter
+from skcnn.networks import ConvBlocks, UNet
+
 ROOT = Path(__file__).parents[1]
 X, Y = stripes(60)
 X.setflags(write=False)
@@ -295,13 +298,27 @@ def test_partial_fit_begins_with_all_classes():
     some = Y == 1
     _raises(ValueError, ["1 class"], small_net().partial_fit, X[some], Y[some])
     _raises(ValueError, ["[2]", "[0, 1]"], small_net().partial_fit, X, Y, classes=[0, 1])
-    _raises(
-        ValueError,
-        ['class_weight="balanced"', "partial_fit", "dict"],
-        small_net(class_weight="balanced").partial_fit,
-        X,
-        Y,
-    )
+
+
+BALANCED = {
+    "classes": (small_net(), Y, "balanced"),
+    "columns": (small_net(), np.stack([Y, 1 - Y], axis=1), ["balanced", None]),
+    "questions": (
+        ConvNetMultiTask({"side": "classification"}, filters=(4,)),
+        pd.DataFrame({"side": Y}),
+        {"side": "balanced"},
+    ),
+    "pixels": (ConvNetSegmenter(UNet(ConvBlocks((4,)))), np.zeros(X.shape[:3], int), "balanced"),
+}
+
+
+@pytest.mark.parametrize("case", BALANCED.values(), ids=BALANCED.keys())
+def test_partial_fit_refuses_weights_that_depend_on_how_often_a_class_comes(case):
+    estimator, y, class_weight = case
+    estimator = clone(estimator).set_params(class_weight=class_weight)
+    words = [f"class_weight={class_weight!r}", "partial_fit", "a dict of label and weight"]
+    _raises(ValueError, words, estimator.partial_fit, X, y)
+    assert not hasattr(estimator, "net_")
 
 
 # ---------------------------------------------------------------- machine and network
