@@ -18,9 +18,9 @@ and all of them by default. All that is compared runs in turns in one process, i
 what counts is the median of the ratios within a round. Without --data the images are made up.
 --skip leaves out "Keras" or "matrix product", which `train` compares with on a CPU, or settings of
 `onnx`. With --go-on, modes whose results are stored already are not measured again. --jobs are
-those of `recipes` and `compile`, named as in accuracy.py. With --cpu-time, the time that a CPU computed is what
-counts there: other programs may run. Then set OMP_NUM_THREADS=1: threads that wait for each other
-count as well.
+those of `recipes` and `compile`, named as in accuracy.py. With --cpu-time, the time that a CPU
+computed is what counts there: other programs may run. Then set OMP_NUM_THREADS=1: threads that
+wait for each other count as well.
 Prints its figures, and stores them in results/, with NAME in the file's name where it is given.
 """
 

@@ -1,12 +1,13 @@
 """Small things that every room uses, and all private names of other libraries."""
 
+import functools
 import inspect
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +38,15 @@ __all__ = [
     "check_sample_weight",
     "check_values",
     "ignore_warning",
+    "one_thread_at_a_time",
     "restored_on_error",
     "safe_indexing",
     "warn",
 ]
 
+
+Options = ParamSpec("Options")
+Drawn = TypeVar("Drawn")
 
 #: How rows of images are chosen.
 RowChoice = slice | npt.NDArray[np.intp]
@@ -101,13 +106,30 @@ def warn(message: str) -> None:
 _filters = threading.RLock()
 
 
-def _replace_lock() -> None:
-    global _filters
-    _filters = threading.RLock()
+# Pyplot's figures are, too: two threads that make one at a time may get the same one.
+_drawing = threading.RLock()
+
+
+def _replace_locks() -> None:
+    global _filters, _drawing
+    _filters, _drawing = threading.RLock(), threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_replace_lock)
+    os.register_at_fork(after_in_child=_replace_locks)
+
+
+def one_thread_at_a_time(
+    plot: Callable[Concatenate[Drawn, Options], Drawn],
+) -> Callable[Concatenate[Drawn, Options], Drawn]:
+    """Have a method that draws wait until other threads have drawn."""
+
+    @functools.wraps(plot)
+    def plot_alone(self: Drawn, /, *args: Options.args, **kwargs: Options.kwargs) -> Drawn:
+        with _drawing:
+            return plot(self, *args, **kwargs)
+
+    return plot_alone
 
 
 @contextmanager

@@ -1,46 +1,15 @@
 """Base class of the displays."""
 
-import functools
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from skcnn._compute._fork import call_in_forked_children
+from skcnn._utils import one_thread_at_a_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
-
-
-Options = ParamSpec("Options")
-Drawn = TypeVar("Drawn")
-
-# Pyplot's figures are the same for all threads: two that make one at a time may get the same one.
-_drawing = threading.RLock()
-
-
-def one_thread_at_a_time(
-    plot: Callable[Concatenate[Drawn, Options], Drawn],
-) -> Callable[Concatenate[Drawn, Options], Drawn]:
-    """Have a method that draws wait until other threads have drawn."""
-
-    @functools.wraps(plot)
-    def plot_alone(self: Drawn, /, *args: Options.args, **kwargs: Options.kwargs) -> Drawn:
-        with _drawing:
-            return plot(self, *args, **kwargs)
-
-    return plot_alone
-
-
-def _replace_lock() -> None:
-    global _drawing
-    _drawing = threading.RLock()
-
-
-call_in_forked_children(_replace_lock)
 
 
 class Display:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skcnn.inspection._display import one_thread_at_a_time
+from skcnn._utils import one_thread_at_a_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

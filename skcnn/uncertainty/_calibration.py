@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._from_r import whole_arguments
+from skcnn._utils import one_thread_at_a_time
 from skcnn.uncertainty._checks import (
     check_classes,
     check_codes,
@@ -194,6 +195,7 @@ class ReliabilityDisplay(ProbabilityDisplay):
         error = expected_calibration_error(y, proba, classes=classes, n_bins=n_bins)
         return cls(table=table, error=error).plot(ax)
 
+    @one_thread_at_a_time
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the accuracy of each range as a point, as large as it has images.
 

@@ -1,5 +1,6 @@
 """Checks of labels and probabilities that the whole module shares."""
 
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -151,13 +152,25 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
         )
     check_is_fitted(estimator)
     proba = estimator.predict_proba(X)
-    if isinstance(proba, list):
+    several = isinstance(proba, list | Mapping)
+    if several or np.ndim(proba) != 2:
+        answers = (
+            f"answers {len(proba)} questions at once"
+            if several
+            else (f"gives probabilities of shape {np.shape(proba)}")
+        )
         raise ValueError(
-            f"estimator is a {type(estimator).__name__} that answers {len(proba)} questions at "
-            "once. Expected a classifier with one label per image."
+            f"estimator is a {type(estimator).__name__} that {answers}. Expected a classifier "
+            "with one label per image, whose probabilities have the shape (n, n_classes)."
         )
     array: npt.NDArray[np.float64] = np.asarray(proba)
     return array
+
+
+def known_rows(proba: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which rows are not NaN: image files that were skipped have no probabilities."""
+    known: npt.NDArray[np.bool_] = np.logical_not(np.isnan(proba).all(axis=1))
+    return known
 
 
 def check_same_length(values: Labels, name: str, n_rows: int, of: str = "images") -> None:

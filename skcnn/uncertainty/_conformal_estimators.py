@@ -19,6 +19,7 @@ from skcnn.uncertainty._checks import (
     check_labels,
     check_same_length,
     class_probabilities,
+    known_rows,
 )
 from skcnn.uncertainty._conformal import (
     conformal_sets,
@@ -110,8 +111,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         proba = class_probabilities(self.estimator, X)
         check_same_length(np.asarray(y), "y", len(proba))
-        # Files that were skipped have no probabilities.
-        known = np.flatnonzero(~np.isnan(proba).all(axis=1))
+        known = np.flatnonzero(known_rows(proba))
         self.threshold_ = conformal_threshold(
             safe_indexing(y, known),
             proba[known],
@@ -134,10 +134,15 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         sets : ndarray of shape (n, n_classes), bool
-            Whether each label of `classes_` belongs to the set of each image.
+            Whether each label of `classes_` belongs to the set of each image. Of a file that was
+            skipped, none does.
         """
         check_is_fitted(self)
-        return conformal_sets(self.predict_proba(X), self.threshold_, method=self.method)
+        proba = self.predict_proba(X)
+        sets, known = np.zeros(proba.shape, dtype=bool), known_rows(proba)
+        if known.any():
+            sets[known] = conformal_sets(proba[known], self.threshold_, method=self.method)
+        return sets
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.generic]:
         """Return the label that the estimator predicts for each image.

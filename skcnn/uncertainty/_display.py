@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
-from skcnn.uncertainty._checks import class_probabilities
+from skcnn._utils import safe_indexing
+from skcnn.uncertainty._checks import check_same_length, class_probabilities, known_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +45,7 @@ class ProbabilityDisplay(ABC):
         X : array-like
             Images, in any form that the estimator takes.
         y : array-like of shape (n,)
-            True labels.
+            True labels. Files that were skipped are left out.
         ax : matplotlib.axes.Axes, default=None
             Where to draw. None makes a new figure.
         **kwargs
@@ -54,7 +56,11 @@ class ProbabilityDisplay(ABC):
         display : ProbabilityDisplay
         """
         proba = class_probabilities(estimator, X)
-        return cls.from_predictions(y, proba, classes=estimator.classes_, ax=ax, **kwargs)
+        check_same_length(np.asarray(y), "y", len(proba))
+        known = np.flatnonzero(known_rows(proba))
+        return cls.from_predictions(
+            safe_indexing(y, known), proba[known], classes=estimator.classes_, ax=ax, **kwargs
+        )
 
     @classmethod
     @abstractmethod

@@ -15,6 +15,7 @@ from skcnn.uncertainty._checks import (
     check_probabilities,
     check_same_length,
     class_probabilities,
+    known_rows,
 )
 
 _METHODS = ("entropy", "mahalanobis")
@@ -46,7 +47,7 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     Returns
     -------
     scores : ndarray of shape (n,)
-        Higher is stranger.
+        Higher is stranger. NaN for files that were skipped.
 
     Raises
     ------
@@ -70,7 +71,11 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     >>> bool(novelty_scores(clf, X[~known]).mean() > novelty_scores(clf, X[known]).mean())
     True
     """
-    return _generalized_entropy(check_probabilities(class_probabilities(estimator, X)))
+    proba = class_probabilities(estimator, X)
+    scores, known = np.full(len(proba), np.nan), known_rows(proba)
+    if known.any():
+        scores[known] = _generalized_entropy(check_probabilities(proba[known]))
+    return scores
 
 
 def _generalized_entropy(proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -145,7 +150,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
             takes. Features of its training images lie nearer to their class than those of new
             images, so that a threshold from them would raise too many alarms. At least two, and
             better many more than ``1 / false_alarms``, which is 20 by default: a warning says
-            if there are fewer.
+            if there are fewer. Files that were skipped are left out.
         y : array-like of shape (n,), default=None
             Their labels, needed for "mahalanobis" only.
 
@@ -173,6 +178,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
                 )
             self._fit_classes(X, check_labels(y))
         scores = self._score(X)
+        scores = scores[~np.isnan(scores)]
         self._check_n_images(len(scores))
         self.threshold_ = float(np.quantile(scores, self.false_alarms))
         return self
@@ -188,6 +194,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n,)
+            NaN for files that were skipped.
         """
         check_is_fitted(self)
         return self._score(X)
@@ -203,6 +210,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n,)
+            NaN for files that were skipped.
         """
         return self.score_samples(X) - self.threshold_
 
@@ -217,13 +225,21 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         Returns
         -------
         known : ndarray of shape (n,)
+            -1 also for files that were skipped, which nobody has seen.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _score(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         if self.method == "entropy":
             return -novelty_scores(self.estimator, X)
         features = self._features(X)
+        known = known_rows(features)
+        scores = np.full(len(features), np.nan)
+        if known.any():
+            scores[known] = self._relative_distance(features[known])
+        return scores
+
+    def _relative_distance(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         of_classes = [self._within.mahalanobis(features - mean) for mean in self._means]
         relative: npt.NDArray[np.float64] = self._overall.mahalanobis(features) - np.min(
             of_classes, axis=0
@@ -258,6 +274,8 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
     def _fit_classes(self, X: npt.ArrayLike, labels: npt.NDArray[np.generic]) -> None:
         features = self._features(X)
         check_same_length(labels, "y", len(features))
+        known = known_rows(features)
+        features, labels = features[known], labels[known]
         names, codes = np.unique(labels, return_inverse=True)
         self._means = np.stack([features[codes == c].mean(axis=0) for c in range(len(names))])
         self._overall = ShrunkCovariance(shrinkage=_SHRINKAGE).fit(features)

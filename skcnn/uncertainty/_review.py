@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._utils import one_thread_at_a_time
 from skcnn.uncertainty._checks import (
     check_classes,
     check_codes,
@@ -255,6 +256,7 @@ class ReviewDisplay(ProbabilityDisplay):
         thresholds = np.arange(100) / 100
         return cls(table=review_table(y, proba, classes=classes, thresholds=thresholds)).plot(ax)
 
+    @one_thread_at_a_time
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw both fractions, and the interval of the error.
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skcnn._from_r import whole, whole_arguments
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_count, check_table
+from skcnn.uncertainty._checks import check_count, check_table, known_rows
 
 Probabilities = npt.NDArray[np.float64]
 Scoring = str | Callable[..., float]
@@ -275,8 +275,7 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 )
             )
             self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
-        # Files that were skipped have no probabilities.
-        known = np.flatnonzero(~np.isnan(probability).all(axis=1))
+        known = np.flatnonzero(known_rows(probability))
         found = _tune(
             safe_indexing(y, known), probability[known], self.scoring, whole(self.thresholds)
         )
@@ -321,7 +320,7 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         probability = self.predict_proba(X)
         labels: npt.NDArray[Any] = (probability >= self.best_thresholds_).astype(np.int64)
-        unread = np.isnan(probability).all(axis=1)
+        unread = ~known_rows(probability)
         if unread.any():
             labels = labels.astype(object)
             labels[unread] = None

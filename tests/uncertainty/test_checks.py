@@ -1,12 +1,19 @@
 """What does not fit is refused with a way out, where a figure would be wrong without a word."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pandas as pd
 import pytest
 from _helpers import CLASSES, draw
+from matplotlib import pyplot as plt
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from skcnn import ConvNetMultiTask, ConvNetSegmenter
+from skcnn.networks import ConvBlocks, UNet
 from skcnn.uncertainty import (
     ConformalClassifier,
     ConformalRegressor,
@@ -162,6 +169,37 @@ def test_conformal_estimators_do_not_take_each_others_estimators():
     several = RandomForestClassifier(2).fit(X, np.column_stack([SIDE, SIDE]))
     with pytest.raises(ValueError, match="2 questions at once"):
         ConformalClassifier(several).fit(X, SIDE)
+    images = np.random.RandomState(0).randint(256, size=(12, 8, 8, 3)).astype(np.uint8)
+    answers = pd.DataFrame({"side": SIDE[:12], "size": np.arange(12)})
+    questions = {"side": "classification", "size": "squared_error"}
+    both = ConvNetMultiTask(questions, filters=(4,), max_epochs=1).fit(images, answers)
+    with pytest.raises(ValueError, match=r"ConvNetMultiTask that .*with one label per image"):
+        NoveltyDetector(both).fit(images)
+    pixels = ConvNetSegmenter(UNet(ConvBlocks((4,))), max_epochs=1)
+    pixels.fit(images, (images[..., 0] > 100).astype(int))
+    with pytest.raises(ValueError, match=r"shape \(12, .*with one label per image"):
+        ConformalClassifier(pixels).fit(images, SIDE[:12])
+
+
+def test_each_thread_draws_in_a_figure_of_its_own(monkeypatch):
+    numbers, inside = plt.get_fignums, threading.Barrier(2)
+
+    def slow_numbers():
+        found = numbers()
+        try:
+            inside.wait(0.2)
+        except threading.BrokenBarrierError:
+            inside.reset()
+        return found
+
+    monkeypatch.setattr(plt, "get_fignums", slow_numbers)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            pool.submit(make.from_predictions, Y, PROBA, classes=CLASSES)
+            for make in [ReliabilityDisplay, ReviewDisplay] * 2
+        ]
+        figures = {job.result().figure_.number for job in jobs}
+    assert len(figures) == 4
 
 
 @pytest.mark.parametrize(
