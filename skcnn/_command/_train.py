@@ -3,6 +3,8 @@
 import shlex
 import warnings
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +55,8 @@ def train(options: Namespace) -> None:
     # What only this training needed.
     clf.set_params(verbose=0, cache_dir=None)
     beside = list_path(out)
-    # A list of another model would be wrong for this one.
-    beside.unlink(missing_ok=True)
-    save(clf, out)
+    with _without(beside):
+        save(clf, out)
     parts = np.full(len(photos), TRAINING, dtype=object)
     parts[held_out] = HELD_OUT
     write_list(beside, photos, parts)
@@ -65,6 +66,25 @@ def train(options: Namespace) -> None:
         _say_accuracy(clf, tested, quiet=options.quiet)
     say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {beside.name}")
     say(f"Next: {_next_command(options)}")
+
+
+@contextmanager
+def _without(path: Path) -> Iterator[None]:
+    """Remove a file, and put it back if what follows fails.
+
+    A list of an earlier model is wrong for a new one, but right if that one could not be saved.
+    """
+    aside = path.with_name(f"{path.name}.old")
+    there = path.exists()
+    if there:
+        path.replace(aside)
+    try:
+        yield
+    except BaseException:
+        if there:
+            aside.replace(path)
+        raise
+    aside.unlink(missing_ok=True)
 
 
 def _refuse_measurements(photos: Photos, options: Namespace) -> None:

@@ -119,7 +119,8 @@ def check_images(
     reset : bool
         Whether this X decides what later ones must look like.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
-        The shape of one image where X is flattened, and a check on it otherwise.
+        The shape of one image where X is flattened, and a check on it otherwise. Without
+        channels, flattened images are gray or RGB, and others have any number.
     data_format : {"auto", "channels_last", "channels_first"}, default="auto"
         Position of the channels.
     any_size : bool, default=False
@@ -139,6 +140,7 @@ def check_images(
         If X cannot be read as images, or not as images of the fitted shape.
     """
     expected = None if image_shape is None else as_shape(image_shape)
+    any_channels = reset and image_shape is not None and len(image_shape) == 2
     if not reset:
         expected = estimator.image_shape_
     X = as_array(X, name)
@@ -147,6 +149,8 @@ def check_images(
             _refuse_single_image(estimator, X, name)
         X, labels = _check_flat(estimator, X, y, reset=reset, name=name)
         shape = expected or infer_shape(X.shape[1])
+        if any_channels and X.shape[1] == 3 * np.prod(shape):
+            shape = (*shape[:2], 3)
         if expected is None:
             _warn_of_other_shapes(X.shape[1], shape, name)
         if X.shape[1] != np.prod(shape):
@@ -161,6 +165,8 @@ def check_images(
 
     X = _channels_last(X, data_format, name)
     compared = slice(3, None) if any_size else slice(1, None)
+    if any_channels and expected is not None:
+        expected = (*expected[:2], X.shape[3])
     if expected is not None and X.shape[compared] != (1, *expected)[compared]:
         raise ValueError(_shape_error(estimator, X, name, expected, fitted=not reset))
     if has_target(y):

@@ -23,12 +23,12 @@ filters : int, sequence of int or "auto", default="auto"
     of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
     all pixels go to `dense_units`, if any, and to the head.
 image_shape : sequence of (height, width) or (height, width, channels), default=None
-    Shape that image files get, in pixels, and that flattened images had. Files without a
-    number of channels are read in gray (1) if all are gray, else in RGB (3). None keeps the
-    size of files if they all have the same and no side is longer than 128 pixels, and makes
-    others 96x96; and it reads rows of a square number of values as square grayscale images,
-    of three times a square number as square RGB images, and any others as images one pixel
-    high.
+    Shape that image files get, in pixels, and that flattened images had. If the channels are
+    left out, files are read in gray (1) if all are gray, else in RGB (3), and rows in the one
+    that their number of values fits. None keeps the size of files if they all have the same
+    and no side is longer than 128 pixels, and makes others 96x96; and it reads rows of a
+    square number of values as square grayscale images, of three times a square number as
+    square RGB images, and any others as images one pixel high.
 augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or None
     Random changes to each training image in each epoch, in this order: "flip", "shift",
     "cutout", "color", "mixup", "cutmix", or an object with a strength of your choice, such

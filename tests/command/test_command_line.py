@@ -1,6 +1,7 @@
 """The command line: what it writes and says, on real files."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -185,6 +186,22 @@ def test_a_list_of_an_earlier_model_does_not_stay(photos, tmp_path, monkeypatch)
     (tmp_path / "model.skcnn.images.csv").write_text("of another model")
     assert run("train", photos, "--out", out, *WHERE, *SMALL) == 0
     assert len(read_list(out)) == 60
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, f"{out.name}.images.csv"}
+
+
+def test_a_list_stays_if_the_new_model_cannot_be_saved(photos, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "model.skcnn"
+    out.write_bytes(b"an earlier model")
+    (tmp_path / "model.skcnn.images.csv").write_text("its list")
+
+    def fail(estimator, path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("skcnn._command._train.save", fail)
+    assert "No space left" in refused(capsys, "train", photos, "--out", out, *WHERE, *SMALL)
+    assert (tmp_path / "model.skcnn.images.csv").read_text() == "its list"
+    assert out.read_bytes() == b"an earlier model"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_train_refuses_measurements(photos, tmp_path, capsys):

@@ -278,6 +278,19 @@ def test_channels_first_images_are_what_they_were(X, flat):
 
 
 @given(IMAGES)
+def test_the_size_may_be_asked_for_without_the_channels(X):
+    size = X.shape[1:3]
+    np.testing.assert_array_equal(everything(read(X, image_shape=size)), X)
+    flat = X[..., [0, 0, 0]] if X.shape[3] == 2 else X[..., :3]
+    got = read(flat.reshape(len(X), -1), image_shape=size)
+    np.testing.assert_array_equal(everything(got), flat)
+    with pytest.raises(ValueError, match="image_shape"):
+        read(X, image_shape=(size[0] + 1, size[1]))
+    with pytest.raises(ValueError, match="image_shape"):
+        read(np.zeros((2, 2 * np.prod(size))), image_shape=size)
+
+
+@given(IMAGES)
 def test_channels_last_is_believed_whatever_it_looks_like(X):
     got = read(X, data_format="channels_last")
     np.testing.assert_array_equal(everything(got), X)
