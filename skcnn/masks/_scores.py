@@ -73,7 +73,8 @@ def iou_score(
     >>> iou_score(y_true, y_pred)
     0.58...
     """
-    return _score(_iou, y_true, y_pred, labels, average, ignore_label, sample_weight)
+    details = labels, average, ignore_label, sample_weight
+    return _score("iou_score", _iou, y_true, y_pred, *details)
 
 
 def dice_score(
@@ -115,7 +116,9 @@ def dice_score(
     >>> dice_score([[[1, 1, 0, 0]]], [[[1, 0, 0, 0]]], labels=[1], average=None)
     array([0.6667])
     """
-    return _score(_dice, y_true, y_pred, labels, average, ignore_label, sample_weight)
+    return _score(
+        "dice_score", _dice, y_true, y_pred, labels, average, ignore_label, sample_weight
+    )
 
 
 def _iou(both: Counts, true: Counts, guessed: Counts) -> Counts:
@@ -132,6 +135,7 @@ def _ratio(part: Counts, whole: Counts) -> Counts:
 
 
 def _score(
+    caller: str,
     ratio: Callable[[Counts, Counts, Counts], Counts],
     y_true: LabelImages,
     y_pred: LabelImages,
@@ -140,7 +144,7 @@ def _score(
     ignore_label: object,
     sample_weight: npt.ArrayLike | None,
 ) -> Score:
-    check_values("The score of masks", _AVERAGES, {"average": average})
+    check_values(caller, _AVERAGES, {"average": average})
     pairs = _pairs(y_true, y_pred, ignore_label)
     if labels is None:
         found = [np.unique(values) for pair in pairs for values in pair]

@@ -145,11 +145,13 @@ class CompactTransformer(NetworkSpec):
         sides, channels = list(image_shape[:2]), image_shape[2]
         for number in range(1, int(self.tokenizer_layers) + 1):
             if not clip_pool_size and 1 in sides and max(image_shape[:2]) > 1:
+                remedy = f"Use tokenizer_layers={number - 1}, or larger images."
+                if number == 1:
+                    remedy = "Give images of at least 2 pixels on each side."
                 raise ValueError(
                     f"tokenizer_layers={self.tokenizer_layers} halves an image of "
                     f"{image_shape[0]}x{image_shape[1]} pixels until one side has one pixel, and "
-                    f"layer {number} has nothing left to halve. Use "
-                    f"tokenizer_layers={number - 1 or 1}, or larger images."
+                    f"layer {number} has nothing left to halve. {remedy}"
                 )
             is_last = number == int(self.tokenizer_layers)
             filters = width if is_last else max(width // 2, 1)

@@ -175,7 +175,8 @@ class Taxonomy:
 
     def _check_rank(self, rank: str | None) -> str:
         if rank is None:
-            return str(self.table.columns[0])
+            lowest: str = self.table.columns[0]
+            return lowest
         if rank not in self.table.columns:
             raise ValueError(
                 f"rank={rank!r} is not a rank of the taxonomy. Expected one of "

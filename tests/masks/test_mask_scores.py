@@ -133,3 +133,10 @@ def test_scorers_are_stored_and_say_what_they_are():
     assert repr(scorer) == "mask_scorer('dice', label='leaf')"
     names = Shifted().fit(GUESS, TRUE)
     assert scorer(names, GUESS, NAMES[TRUE]) == 0
+
+
+@pytest.mark.parametrize("score", [iou_score, dice_score], ids=["iou", "dice"])
+def test_an_unknown_average_is_refused(score):
+    message = f"'average' parameter of {score.__name__} must be .*micro.*Got 'mean'"
+    with pytest.raises(ValueError, match=message):
+        score(TRUE, GUESS, average="mean")

@@ -178,3 +178,10 @@ def test_wrong_values(images, labels, parameters, message):
     clf = ConvNetClassifier(module=CompactTransformer(**parameters))
     with pytest.raises(ValueError, match=message):
         clf.fit(images, labels)
+
+
+def test_images_of_one_pixel_on_a_side_are_refused_with_a_way_out(images, labels):
+    rows = images[:, :1]
+    clf = ConvNetClassifier(module=CompactTransformer(tokenizer_layers=1))
+    with pytest.raises(ValueError, match=r"1x8.*Give images of at least 2 pixels on each side"):
+        clf.fit(rows, labels)

@@ -73,6 +73,16 @@ def test_a_mapping_is_one_rank():
     assert taxonomy.table.columns.tolist() == ["cover"]
 
 
+def test_ranks_may_be_numbers():
+    ranks = pd.DataFrame([["fox", "mammal"], ["wren", "bird"]], index=["a", "b"])
+    rolled = Taxonomy(ranks).roll_up([[0.2, 0.8]], ["a", "b"])
+    np.testing.assert_allclose(rolled[["fox", "wren"]], [[0.2, 0.8]])
+    assert Taxonomy(ranks).roll_up([[0.2, 0.8]], ["a", "b"], 1).columns.tolist() == [
+        "bird",
+        "mammal",
+    ]
+
+
 @pytest.mark.parametrize(
     ("ranks", "message"),
     [
