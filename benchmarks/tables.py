@@ -235,9 +235,13 @@ def _busy_order(name):
 def accuracy_table():
     rows, results = [], {}
     speeds = [load(f"speed_recipes_{name}") for name in ("cpu", "cpu_amd", "cpu_float32")]
+    # Of the baseline, an epoch says it all.
+    of_lesson = [load(f"speed_train_{name}") for name in ("cpu_amx", "cpu")]
     for name, shown in ACCURACY_JOBS.items():
         found = results[shown] = load(f"accuracy_{name}")
         shares = [speed["figures"].get(f"{name} / the lesson's job, skorch") for speed in speeds]
+        if name == "lesson":
+            shares = [*(epochs["figures"]["skcnn / skorch"] for epochs in of_lesson), None]
         rows.append(
             [
                 *accuracy_cells(shown, found),

@@ -46,6 +46,17 @@ def _imported(path):
             yield from (f"{base}.{alias.name}" if inner else base for alias in node.names)
 
 
+def test_the_code_map_has_the_rooms_in_this_order():
+    rows, number = {}, None
+    for line in (ROOT / "docs/code_map.md").read_text(encoding="utf-8").splitlines():
+        found = re.match(r"\| (\d*) ?\| `(\w+)` \|", line)
+        if found:
+            number = int(found[1] or number)
+            rows.setdefault(number, set()).add(found[2])
+    # Where Python starts the command line.
+    assert [rows[level] for level in sorted(rows)] == FLOORS[:-1]
+
+
 FILES = [pytest.param(p, id=str(p.relative_to(PACKAGE))) for p in sorted(PACKAGE.rglob("*.py"))]
 
 

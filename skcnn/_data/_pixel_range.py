@@ -44,9 +44,10 @@ def compare_ranges(
 def check_range_as_fitted(
     estimator: BaseEstimator, low: float, high: float, *, are_bytes: bool, reset: bool, name: str
 ) -> None:
-    """Store the range of the pixels of training, or warn if it was another one.
+    """Store the pixel range of training, or warn if new images have another one.
 
-    Light and dark images have other ranges, too: what differs is told only where no light does it.
+    Darker or brighter photographs have other ranges, too: the warning is only for what they cannot
+    explain.
     """
     if reset:
         estimator._pixel_range = low, high

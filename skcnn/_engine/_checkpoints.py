@@ -59,7 +59,7 @@ _MOST_WRITING = 20
 
 @dataclass(frozen=True)
 class CheckpointRequest:
-    """The wish to continue from earlier trainings, and to keep this one.
+    """Request to resume an earlier training, and to save this one.
 
     Attributes
     ----------

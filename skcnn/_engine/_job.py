@@ -41,7 +41,7 @@ class FitJob:
         Whether a callback may shorten the training.
     callbacks : sequence of skorch callbacks
     checkpoint : CheckpointRequest or None
-        Where the state after the last epoch is kept.
+        Where the state after each epoch is kept.
     head : dict of torch.Tensor or None
         Weights that the head of a new network begins with.
     """

@@ -44,8 +44,8 @@ class BatchParts:
     def run(self, compute: Callable[[list[slice]], Result], n: int) -> Result:
         """Return what a function computes of the parts of a batch of n images.
 
-        It is called again, with smaller parts, until there is memory enough. It must not mind what
-        calls that failed have left.
+        It is called again, with smaller parts, until there is memory enough, and must give the
+        same result after a call that failed.
 
         Raises
         ------
@@ -95,8 +95,9 @@ def warn_of_parts(batch_size: int, most: int, device: torch.device) -> None:
     warnings.warn(
         f"device={str(device)!r} has too little memory for a batch of {batch_size} images. Each "
         f"step now computes at most {most} at once and adds up their gradients, which gives the "
-        "same step up to rounding; only batch normalization sees fewer images at a time. To train "
-        f"without this, set batch_size={most}, or use smaller images or a smaller network.",
+        "same step up to rounding, except that batch normalization sees fewer images at a time, "
+        f"and dropout draws other numbers. To train without this, set batch_size={most}, or use "
+        "smaller images or a smaller network.",
         stacklevel=2,
     )
 

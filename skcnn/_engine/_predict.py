@@ -61,7 +61,7 @@ class PredictionBatching:
     pad: bool = False
 
     def suited_to(self, network: nn.Module) -> "PredictionBatching":
-        """Return the same, without filling where that would not go unnoticed.
+        """Return the same, without padding where padding would change results.
 
         A module that looks across the batch would compute other outputs, and hooks would see
         images that nobody passed.

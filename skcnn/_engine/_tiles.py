@@ -33,10 +33,9 @@ class Span(NamedTuple):
 
 
 def find_margin(network: ImageNetwork, n_channels: int) -> tuple[int, int] | None:
-    """Return how many pixels around a tile decide what a network says about the tile.
+    """Return how far around a tile a pixel can change the outputs for the tile.
 
-    A strip of pixels that are no numbers is run through the network: whatever depends on them is
-    no number either.
+    A strip of NaN is run through the network: every output that depends on it is NaN.
 
     Parameters
     ----------

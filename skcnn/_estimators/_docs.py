@@ -87,11 +87,11 @@ on_error : {"raise", "skip"}, default="raise"
     None, in an array of objects.
 cache_dir : str or PathLike, default=None
     Folder where decoded image files are kept, for later fits and predictions, in this process or
-    others. Changed files are decoded anew. Features of images, from files or not, that the frozen
-    stages of a `skcnn.networks.Backbone` make are kept there, too. It grows to about 50 GB, or
-    the number in the environment variable SKCNN_CACHE_GB, and then loses what was not used for
-    longest; `skcnn.clear_image_cache` clears it. A folder that cannot be written to is an error
-    in `fit`, and a warning in `predict`.
+    others. Changed files are decoded again. The folder also keeps the features that the frozen
+    stages of a `skcnn.networks.Backbone` compute, from files or arrays. It grows to about
+    50 GB, or to the number in the environment variable SKCNN_CACHE_GB; then what was not used
+    for longest is deleted. `skcnn.clear_image_cache` empties it. If the folder cannot be
+    written to, `fit` raises an error, and `predict` gives a warning.
 progressive_resizing : sequence of float, default=None
     Fractions in (0, 1] of their sides that training images are reduced to, the epochs spread
     evenly over them [touvron2019]_: ``(0.625, 0.75, 1)`` trains on images of 32x32 pixels at

@@ -71,8 +71,8 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
         Parameters
         ----------
-        X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
-            Images of the shape that the network was fitted on.
+        X : array-like
+            Images of the fitted shape, in any of the forms of `fit`.
 
         Returns
         -------

@@ -110,7 +110,7 @@ class ConvNetMultiTask(ConvNetEstimator):
     ----------
     classes_ : dict of str to ndarray
         The labels of each classification, sorted.
-    {n_features_in_, feature_names_in_, image_shape_, net_}
+    {n_features_in_, feature_names_in_, image_shape_, skipped_, net_}
     module_ : skcnn.networks.ImageNetwork
         The fitted torch network, from images (n, height, width, channels) to the outputs of all
         heads side by side.

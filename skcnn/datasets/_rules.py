@@ -102,6 +102,10 @@ class Loaded:
         First line of the description.
     details : list of str
         Further sentences of the description.
+    source : Path or None
+        The file that was read; None for a table in memory.
+    notes : list of (what, number, why)
+        What was left out, for the report.
     """
 
     rows: pd.DataFrame

@@ -36,7 +36,8 @@ class HistoryDisplay(Display):
     Attributes
     ----------
     axes_ : ndarray of matplotlib.axes.Axes
-        One for each of loss, score (accuracy, or D²) and learning rate that the history has.
+        One for each of loss, score (accuracy, IoU, R² or D²) and learning rate that the history
+        has.
     figure_ : matplotlib.figure.Figure
 
     Examples

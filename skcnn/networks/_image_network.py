@@ -39,7 +39,7 @@ class ImageNetwork(nn.Module):
 
     #: Whether predictions for images of another size than those of training mean the same.
     takes_any_size = False
-    #: Names of the parts whose feature maps tell most, as in summaries; none says nothing.
+    #: Parts that displays show by default, such as the blocks of a U-Net; () lets them choose.
     main_parts: tuple[str, ...] = ()
     #: Images cut at multiples of this are pooled as the whole image is; None if that is not known.
     stride: tuple[int, int] | None = None

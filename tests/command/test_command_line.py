@@ -1,9 +1,11 @@
 """The command line: what it writes and says, on real files."""
 
+import argparse
 import csv
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -603,3 +605,19 @@ def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
     assert b"Stopped. Nothing was written." in rest
     assert b"Traceback" not in rest
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def options_of(parser):
+    """All options of a parser and of its commands."""
+    for action in parser._actions:
+        yield from (name for name in action.option_strings if name.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from options_of(command)
+
+
+def test_the_page_shows_every_option():
+    page = (Path(__file__).parents[2] / "docs/command_line.md").read_text(encoding="utf-8")
+    options = set(options_of(make_parser())) - {"--help", "--version"}
+    assert len(options) > 10
+    assert [name for name in sorted(options) if not re.search(rf"{name}\b", page)] == []
