@@ -24,6 +24,7 @@ from skcnn import (
     FeatureExtractor,
     inspection,
 )
+from skcnn._utils import one_thread_at_a_time
 from skcnn.datasets import make_organisms
 from skcnn.networks import Backbone, CompactTransformer, ConvBlocks, UNet
 
@@ -199,10 +200,14 @@ class Calls:
         return {name: lambda n, draw=draw: drawn(draw(n)) for name, draw in displays.items()}
 
 
+# Pyplot cannot close a figure while another thread makes one, whoever asks for it.
+close_alone = one_thread_at_a_time(plt.close)
+
+
 def drawn(display):
     """The numbers of a display and what is in its figure, which is closed."""
     figure = display.figure_
-    plt.close(figure)
+    close_alone(figure)
     arrays = [value for _, value in sorted(vars(display).items()) if is_number_array(value)]
     texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
     return [*arrays, str([len(ax.get_children()) for ax in figure.axes]), str(texts)]

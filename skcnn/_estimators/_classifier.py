@@ -166,7 +166,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
         label_smoothing: float = 0.1,
         max_epochs: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
-        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        class_weight: dict[Any, float] | list[Any] | Literal["balanced"] | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -431,10 +431,12 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
             named = None if classes is None else list(classes)
             indicates = is_indicator_matrix(y) if named is None else np.ndim(named[0]) == 0
             kind = MultilabelTarget if indicates else MultioutputTarget
+        # A list is for several columns; each kind of target refuses what is not for it.
+        weight: Any = self.class_weight
         return kind.infer(
             y,
             classes,
-            class_weight=self.class_weight,
+            class_weight=weight,
             label_smoothing=self.label_smoothing,
         )
 
