@@ -34,6 +34,8 @@ from skcnn.datasets._sources import (
 from skcnn.datasets._times import parse_times
 
 _CALLER = "load_megadetector"
+# Categories of detectors. Any other one is "animal", or a kind of animal.
+_NO_ANIMALS = {"person", "human", "vehicle"}
 _EXPECTED = (
     "results of MegaDetector (an object with 'images' and 'detection_categories') or of "
     "SpeciesNet (an object with 'predictions')"
@@ -85,8 +87,9 @@ def load_megadetector(
     time : "exif" or None, default=None
         "exif" reads the time of each photograph from its file.
     categories : str, collection of str or None, default="animal"
-        Which boxes to use, by the category of the detector. None uses all. A person in a photo
-        of a fox is no fox.
+        Which boxes to use, by the category of the detector. "animal" is all but people and
+        vehicles, also where a detector names species. None uses all. A person in a photo of a
+        fox is no fox.
     several_labels : {"drop", "first", "multilabel", "rows"}, default="drop"
         What to do with an image of several labels, if ``boxes=False``. See
         :func:`load_image_table`.
@@ -243,14 +246,14 @@ def _of_categories(
         return rows
     wanted = {categories} if isinstance(categories, str) else set(categories)
     found = set(rows["detection_category"].dropna())
-    if wanted == {"animal"} and found and not found & {"animal", "person", "human", "vehicle"}:
-        return rows  # a detector of species has no such category
-    unknown = wanted - found - {"animal", "person", "human", "vehicle"}
+    unknown = wanted - found - {"animal", *_NO_ANIMALS}
     if unknown:
         raise ValueError(
             f"The 'categories' parameter of {_CALLER} contains {sorted(unknown)[0]!r}. The file "
             f"has boxes of {', '.join(map(repr, sorted(found)))}."
         )
+    if "animal" in wanted:
+        wanted |= found - _NO_ANIMALS  # detectors of species have a category for each
     other = (
         rows["detection_category"].notna() & ~rows["detection_category"].isin(wanted)
     ).to_numpy()

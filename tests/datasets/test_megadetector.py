@@ -203,6 +203,38 @@ def test_categories_of_the_detector_as_labels(results):
     assert images.target.tolist() == ["animal", "person", "animal", "animal"]
 
 
+def test_classes_that_addaxai_writes_in_place_of_categories(results):
+    named = {"2": "person", "3": "vehicle", "4": "fox", "5": "hare", "1": "unidentified animal"}
+    images = [
+        {"file": "fox/1.jpg", "detections": [
+            # The classifier is surer of the species than the detector of the animal.
+            box(0.97, "4", classifications=[["1", 0.97], ["2", 0.03]],
+                prev_conf=0.3, prev_category="1"),
+            box(0.1, "4", prev_conf=0.9, prev_category="1", classifications=[["1", 0.1]]),
+            box(0.9, "2"),
+        ]},
+        {"file": "fox/2.jpg", "detections": [box(0.8, classifications=[["2", 0.2]])]},
+        {"file": "hare/3.jpg", "detections": [box(1.0, "5")]},  # drawn by a person
+        {"file": "hare/4.jpg", "detections": [box(0.8)]},
+    ]  # fmt: skip
+    content = {"detection_categories": named, "classification_categories": {"1": "fox", "2": "ox"}}
+    boxes = load_megadetector(write(results.parent, images, **content))
+    assert boxes.frame["detection_category"].tolist() == [*["animal"] * 3, "hare", "animal"]
+    assert boxes.frame["detection_confidence"].tolist() == [0.3, 0.9, 0.8, 1.0, 0.8]
+    assert boxes.target.tolist() == [None] * 5
+    assert counted(boxes)["boxes of other categories"] == 1
+    boxes = load_megadetector(results, machine_labels=True)
+    assert boxes.target.tolist() == ["fox", "fox", "ox", "hare"]
+    assert boxes.frame["probability"].fillna(-1).tolist() == [0.97, 0.1, 0.2, -1]
+
+
+def test_a_detector_of_species_and_people(results):
+    path = write(results.parent, detection_categories={"1": "fox", "2": "person"})
+    assert load_megadetector(path, machine_labels=True).target.tolist() == ["fox"] * 3
+    people = load_megadetector(path, machine_labels=True, categories="person")
+    assert people.target.tolist() == ["person"]
+
+
 def test_a_detector_of_species(results):
     path = write(results.parent, detection_categories={"1": "fox", "2": "hare"})
     assert load_megadetector(path, machine_labels=True).target.tolist() == [
