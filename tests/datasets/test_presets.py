@@ -294,6 +294,7 @@ def test_timelapse(pictures, delimiter, inside):
     assert counted(images) == {
         "files marked for deletion": 1,
         "videos": 1,
+        "labels that look like a missing value": 1,
         "images or boxes with several labels": 1,
         "images or boxes without a label": 1,
         "examples without a group": 1,
