@@ -110,6 +110,10 @@ def load_coco(
 
     Notes
     -----
+    Times are read from ``datetime`` or ``date_captured``. A ``date_captured`` that is the same for
+    all images is that of an export, and not used. Roboflow exports changed copies of photographs:
+    where no site is known, the group is the photograph.
+
     Boxes are in pixels there (``bbox``) or in fractions (``bbox_relative``). An object without a
     box gets that around its outline or mask. Groups of objects (``iscrowd``) are examples, too;
     some programs mark each mask as a group. `is_crowd` in `frame` tells which they are.
@@ -198,12 +202,18 @@ def _images(
                 "group": optional_text(image.get(group)) if group else None,
                 "sequence": optional_text(image.get("seq_id")),
                 "frame_number": optional_text(image.get("frame_num")),
-                "time": optional_text(image.get("datetime"))
-                or optional_text(image.get("date_captured") or None),
+                "time": optional_text(image.get("datetime")),
+                "captured": optional_text(image.get("date_captured") or None),
             }
         )
     names = ["image", "file_name", "width", "height", "corrupt", "group", "sequence", "time"]
-    frame = pd.DataFrame(rows, columns=[*names, "frame_number"])
+    frame = pd.DataFrame(rows, columns=[*names, "frame_number", "captured"])
+    captured = frame.pop("captured")
+    if captured.notna().sum() > 1 and captured.nunique() == 1:
+        why = "are the same for all: that of an export, and not of the photographs"
+        loaded.note("times in date_captured", captured.notna().sum(), why)
+    else:
+        frame["time"] = frame["time"].where(frame["time"].notna(), captured)
     repeated = frame.loc[frame["image"].duplicated(), "image"]
     if len(repeated):
         raise ValueError(f"{where} has several images with the id {repeated.iloc[0]!r}.")

@@ -259,3 +259,30 @@ def test_dates_that_do_not_tell_the_day_from_the_month(traps):
     assert "time" not in images.frame
     remark = images.report.notes.set_index("what").loc["different texts", "remark"]
     assert "do not tell the day from the month: '03/04/2021 10:00'" in remark
+
+
+def test_the_time_of_an_export_is_not_that_of_photographs(pictures):
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "date_captured": "2025-12-10T04:29:33+00:00"}
+        for i in range(1, 4)
+    ]
+    things = [{"id": i, "image_id": i, "category_id": 1} for i in range(1, 4)]
+    path = write(
+        pictures(FILES), images=images, annotations=things, categories=[{"id": 1, "name": "fox"}]
+    )
+    loaded = load_coco(path)
+    assert "time" not in loaded.frame
+    assert counted(loaded) == {"times in date_captured": 3}
+    images[0]["date_captured"] = "2025-12-10T04:29:30+00:00"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": images}))
+    assert load_coco(path).frame["time"].dt.second.tolist() == [30, 33, 33]
+
+
+def test_a_folder_or_several_files_are_told(traps):
+    with pytest.raises(IsADirectoryError, match=r"Expected a file.*files in it are traps\.json"):
+        load_coco(traps.parent)
+    with zipfile.ZipFile(traps.with_suffix(".zip"), "w") as archive:
+        for part in ("train", "valid"):
+            archive.write(traps, f"{part}/traps.json")
+    with pytest.raises(ValueError, match=r"It has train/traps\.json, valid/traps\.json: unpack"):
+        load_coco(traps.with_suffix(".zip"))
