@@ -210,7 +210,8 @@ def _check_no_json(labels: pd.Series, name: str | int, where: str) -> None:
             f"{where}: the column {name!r} has JSON in its cells, such as {shown!r}. Expected "
             "names of classes. Read the table with pandas, make a column of the names, and pass "
             f"the DataFrame: table['name'] = [json.loads(text){steps} for text in "
-            f"table[{name!r}]], then label='name'."
+            f"table[{name!r}]], then label='name'. Tables of VIA, and what Label Studio exports "
+            "as JSON, are read by load_annotations."
         )
 
 
