@@ -19,6 +19,15 @@ NOTHING = ("empty", "blank")
 _UNIDENTIFIED = "unidentified animal"
 
 
+# Classes that are no species, as SpeciesNet writes them in this format, too.
+_STATUS_OF_CLASS = {
+    **dict.fromkeys(NOTHING, BLANK),
+    "animal": UNKNOWN,
+    "unknown": UNKNOWN,
+    "no cv result": UNCLASSIFIED,
+}
+
+
 class Detections(NamedTuple):
     """One row per box, or per image without boxes, and what the file recommends."""
 
@@ -108,10 +117,12 @@ def _detection(
             best = probability
             row.update(label=name, probability=probability)
     if best >= 0:
-        row["status"] = BLANK if str(row["label"]).lower() in NOTHING else LABELED
+        row["status"] = _STATUS_OF_CLASS.get(str(row["label"]).strip().lower(), LABELED)
     elif classes and category == "animal":
         # Others have a species: nobody has looked what this one is.
         row["status"] = UNCLASSIFIED
+    if row["status"] == UNCLASSIFIED:
+        row["label"] = None
     return row
 
 

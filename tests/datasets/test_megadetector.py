@@ -372,3 +372,37 @@ def test_boxes_without_a_class_beside_others_are_counted(pictures):
     images = load_megadetector(path, machine_labels=True)
     assert images.target.tolist() == ["fox"]
     assert counted(images)["boxes without a label"] == 1
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_labels_by_relative_paths(results, tmp_path, below):
+    names = ["fox/1.jpg", "fox\\2.jpg" if below else "fox/2.jpg", "hare/3.jpg"]
+    labels = pd.DataFrame({"path": names, "label": ["fox", "hare", "hare"]})
+    root = results.parent if below else None
+    images = load_megadetector(results, labels=labels, root=root)
+    assert images.target.tolist() == ["fox", "hare", "hare"]  # two boxes in the second
+    with pytest.raises(ValueError, match=r"2 paths, such as .*x\.jpg, and none is that of an"):
+        load_megadetector(
+            results, labels=pd.DataFrame({"path": ["x.jpg", "y.jpg"], "label": ["fox", "hare"]})
+        )
+
+
+def test_classes_that_are_no_species(results):
+    classes = {"0": "fox", "1": "animal", "2": "no cv result", "3": "Blank"}
+    images = [
+        {"file": f"fox/{i}.jpg", "detections": [box(0.9, classifications=[[key, 0.9]])]}
+        for i, key in zip((1, 2), "01")
+    ] + [
+        {"file": f"hare/{i}.jpg", "detections": [box(0.9, classifications=[[key, 0.9]])]}
+        for i, key in zip((3, 4), "23")
+    ]
+    path = write(results.parent, images, classification_categories=classes)
+    boxes = load_megadetector(path, machine_labels=True)
+    assert boxes.target.tolist() == ["fox"]
+    kept = load_megadetector(path, machine_labels=True, keep=["unclassified"])
+    assert kept.target.tolist() == ["fox", None]
+    assert counted(boxes) == {
+        "images of something unknown": 1,
+        "images or boxes without a label": 1,
+        "blank images": 1,
+    }
