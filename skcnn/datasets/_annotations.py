@@ -14,7 +14,7 @@ from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._annotation_files import parse_any
 from skcnn.datasets._annotation_tools import Annotation
 from skcnn.datasets._coco import STATUS_OF_NAME
-from skcnn.datasets._columns import finder_for, sizes_of_files
+from skcnn.datasets._columns import check_not_turned, finder_for, sizes_of_files
 from skcnn.datasets._paths import folder_levels, media_type
 from skcnn.datasets._rules import (
     LABELED,
@@ -176,6 +176,9 @@ def load_annotations(
     )
     rows.loc[rows["status"] != LABELED, "label"] = None
     rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"])
+    if boxes:
+        sizes = [item.size if item.size and item.corners else (np.nan, np.nan) for item in found]
+        check_not_turned(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
     if group == "subset":
         rows["group"] = rows["subset"]
     elif group is not None:

@@ -9,7 +9,12 @@ from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
-from skcnn.datasets._columns import finder_for, note_times, sizes_of_files
+from skcnn.datasets._columns import (
+    check_not_turned,
+    finder_for,
+    note_times,
+    sizes_of_files,
+)
 from skcnn.datasets._paths import join, media_type
 from skcnn.datasets._rules import (
     BLANK,
@@ -168,6 +173,10 @@ def load_coco(
     images["media"] = [media_type(name) for name in images["file_name"]]
     things = _annotations(content, where, loaded)
     rows = _join(images, things, where, loaded)
+    if boxes:
+        boxed = rows[rows["box_x"].notna()]
+        sizes = boxed[["width", "height"]].apply(pd.to_numeric, errors="coerce")
+        check_not_turned(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
     rows["status"] = rows["status"].where(rows["status"].notna(), empty)
     rows.loc[rows["corrupt"], ["label", *BOX_COLUMNS]] = None
     rows.loc[rows["corrupt"], "status"] = FAILED

@@ -22,6 +22,9 @@ from skcnn.datasets._times import join_texts, parse_times
 Names = str | int | Sequence[str | int]
 # Where na_values are no value. A path or a number is never one of them.
 _MAY_LACK = ("label", "group", "sequence", "time", "individual")
+# Number of files whose headers are read to see whether they are turned, and how much sides that
+# are exchanged may differ.
+_N_CHECKED, _SAME_SHAPE = 100, 0.02
 # Texts that R, Python and people write where there is no value; they may be names, too.
 _LIKE_NOTHING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nat", "-", "?"})
 
@@ -252,6 +255,36 @@ def sizes_of_files(paths: Sequence[str]) -> npt.NDArray[np.float64]:
         there = bool(path) and os.path.isfile(path)
         known[path] = image_size(path) if there else (np.nan, np.nan)
     return np.array([known[path] for path in paths], dtype=np.float64).reshape(-1, 2)
+
+
+def check_not_turned(
+    paths: npt.NDArray[np.object_], sizes: npt.NDArray[np.float64], where: str
+) -> None:
+    """Check that boxes were drawn in the photographs as they are shown here.
+
+    A camera that is held upright writes an image that lies on its side, and how to turn it. Some
+    tools do not turn it: then the sides in their file are exchanged. Headers of some files are
+    read, not of all.
+    """
+    known = np.flatnonzero((sizes > 0).all(axis=1))
+    first = known[np.unique(paths[known].astype(str), return_index=True)[1]]
+    for i in first[:: max(1, len(first) // _N_CHECKED)]:
+        try:
+            shown = image_size(paths[i])
+        except (ValueError, OSError, ImportError):
+            continue  # a file that is not there, or is damaged; others tell
+        width, height = sizes[i]
+        upright = (width > height and shown[0] < shown[1]) or (
+            width < height and shown[0] > shown[1]
+        )
+        if upright and abs(width / height * shown[0] / shown[1] - 1) < _SAME_SHAPE:
+            raise ValueError(
+                f"{where}: {paths[i]} is {width:g}x{height:g} there, and {shown[0]}x{shown[1]} "
+                "when it is turned as the camera was held. Its boxes were drawn before it was "
+                "turned, and are elsewhere now. Remove the orientation from copies of the files "
+                "(exiftool -Orientation= *.jpg), or export again with a tool that turns them. "
+                "boxes=False uses whole images."
+            )
 
 
 def finder_for(root: str | os.PathLike[str] | None, default: Path) -> FileFinder:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from skcnn.datasets import load_annotations
 
@@ -551,3 +552,17 @@ def test_files_of_yolo_are_told(tmp_path, name):
         load_annotations(tmp_path / name)
     with pytest.raises(ValueError, match=r"YOLO \(\.txt\) are not read"):
         load_annotations(tmp_path)
+
+
+def test_boxes_in_photographs_that_were_not_turned(tmp_path):
+    image = Image.new("RGB", (32, 24))
+    exif = image.getexif()
+    exif[0x0112] = 8
+    image.save(tmp_path / "1.jpg", exif=exif)
+    voc(tmp_path, "1.xml", voc_thing("fox", 8, 6, 24, 18))
+    with pytest.raises(ValueError, match="Its boxes were drawn before it was turned"):
+        load_annotations(tmp_path)
+    assert load_annotations(tmp_path, boxes=False).target.tolist() == ["fox"]
+    # A tool that turns images writes their sides as they are shown.
+    voc(tmp_path, "1.xml", voc_thing("fox", 6, 8, 18, 24), size=(24, 32))
+    assert boxes(load_annotations(tmp_path)).tolist() == [QUARTER]

@@ -286,3 +286,31 @@ def test_a_folder_or_several_files_are_told(traps):
             archive.write(traps, f"{part}/traps.json")
     with pytest.raises(ValueError, match=r"It has train/traps\.json, valid/traps\.json: unpack"):
         load_coco(traps.with_suffix(".zip"))
+
+
+@pytest.mark.parametrize(("sides", "turned"), [((32, 24), True), ((24, 32), False)])
+def test_boxes_in_photographs_that_were_not_turned(tmp_path, sides, turned):
+    image = Image.new("RGB", (32, 24))
+    exif = image.getexif()
+    exif[0x0112] = 6  # held upright
+    image.save(tmp_path / "1.jpg", exif=exif)
+    (tmp_path / "2.jpg").write_bytes(b"damaged")
+    width, height = sides
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "width": width, "height": height} for i in (1, 2, 3)
+    ]
+    things = [
+        {"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 12, 12]} for i in (1, 2, 3)
+    ]
+    path = write(
+        tmp_path, images=images, annotations=things, categories=[{"id": 1, "name": "fox"}]
+    )
+    if turned:
+        with pytest.raises(
+            ValueError, match=r"1\.jpg is 32x24 there, and 24x32 when it is turned"
+        ):
+            load_coco(path, missing="report")
+    else:
+        box = load_coco(path, missing="report").data.iloc[0, 1:].tolist()
+        assert box == [0, 0, 0.5, 0.375]
+    assert len(load_coco(path, boxes=False, missing="report").data) == 2
