@@ -1,6 +1,8 @@
 """load_coco: annotations in the format of COCO, also with the fields of COCO Camera Traps."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -15,7 +17,7 @@ from skcnn.datasets._columns import (
     note_times,
     sizes_of_files,
 )
-from skcnn.datasets._paths import join, media_type
+from skcnn.datasets._paths import join, media_type, tidy
 from skcnn.datasets._rules import (
     BLANK,
     FAILED,
@@ -167,7 +169,10 @@ def load_coco(
     images = _images(as_list(content["images"], f"{where}: images"), group, where, loaded)
     finder = finder_for(root, source.parent)
     places = [""] if root is not None else _usual_folders(source.name)
-    candidates = [[join(place, name) for name in images["file_name"]] for place in places]
+    named = list(images["file_name"])
+    alone = _names_alone(named)
+    ways = [named] if alone == named else [named, alone]
+    candidates = [[join(place, name) for name in way] for way in ways for place in places]
     found = finder.find_all(*candidates)
     images["path"], images["problem"] = found.paths, found.problems
     images["media"] = [media_type(name) for name in images["file_name"]]
@@ -190,6 +195,19 @@ def _usual_folders(name: str) -> list[str]:
     name = name.lower().removesuffix(".gz").removesuffix(".zip")
     part = name.removesuffix(".json").rpartition("_")[2]
     return ["", "images", "..", "../images", f"../images/{part}", f"images/{part}", f"../{part}"]
+
+
+def _names_alone(names: Sequence[str]) -> list[str]:
+    """Return names without the folders that lead out of the annotations, where they are unique.
+
+    Label Studio on Windows writes such folders for images that are in `images` of its export.
+    """
+    last = [PurePosixPath(tidy(name)).name for name in names]
+    counts = Counter(last)
+    return [
+        alone if counts[alone] == 1 and ".." in PurePosixPath(tidy(name)).parts else name
+        for name, alone in zip(names, last)
+    ]
 
 
 def _images(
@@ -235,12 +253,17 @@ def _images(
 
 def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> pd.DataFrame:
     """Return one row per annotation, with its box as it is written."""
-    names = {}
+    names: dict[str, str] = {}
     for i, item in enumerate(as_list(content["categories"], f"{where}: categories")):
         place = f"{where}: categories[{i}]"
         category = as_object(item, place)
         key = as_text(category.get("id"), f"{place}.id")
-        names[key] = as_text(category.get("name"), f"{place}.name")
+        name = as_text(category.get("name"), f"{place}.name")
+        if names.setdefault(key, name) != name:
+            raise ValueError(
+                f"{where} has two categories with the id {key!r}: {names[key]!r} and {name!r}. "
+                "Nothing tells which one an annotation means. Files that were joined need new ids."
+            )
     rows = []
     for i, item in enumerate(as_list(content["annotations"], f"{where}: annotations")):
         place = f"{where}: annotations[{i}]"

@@ -314,3 +314,22 @@ def test_boxes_in_photographs_that_were_not_turned(tmp_path, sides, turned):
         box = load_coco(path, missing="report").data.iloc[0, 1:].tolist()
         assert box == [0, 0, 0.5, 0.375]
     assert len(load_coco(path, boxes=False, missing="report").data) == 2
+
+
+def test_folders_that_lead_out_of_the_annotations(pictures):
+    root = pictures({"images/0a1b-1.jpg": 1, "images/2.jpg": 2})
+    names = ["..\\..\\media\\upload\\3\\0a1b-1.jpg", "../upload/3/2.jpg", "../upload/4/2.jpg"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    things = [{"id": i, "image_id": i, "category_id": 1} for i in range(3)]
+    path = write(root, images=images, annotations=things, categories=[{"id": 1, "name": "fox"}])
+    found = load_coco(path, missing="report")
+    # Nothing tells which of the two images named 2.jpg is the one in the folder.
+    assert found.data.tolist() == [str(root / "images/0a1b-1.jpg")]
+    assert len(found.report.missing) == 2
+
+
+def test_categories_of_one_id(traps):
+    categories = [*CATEGORIES, {"id": 1, "name": "hare"}]
+    path = write(traps.parent, categories=categories)
+    with pytest.raises(ValueError, match="two categories with the id '1': 'fox' and 'hare'"):
+        load_coco(path)
