@@ -21,6 +21,8 @@ from skcnn.datasets._sources import (
 
 Corners = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
+# Answers in Label Studio that are no names.
+_NO_LABELS = {"number", "rating", "datetime"}
 _HASH = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
@@ -138,7 +140,9 @@ def parse_label_studio(content: Sequence[object], where: str, control: str | Non
         machine = [as_object(entry, f"{place}.predictions") for entry in guesses]
         labels: list[Annotation] = []
         for entry in finished:
-            by = optional_text(entry.get("completed_by"))
+            by = entry.get("completed_by")
+            # A number, or all that is known of the person.
+            by = optional_text(by.get("email") or by.get("id") if isinstance(by, dict) else by)
             labels += _results(entry, image._replace(annotator=by), control, place)
         for entry in machine:
             labels += _results(entry, image._replace(machine=True), control, place)
@@ -188,7 +192,7 @@ def _results(
             continue
         kind = str(result.get("type"))
         value = result.get("value")
-        if not isinstance(value, dict) or kind not in value:
+        if not isinstance(value, dict) or kind not in value or kind in _NO_LABELS:
             continue  # a text, a rating, or a shape without a label
         listed = as_list(value[kind], f"{where}.result.value.{kind}")
         # Of a path in a taxonomy, the last is the taxon.

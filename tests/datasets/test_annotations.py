@@ -212,11 +212,19 @@ def test_label_studio_results_without_labels_or_boxes(pictures):
         task(1, [
             result("rectangle", SQUARE),
             result("textarea", {"text": ["a note"]}),
+            result("number", {"number": 3}),
+            result("rating", {"rating": 4}),
+            result("datetime", {"datetime": "2024-05-07"}),
             result("taxonomy", {"taxonomy": [["Animal", "Fox"]]}),
             result("brushlabels", {"format": "rle", "rle": [1], "brushlabels": ["Fox"]}),
         ]),
     )  # fmt: skip
     assert load_annotations(path).target.tolist() == ["Fox"]
+    content = json.loads(path.read_text())
+    for by, told in ((7, "7"), ({"id": 7, "email": "a@b.org"}, "a@b.org"), ({"id": 7}, "7")):
+        content[0]["annotations"][0]["completed_by"] = by
+        path.write_text(json.dumps(content))
+        assert load_annotations(path).frame["annotator"].tolist() == [told]
 
 
 @pytest.mark.parametrize(
