@@ -17,11 +17,12 @@ from skcnn.datasets._sources import (
     as_side,
     as_text,
     optional_text,
-    parse_json,
 )
 
 Corners = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
+# Answers in Label Studio that are no names.
+_NO_LABELS = {"number", "rating", "datetime"}
 _HASH = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
@@ -94,7 +95,7 @@ def _labelme_corners(shape: Mapping[str, object], where: str) -> Corners | None:
         (x, y), edge = points
         radius = math.dist((x, y), edge)
         return x - radius, y - radius, x + radius, y + radius
-    return _with_area(points)
+    return with_area(points)
 
 
 def _points(value: object, where: str) -> Points:
@@ -109,7 +110,7 @@ def _points(value: object, where: str) -> Points:
     return points
 
 
-def _with_area(points: Points) -> Corners | None:
+def with_area(points: Points) -> Corners | None:
     """Return the box around points, None if it has no area, as that of a single point."""
     if not points:
         return None
@@ -139,7 +140,9 @@ def parse_label_studio(content: Sequence[object], where: str, control: str | Non
         machine = [as_object(entry, f"{place}.predictions") for entry in guesses]
         labels: list[Annotation] = []
         for entry in finished:
-            by = optional_text(entry.get("completed_by"))
+            by = entry.get("completed_by")
+            # A number, or all that is known of the person.
+            by = optional_text(by.get("email") or by.get("id") if isinstance(by, dict) else by)
             labels += _results(entry, image._replace(annotator=by), control, place)
         for entry in machine:
             labels += _results(entry, image._replace(machine=True), control, place)
@@ -189,7 +192,7 @@ def _results(
             continue
         kind = str(result.get("type"))
         value = result.get("value")
-        if not isinstance(value, dict) or kind not in value:
+        if not isinstance(value, dict) or kind not in value or kind in _NO_LABELS:
             continue  # a text, a rating, or a shape without a label
         listed = as_list(value[kind], f"{where}.result.value.{kind}")
         # Of a path in a taxonomy, the last is the taxon.
@@ -205,7 +208,7 @@ def _label_studio_corners(
 ) -> Corners | None:
     """Return the box around a shape of Label Studio in percent, None if it has none."""
     if isinstance(value.get("points"), list):
-        return _with_area(_points(value["points"], f"{where}.points"))
+        return with_area(_points(value["points"], f"{where}.points"))
     if {"x", "y", "radiusX", "radiusY"} <= set(value):
         x, y = as_number(value["x"], where), as_number(value["y"], where)
         half = as_number(value["radiusX"], where), as_number(value["radiusY"], where)
@@ -250,18 +253,8 @@ def rotate(points: Points, center: tuple[float, float], degrees: float) -> Point
     ]
 
 
-def parse_cvat(content: bytes, where: str) -> Parsed:
+def parse_cvat(root: ElementTree.Element, where: str) -> Parsed:
     """Read annotations.xml of the format "CVAT for images"."""
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise ValueError(f"{where} declares a document type, which files of CVAT do not.")
-    try:
-        root = ElementTree.fromstring(content)
-    except (ElementTree.ParseError, LookupError) as error:
-        raise ValueError(
-            f"{where} is not a complete XML file ({error}). Expected annotations of CVAT."
-        ) from error
-    if root.tag != "annotations":
-        raise ValueError(f"{where} begins with <{root.tag}>. Expected <annotations>, as of CVAT.")
     found: list[Annotation] = []
     for element in root.iter("image"):
         name = element.get("name")
@@ -303,7 +296,7 @@ def _cvat_corners(shape: ElementTree.Element, where: str) -> Corners | None:
     elif shape.tag == "box":
         corners = (number("xtl"), number("ytl"), number("xbr"), number("ybr"))
     else:
-        return _with_area(_cvat_points(shape, where))
+        return with_area(_cvat_points(shape, where))
     degrees = as_number(shape.get("rotation") or 0, f"{where} rotation")
     if not degrees:
         return corners
@@ -325,20 +318,3 @@ def _cvat_points(shape: ElementTree.Element, where: str) -> Points:
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"{where}: expected points as x,y;x,y.")
     return [(as_number(x, where), as_number(y, where)) for x, y in pairs]
-
-
-def parse_any(content: bytes, where: str, name: str, control: str | None) -> Parsed | None:
-    """Read a file of one of the three tools; None for a JSON file of another program."""
-    if name.lower().endswith(".xml"):
-        return parse_cvat(content, where)
-    if name.lower().endswith((".csv", ".tsv")):
-        raise ValueError(
-            f"{where} is a table. Expected annotations of LabelMe, Label Studio or CVAT: export "
-            "again in the format JSON of Label Studio."
-        )
-    value = parse_json(content, where, "annotations of LabelMe or Label Studio")
-    if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-        return parse_label_studio(value, where, control)
-    if isinstance(value, dict) and "imagePath" in value:
-        return parse_labelme(value, where, name)
-    return None

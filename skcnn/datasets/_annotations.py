@@ -1,4 +1,4 @@
-"""load_annotations: files of the annotation tools LabelMe, Label Studio and CVAT."""
+"""load_annotations: files of LabelMe, Label Studio, CVAT, VIA, and of Pascal VOC."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,9 +11,10 @@ from sklearn.utils import Bunch
 
 from skcnn._from_r import whole
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
-from skcnn.datasets._annotation_tools import Annotation, parse_any
+from skcnn.datasets._annotation_files import parse_any
+from skcnn.datasets._annotation_tools import Annotation
 from skcnn.datasets._coco import STATUS_OF_NAME
-from skcnn.datasets._columns import finder_for, sizes_of_files
+from skcnn.datasets._columns import check_not_turned, finder_for, sizes_of_files
 from skcnn.datasets._paths import folder_levels, media_type
 from skcnn.datasets._rules import (
     LABELED,
@@ -43,7 +44,7 @@ def load_annotations(
     missing: Missing = "raise",
     extract_to: PathLike | None = None,
 ) -> Bunch:
-    """Load labels and boxes that were drawn with LabelMe, Label Studio or CVAT.
+    """Load labels and boxes that were drawn with LabelMe, Label Studio, CVAT, VIA or labelImg.
 
     Which tool has written a file is seen from its content. Shapes of any kind become the box
     around them.
@@ -54,6 +55,9 @@ def load_annotations(
         - LabelMe: a JSON file, or the folder that contains one per image.
         - Label Studio: the export in the format JSON.
         - CVAT: the XML file, folder or zip archive of an export as "CVAT for images 1.1".
+        - VIA: the project, or its annotations exported as JSON or CSV.
+        - Pascal VOC, which labelImg writes: an XML file, or the folder that contains one per
+          image. The images may be beside them, or in a folder JPEGImages or images.
     root : str, path-like or None, default=None
         Folder of the images. None takes that of the file.
     group : int, "subset" or None, default=None
@@ -61,7 +65,8 @@ def load_annotations(
         the subset of CVAT.
     control : str or None, default=None
         For Label Studio: the name of the control tag (``<Choices name="species">``) that has the
-        label. None uses all.
+        label. None uses all. For VIA: the name of the attribute of the regions or files. None
+        uses that of the regions, if it is the only one.
     empty : {"unclassified", "blank"}, default="unclassified"
         What an image without labels is: one that nobody has looked at, or one in which there is
         nothing. Tools do not tell these apart, except for tasks of Label Studio that nobody has
@@ -139,10 +144,14 @@ def load_annotations(
     loaded = Loaded(pd.DataFrame(), "Images annotated by hand", path)
     found, base = _read(path, control, extract_to, loaded)
     if not found:
+        passed = "".join(f" Passed over: {n} {what}." for what, n, _ in loaded.notes)
+        video = "tracks of videos" in passed
         raise ValueError(
             f"{path} contains no annotations. Expected JSON files of LabelMe, an export of Label "
-            "Studio in the format JSON, or annotations.xml of CVAT. Files with 'images' and "
-            "'annotations' are of load_coco."
+            "Studio in the format JSON, annotations.xml of CVAT, a project of VIA, or XML files "
+            "of Pascal VOC. Files with 'images' and 'annotations' are of load_coco; the label "
+            f"files of YOLO (.txt) are not read: export as one of these.{passed}"
+            + (" Export again as 'CVAT for images 1.1'." if video else "")
         )
     finder = finder_for(root, base)
     longest = max(len(item.candidates) for item in found)
@@ -167,6 +176,9 @@ def load_annotations(
     )
     rows.loc[rows["status"] != LABELED, "label"] = None
     rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"])
+    if boxes:
+        sizes = [item.size if item.size and item.corners else (np.nan, np.nan) for item in found]
+        check_not_turned(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
     if group == "subset":
         rows["group"] = rows["subset"]
     elif group is not None:

@@ -30,7 +30,9 @@ from skcnn.datasets._tables import as_numbers
 from skcnn.datasets._times import parse_times
 
 _CALLER = "load_camtrap_dp"
-_STATUS = {"blank": BLANK, "unknown": UNKNOWN, "unclassified": UNCLASSIFIED}
+# Early versions, and programs that began with them, write empty.
+_STATUS = {"blank": BLANK, "empty": BLANK, "unknown": UNKNOWN, "unclassified": UNCLASSIFIED}
+_TYPES = {*_STATUS, "animal", "human", "vehicle"}
 _BOX = ("bboxX", "bboxY", "bboxWidth", "bboxHeight")
 # How write_predictions writes probabilities of all classes into observationTags.
 PROBABILITY_TAG = "probability_"
@@ -245,6 +247,11 @@ def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
         return package.texts("observations", name)
 
     kind, names = column("observationType").str.lower(), column(label)
+    others = kind.notna() & ~kind.isin(_TYPES)
+    if others.any():
+        loaded.note(
+            "observations of another type", others.sum(), f"such as {kind[others].iloc[0]!r}"
+        )
     if label == "scientificName":
         # People and vehicles need no name of a species.
         names = names.where(names.notna() | ~kind.isin({"human", "vehicle"}), kind)
@@ -268,7 +275,7 @@ def _observations(package: Package, label: str, loaded: Loaded) -> pd.DataFrame:
             "event_level": (level == "event").to_numpy(dtype=bool),
             "label": names.where(status == LABELED, None),
             "status": status,
-            "machine": (column("classificationMethod") == "machine").to_numpy(dtype=bool),
+            "machine": (column("classificationMethod").str.lower() == "machine").to_numpy(bool),
             "individual": column("individualID"),
             "count": _numbers(package, "count"),
             "probability": _numbers(package, probability),

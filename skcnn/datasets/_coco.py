@@ -1,6 +1,8 @@
 """load_coco: annotations in the format of COCO, also with the fields of COCO Camera Traps."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -9,8 +11,13 @@ from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
-from skcnn.datasets._columns import finder_for, note_times, sizes_of_files
-from skcnn.datasets._paths import join, media_type
+from skcnn.datasets._columns import (
+    check_not_turned,
+    finder_for,
+    note_times,
+    sizes_of_files,
+)
+from skcnn.datasets._paths import join, media_type, tidy
 from skcnn.datasets._rules import (
     BLANK,
     FAILED,
@@ -110,6 +117,10 @@ def load_coco(
 
     Notes
     -----
+    Times are read from ``datetime`` or ``date_captured``. A ``date_captured`` that is the same for
+    all images is that of an export, and not used. Roboflow exports changed copies of photographs:
+    where no site is known, the group is the photograph.
+
     Boxes are in pixels there (``bbox``) or in fractions (``bbox_relative``). An object without a
     box gets that around its outline or mask. Groups of objects (``iscrowd``) are examples, too;
     some programs mark each mask as a group. `is_crowd` in `frame` tells which they are.
@@ -158,12 +169,19 @@ def load_coco(
     images = _images(as_list(content["images"], f"{where}: images"), group, where, loaded)
     finder = finder_for(root, source.parent)
     places = [""] if root is not None else _usual_folders(source.name)
-    candidates = [[join(place, name) for name in images["file_name"]] for place in places]
+    named = list(images["file_name"])
+    alone = _names_alone(named)
+    ways = [named] if alone == named else [named, alone]
+    candidates = [[join(place, name) for name in way] for way in ways for place in places]
     found = finder.find_all(*candidates)
     images["path"], images["problem"] = found.paths, found.problems
     images["media"] = [media_type(name) for name in images["file_name"]]
     things = _annotations(content, where, loaded)
     rows = _join(images, things, where, loaded)
+    if boxes:
+        boxed = rows[rows["box_x"].notna()]
+        sizes = boxed[["width", "height"]].apply(pd.to_numeric, errors="coerce")
+        check_not_turned(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
     rows["status"] = rows["status"].where(rows["status"].notna(), empty)
     rows.loc[rows["corrupt"], ["label", *BOX_COLUMNS]] = None
     rows.loc[rows["corrupt"], "status"] = FAILED
@@ -177,6 +195,19 @@ def _usual_folders(name: str) -> list[str]:
     name = name.lower().removesuffix(".gz").removesuffix(".zip")
     part = name.removesuffix(".json").rpartition("_")[2]
     return ["", "images", "..", "../images", f"../images/{part}", f"images/{part}", f"../{part}"]
+
+
+def _names_alone(names: Sequence[str]) -> list[str]:
+    """Return names without the folders that lead out of the annotations, where they are unique.
+
+    Label Studio on Windows writes such folders for images that are in `images` of its export.
+    """
+    last = [PurePosixPath(tidy(name)).name for name in names]
+    counts = Counter(last)
+    return [
+        alone if counts[alone] == 1 and ".." in PurePosixPath(tidy(name)).parts else name
+        for name, alone in zip(names, last)
+    ]
 
 
 def _images(
@@ -198,12 +229,18 @@ def _images(
                 "group": optional_text(image.get(group)) if group else None,
                 "sequence": optional_text(image.get("seq_id")),
                 "frame_number": optional_text(image.get("frame_num")),
-                "time": optional_text(image.get("datetime"))
-                or optional_text(image.get("date_captured") or None),
+                "time": optional_text(image.get("datetime")),
+                "captured": optional_text(image.get("date_captured") or None),
             }
         )
     names = ["image", "file_name", "width", "height", "corrupt", "group", "sequence", "time"]
-    frame = pd.DataFrame(rows, columns=[*names, "frame_number"])
+    frame = pd.DataFrame(rows, columns=[*names, "frame_number", "captured"])
+    captured = frame.pop("captured")
+    if captured.notna().sum() > 1 and captured.nunique() == 1:
+        why = "are the same for all: that of an export, and not of the photographs"
+        loaded.note("times in date_captured", captured.notna().sum(), why)
+    else:
+        frame["time"] = frame["time"].where(frame["time"].notna(), captured)
     repeated = frame.loc[frame["image"].duplicated(), "image"]
     if len(repeated):
         raise ValueError(f"{where} has several images with the id {repeated.iloc[0]!r}.")
@@ -216,12 +253,17 @@ def _images(
 
 def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> pd.DataFrame:
     """Return one row per annotation, with its box as it is written."""
-    names = {}
+    names: dict[str, str] = {}
     for i, item in enumerate(as_list(content["categories"], f"{where}: categories")):
         place = f"{where}: categories[{i}]"
         category = as_object(item, place)
         key = as_text(category.get("id"), f"{place}.id")
-        names[key] = as_text(category.get("name"), f"{place}.name")
+        name = as_text(category.get("name"), f"{place}.name")
+        if names.setdefault(key, name) != name:
+            raise ValueError(
+                f"{where} has two categories with the id {key!r}: {names[key]!r} and {name!r}. "
+                "Nothing tells which one an annotation means. Files that were joined need new ids."
+            )
     rows = []
     for i, item in enumerate(as_list(content["annotations"], f"{where}: annotations")):
         place = f"{where}: annotations[{i}]"

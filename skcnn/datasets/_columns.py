@@ -1,5 +1,6 @@
 """From the columns of any table to observations."""
 
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,13 @@ from skcnn.datasets._times import join_texts, parse_times
 
 # A column, or several whose texts are joined.
 Names = str | int | Sequence[str | int]
+# Where na_values are no value. A path or a number is never one of them.
+_MAY_LACK = ("label", "group", "sequence", "time", "individual")
+# Number of files whose headers are read to see whether they are turned, and how much sides that
+# are exchanged may differ.
+_N_CHECKED, _SAME_SHAPE = 100, 0.02
+# Texts that R, Python and people write where there is no value; they may be names, too.
+_LIKE_NOTHING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "none", "null", "nat", "-", "?"})
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,14 @@ def observe(
     found = finder.find_all(*paths)
     rows = pd.DataFrame({"path": found.paths, "problem": found.problems})
     rows["media"] = [media_type(name or "") for name in paths[0]]
-    rows["label"], rows["status"] = _labels(table, used["label"], columns)
+    table = _without_na(table, used, columns.na_values)
+    rows["label"], rows["status"] = _labels(table, used["label"], columns, where)
     for name, separator in (("group", "/"), ("sequence", "/"), ("individual", " ")):
         if used[name]:
             rows[name] = _joined(table, used[name], separator)
+    _note_like_nothing("labels", rows.loc[rows["status"] == LABELED, "label"], loaded)
+    if used["group"]:
+        _note_like_nothing("groups", rows["group"], loaded)
     if used["time"]:
         texts = _joined(table, used["time"], " ") if len(used["time"]) > 1 else None
         times, unreadable = parse_times(
@@ -123,6 +135,33 @@ def note_times(loaded: Loaded, unreadable: Sequence[str]) -> None:
         loaded.note("different texts", len(unreadable), f"{why}: {shown}")
 
 
+def _without_na(
+    table: pd.DataFrame, used: Mapping[str, Sequence[str | int]], na_values: Collection[str]
+) -> pd.DataFrame:
+    """Return the table with nothing where it has one of `na_values`, in columns that may lack."""
+    if not na_values:
+        return table
+    table = table.copy()
+    for name in {name: None for parameter in _MAY_LACK for name in used[parameter]}:
+        values = table[name].astype(object)
+        table[name] = values.where(~values.isin(list(na_values)), None)
+    return table
+
+
+def _note_like_nothing(what: str, values: pd.Series, loaded: Loaded) -> None:
+    """Note names that look like a missing value: each is taken for a class or a site."""
+    different = [text for text in values.dropna().unique() if isinstance(text, str)]
+    found = sorted(text for text in different if text.lower() in _LIKE_NOTHING)
+    if found:
+        n = values.isin(found).sum()
+        named = ", ".join(map(repr, found))
+        loaded.note(
+            f"{what} that look like a missing value",
+            n,
+            f"are names like others: {named}; na_values={found!r} takes them as missing",
+        )
+
+
 def joined_paths(table: pd.DataFrame, names: Sequence[str | int]) -> list[str | None]:
     """Return the paths in one column, or in several: folders and a file name."""
     parts = [as_texts(table[name]) for name in names]
@@ -138,18 +177,50 @@ def _joined(table: pd.DataFrame, names: Sequence[str | int], separator: str) -> 
 
 
 def _labels(
-    table: pd.DataFrame, names: Sequence[str | int], columns: Columns
+    table: pd.DataFrame, names: Sequence[str | int], columns: Columns, where: str
 ) -> tuple[pd.Series, npt.NDArray[np.object_]]:
     """Return the label of each row, and whether it is one."""
     n = len(table)
     if not names:
         return pd.Series([None] * n, dtype=object), np.full(n, UNCLASSIFIED, dtype=object)
     labels = _joined(table, names, " ")
+    _check_no_json(labels, names[0], where)
     labels = labels.where(~labels.isin(list(columns.na_values)), None)
     status = np.where(labels.notna(), LABELED, UNCLASSIFIED).astype(object)
     status[labels.isin(list(columns.blank)).to_numpy(dtype=bool)] = BLANK
     status[labels.isin(list(columns.unknown)).to_numpy(dtype=bool)] = UNKNOWN
     return labels, status
+
+
+def _check_no_json(labels: pd.Series, name: str | int, where: str) -> None:
+    """Check that labels are no JSON, which some programs write into the cells of a table."""
+    steps = ""
+    for text in labels.dropna().unique():
+        if not isinstance(text, str) or text[:1] not in ("{", "["):
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        while value and isinstance(value, dict | list):
+            step = "0" if isinstance(value, list) else repr(_likely_key(value))
+            steps += f"[{step}]"
+            value = value[0] if isinstance(value, list) else value[_likely_key(value)]
+        if not steps:
+            continue  # an empty one does not tell where the name is
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        raise ValueError(
+            f"{where}: the column {name!r} has JSON in its cells, such as {shown!r}. Expected "
+            "names of classes. Read the table with pandas, make a column of the names, and pass "
+            f"the DataFrame: table['name'] = [json.loads(text){steps} for text in "
+            f"table[{name!r}]], then label='name'. Tables of VIA, and what Label Studio exports "
+            "as JSON, are read by load_annotations."
+        )
+
+
+def _likely_key(value: Mapping[str, object]) -> str:
+    """Return the key under which programs write what somebody has chosen, else the first."""
+    return next((key for key in ("value", "choices", "choice") if key in value), next(iter(value)))
 
 
 def _boxes(
@@ -184,6 +255,36 @@ def sizes_of_files(paths: Sequence[str]) -> npt.NDArray[np.float64]:
         there = bool(path) and os.path.isfile(path)
         known[path] = image_size(path) if there else (np.nan, np.nan)
     return np.array([known[path] for path in paths], dtype=np.float64).reshape(-1, 2)
+
+
+def check_not_turned(
+    paths: npt.NDArray[np.object_], sizes: npt.NDArray[np.float64], where: str
+) -> None:
+    """Check that boxes were drawn in the photographs as they are shown here.
+
+    A camera that is held upright writes an image that lies on its side, and how to turn it. Some
+    tools do not turn it: then the sides in their file are exchanged. Headers of some files are
+    read, not of all.
+    """
+    known = np.flatnonzero((sizes > 0).all(axis=1))
+    first = known[np.unique(paths[known].astype(str), return_index=True)[1]]
+    for i in first[:: max(1, len(first) // _N_CHECKED)]:
+        try:
+            shown = image_size(paths[i])
+        except (ValueError, OSError, ImportError):
+            continue  # a file that is not there, or is damaged; others tell
+        width, height = sizes[i]
+        upright = (width > height and shown[0] < shown[1]) or (
+            width < height and shown[0] > shown[1]
+        )
+        if upright and abs(width / height * shown[0] / shown[1] - 1) < _SAME_SHAPE:
+            raise ValueError(
+                f"{where}: {paths[i]} is {width:g}x{height:g} there, and {shown[0]}x{shown[1]} "
+                "when it is turned as the camera was held. Its boxes were drawn before it was "
+                "turned, and are elsewhere now. Remove the orientation from copies of the files "
+                "(exiftool -Orientation= *.jpg), or export again with a tool that turns them. "
+                "boxes=False uses whole images."
+            )
 
 
 def finder_for(root: str | os.PathLike[str] | None, default: Path) -> FileFinder:

@@ -63,7 +63,13 @@ def read_package(given: Path) -> Package:
             files = source.names()
             names = [n for n in files if PurePosixPath(n).name == "datapackage.json"]
             if not names:
-                raise ValueError(f"{given} contains no datapackage.json. Expected {expected}.")
+                raise ValueError(
+                    f"{given} contains no datapackage.json. Expected {expected}. Export the "
+                    "package again, or write the file: "
+                    '{"resources": [{"name": "media", "path": "media.csv"}, '
+                    '{"name": "observations", "path": "observations.csv"}, '
+                    '{"name": "deployments", "path": "deployments.csv"}]}'
+                )
             name = min(names, key=lambda n: (n.count("/"), n))
         where = f"{source.path / name}"
         content = as_object(parse_json(source.read(name), where, expected), where)

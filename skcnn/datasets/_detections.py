@@ -15,6 +15,17 @@ from skcnn.datasets._sources import as_list, as_number, as_object, as_text
 _THRESHOLD, _THRESHOLD_OF_V4 = 0.2, 0.8
 _SPECIESNET_CATEGORIES = {"1": "animal", "2": "human", "3": "vehicle"}
 NOTHING = ("empty", "blank")
+# What AddaxAI calls an animal that its classifier could not name.
+_UNIDENTIFIED = "unidentified animal"
+
+
+# Classes that are no species, as SpeciesNet writes them in this format, too.
+_STATUS_OF_CLASS = {
+    **dict.fromkeys(NOTHING, BLANK),
+    "animal": UNKNOWN,
+    "unknown": UNKNOWN,
+    "no cv result": UNCLASSIFIED,
+}
 
 
 class Detections(NamedTuple):
@@ -42,6 +53,9 @@ def parse_megadetector(content: Mapping[str, object], where: str) -> Detections:
         name = str(detector or "v4").lower()
         threshold = _THRESHOLD_OF_V4 if "v4" in name.replace("_", "") else _THRESHOLD
     categories = _names(content.get("detection_categories"), f"{where}: detection_categories")
+    categories = {
+        key: "animal" if name == _UNIDENTIFIED else name for key, name in categories.items()
+    }
     classes = _names(
         content.get("classification_categories") or {}, f"{where}: classification_categories"
     )
@@ -59,13 +73,23 @@ def parse_megadetector(content: Mapping[str, object], where: str) -> Detections:
         found = []
         for j, entry in enumerate(as_list(detections, f"{place}.detections")):
             at = f"{place}.detections[{j}]"
-            detection = as_object(entry, at)
+            detection = _before_classification(as_object(entry, at))
             category = categories.get(str(detection.get("category")))
             # A category that is not listed means that there is nothing, as does "empty".
             if category is not None and category.lower() not in NOTHING:
                 found.append({"image": name, **_detection(detection, category, classes, at)})
         rows += found or [{"image": name, "status": BLANK}]
     return Detections(_as_rows(rows, where), threshold, str(detector or "MegaDetector"), False)
+
+
+def _before_classification(detection: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a detection as the detector has made it.
+
+    AddaxAI writes the class of the classifier and its confidence in place of the category and
+    confidence of the detector, and keeps these as `prev_category` and `prev_conf`.
+    """
+    kept = {name: detection.get(f"prev_{name}") for name in ("category", "conf")}
+    return {**detection, **{name: value for name, value in kept.items() if value is not None}}
 
 
 def _detection(
@@ -93,10 +117,12 @@ def _detection(
             best = probability
             row.update(label=name, probability=probability)
     if best >= 0:
-        row["status"] = BLANK if str(row["label"]).lower() in NOTHING else LABELED
+        row["status"] = _STATUS_OF_CLASS.get(str(row["label"]).strip().lower(), LABELED)
     elif classes and category == "animal":
         # Others have a species: nobody has looked what this one is.
         row["status"] = UNCLASSIFIED
+    if row["status"] == UNCLASSIFIED:
+        row["label"] = None
     return row
 
 

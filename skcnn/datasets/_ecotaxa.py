@@ -35,6 +35,8 @@ _LABELS = {
 _STATUS = "object_annotation_status"
 # How it is written, also as one letter. Other words say nothing of who has named an object.
 _STATUSES = {"v": "validated", "p": "predicted", "d": "dubious"}
+# How the line below the names says what a column has: [t] for texts, [f] for numbers.
+_TYPE = re.compile(r"(\[\w\])?")
 # Texts although they may look like numbers.
 _TEXT = re.compile(r"(^|_)(id|date|time|name|email|category|status|link|comment|filename)$")
 
@@ -76,7 +78,8 @@ def load_ecotaxa(
         Whether to use labels with the status "predicted", which nobody has validated.
     keep : str or collection of {"unknown", "unclassified"}, default=()
         What else becomes an example: objects with the status "dubious" ("unknown" is then their
-        label), and those without any label that is used, for `predict`.
+        label), and those without any label that is used, for `predict`. With "unclassified", a
+        table need not have a column of labels.
     missing : {"raise", "report"}, default="raise"
         What to do if listed files are not there. See :func:`load_image_table`.
     extract_to : str, path-like or None, default=None
@@ -148,7 +151,7 @@ def load_ecotaxa(
     parts = []
     for name, table in tables.items():
         where = str(base / name)
-        _check_table(table, label, group, where)
+        _check_table(table, label, group, where, unlabeled="unclassified" in rules.kept)
         parts.append(_rows(table, PurePosixPath(name), base, root, label, group, loaded, where))
     rows = pd.concat(parts, ignore_index=True)
     if images == "first":
@@ -157,7 +160,8 @@ def load_ecotaxa(
     shown = ", ".join(list(tables)[:3]) + (
         f" and {len(tables) - 3} more" if len(tables) > 3 else ""
     )
-    loaded.details += [f"Export: {path} ({shown}).", f"The group is {group}."]
+    known = f"The group is {group}." if rows["group"].notna().any() else f"{group} is not known."
+    loaded.details += [f"Export: {path} ({shown}).", known]
     return make_bunch(loaded, rules, _CALLER)
 
 
@@ -171,7 +175,9 @@ def _read(path: Path, extract_to: PathLike | None) -> tuple[dict[str, pd.DataFra
         tables = [name for name in names if name.lower().endswith((".tsv", ".tsv.gz"))]
         own = [name for name in tables if PurePosixPath(name).name.startswith("ecotaxa")]
         if not tables:
-            raise ValueError(f"{path} contains no TSV file. Expected an export of EcoTaxa.")
+            archives = [name for name in names if name.lower().endswith(".zip")]
+            more = f" Unpack the archives in it, such as {archives[0]}." if archives else ""
+            raise ValueError(f"{path} contains no TSV file. Expected an export of EcoTaxa.{more}")
         parsed = {name: _parse(source.read(name), f"{path}/{name}") for name in own or tables}
         if path.is_dir():
             return parsed, path
@@ -197,11 +203,12 @@ def _parse(content: bytes, where: str) -> pd.DataFrame:
     if len(repeated):
         raise ValueError(f"{where} has several columns named {repeated[0]!r}. Rename all but one.")
     types = table.iloc[0] if len(table) else pd.Series(dtype=object)
-    has_types = len(types) > 0 and types.isin({"[t]", "[f]", ""}).all() and (types != "").any()
+    has_types = len(types) > 0 and (types != "").any()
+    has_types = has_types and all(_TYPE.fullmatch(text) for text in types)
     if has_types:
         table = table.iloc[1:].reset_index(drop=True)
     for name in table.columns:
-        is_number = types[name] == "[f]" if has_types else not _TEXT.search(str(name))
+        is_number = types[name] not in ("[t]", "") if has_types else not _TEXT.search(str(name))
         if is_number and name not in ("img_rank", "img_file_name"):
             table[name] = _numbers(table[name])
     return table
@@ -219,7 +226,7 @@ def _numbers(texts: pd.Series) -> pd.Series:
         return texts
 
 
-def _check_table(table: pd.DataFrame, label: str, group: str, where: str) -> None:
+def _check_table(table: pd.DataFrame, label: str, group: str, where: str, unlabeled: bool) -> None:
     """Check that a table lists images and has what is asked for."""
     if "img_file_name" not in table:
         raise ValueError(
@@ -227,7 +234,14 @@ def _check_table(table: pd.DataFrame, label: str, group: str, where: str) -> Non
             "with images."
         )
     check_columns(table, ["object_id"], "EcoTaxa", where)
-    check_columns(table, [_LABELS[label]], f"label={label!r}", where)
+    if not any(name in table for name in _LABELS.values()):
+        if not unlabeled:
+            raise ValueError(
+                f"{where} has no column {_LABELS[label]!r}, so that nobody has named its objects. "
+                "Pass keep=['unclassified'] to load them without labels, for predict."
+            )
+    else:
+        check_columns(table, [_LABELS[label]], f"label={label!r}", where)
     if group != "sample_id":
         check_columns(table, [group], "group=", where)
 
@@ -257,7 +271,8 @@ def _rows(
         parent = "" if str(name.parent) == "." else str(name.parent)
         candidates = [files.tolist(), [text and join(parent, text) for text in files]]
     found = finder.find_all(*candidates)
-    labels = as_texts(table[_LABELS[label]])
+    none = pd.Series([None] * len(table), index=table.index, dtype=object)
+    labels = as_texts(table.get(_LABELS[label], none))
     status = as_texts(table[_STATUS]) if _STATUS in table else pd.Series("validated", table.index)
     status = status.str.lower().replace(_STATUSES)
     others = status.notna() & ~status.isin(_STATUSES.values())
@@ -268,6 +283,8 @@ def _rows(
         status = status.where(~others, None)
     if _STATUS not in table:
         loaded.details.append(f"{where} does not say who has validated the labels.")
+        why = f"are taken as validated, since there is no column {_STATUS}"
+        loaded.note("labels without a status", labels.notna().sum(), why)
     rank = as_numbers(table["img_rank"], f"{where}: img_rank") if "img_rank" in table else 0.0
     rows = pd.DataFrame(
         {

@@ -18,6 +18,11 @@ from skcnn.datasets._times import parse_times
 
 _CALLER = "load_image_folder"
 _Names = npt.NDArray[np.object_]
+# Names of folders that split a data set, or keep images apart from what is drawn in them.
+_PARTS = frozenset(
+    {"train", "training", "val", "valid", "validation", "test", "testing"}
+    | {"images", "imgs", "jpegimages", "labels", "masks", "annotations"}
+)
 _FIELDS = ("label", "group", "sequence", "time", "individual")
 
 
@@ -226,6 +231,7 @@ def _class_level(names: list[str], group: int | None, base: Path) -> int:
     """Return the level of the class folders, if only one can be meant."""
     depths = sorted({name.count("/") for name in names} - {0})
     if depths == [1] or not depths:
+        _check_no_parts({name.split("/")[0] for name in names if "/" in name}, base)
         return 0
     if depths == [2] and group is not None and -2 <= group < 2:
         return 1 - group % 2
@@ -240,6 +246,18 @@ def _class_level(names: list[str], group: int | None, base: Path) -> int:
         "folder is the class. Pass label= as one of these levels, or label=-1 for the folder that "
         "contains the file:\n" + "\n".join(levels)
     )
+
+
+def _check_no_parts(folders: set[str], base: Path) -> None:
+    """Check that folders are not the parts of a data set, which no image shows."""
+    if len(folders) > 1 and {name.lower() for name in folders} <= _PARTS:
+        raise ValueError(
+            f"{_CALLER}: the folders in {base} are {', '.join(map(repr, sorted(folders)))}, which "
+            "are parts of a data set. Expected a folder for each class, as in fox/1.jpg. If names "
+            "of files have the label, pass a pattern such as label='{group}/{label}_*'; if a "
+            "table or a file of annotations has it, use the loader of its format. label=0 takes "
+            "these names as labels all the same."
+        )
 
 
 def _level(names: list[str], level: int) -> _Names:

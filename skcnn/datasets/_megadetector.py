@@ -34,6 +34,8 @@ from skcnn.datasets._sources import (
 from skcnn.datasets._times import parse_times
 
 _CALLER = "load_megadetector"
+# Categories of detectors. Any other one is "animal", or a kind of animal.
+_NO_ANIMALS = {"person", "human", "vehicle"}
 _EXPECTED = (
     "results of MegaDetector (an object with 'images' and 'detection_categories') or of "
     "SpeciesNet (an object with 'predictions')"
@@ -74,9 +76,9 @@ def load_megadetector(
         (``typical_detection_threshold``), else 0.8 for MegaDetector 4 and for files that name no
         detector, and 0.2 for others. Look at your images before you trust it.
     labels : DataFrame or None, default=None
-        Labels by path: the `frame` of another loader, or a table with columns path and label. A
-        label goes to each box of its image, and so do the group, the time and all other columns
-        of the table.
+        Labels by path: the `frame` of another loader, or a table with columns path and label.
+        Relative paths begin where those of the JSON file begin. A label goes to each box of its
+        image, and so do the group, the time and all other columns of the table.
     label : int or None, default=None
         Level of the folder that names the label: 0 is the first folder of the path, -1 the one
         that contains the file.
@@ -85,8 +87,9 @@ def load_megadetector(
     time : "exif" or None, default=None
         "exif" reads the time of each photograph from its file.
     categories : str, collection of str or None, default="animal"
-        Which boxes to use, by the category of the detector. None uses all. A person in a photo
-        of a fox is no fox.
+        Which boxes to use, by the category of the detector. "animal" is all but people and
+        vehicles, also where a detector names species. None uses all. A person in a photo of a
+        fox is no fox.
     several_labels : {"drop", "first", "multilabel", "rows"}, default="drop"
         What to do with an image of several labels, if ``boxes=False``. See
         :func:`load_image_table`.
@@ -211,7 +214,8 @@ def load_megadetector(
         rows["time"] = rows["path"].map(dict(zip(different, texts)))
         note_times(loaded, unreadable)
     if labels is not None:
-        rows = _join_labels(rows, labels)
+        paths = finder_for(root, source.parent).find_all([str(path) for path in labels["path"]])
+        rows = _join_labels(rows, labels.assign(path=paths.paths))
     loaded.rows = rows
     loaded.details += [f"File: {source}", f"Boxes have at least the confidence {limit:g}."]
     return make_bunch(loaded, rules, _CALLER)
@@ -243,14 +247,14 @@ def _of_categories(
         return rows
     wanted = {categories} if isinstance(categories, str) else set(categories)
     found = set(rows["detection_category"].dropna())
-    if wanted == {"animal"} and found and not found & {"animal", "person", "human", "vehicle"}:
-        return rows  # a detector of species has no such category
-    unknown = wanted - found - {"animal", "person", "human", "vehicle"}
+    unknown = wanted - found - {"animal", *_NO_ANIMALS}
     if unknown:
         raise ValueError(
             f"The 'categories' parameter of {_CALLER} contains {sorted(unknown)[0]!r}. The file "
             f"has boxes of {', '.join(map(repr, sorted(found)))}."
         )
+    if "animal" in wanted:
+        wanted |= found - _NO_ANIMALS  # detectors of species have a category for each
     other = (
         rows["detection_category"].notna() & ~rows["detection_category"].isin(wanted)
     ).to_numpy()
@@ -293,7 +297,13 @@ def _give_labels(rows: pd.DataFrame, labels: pd.Series) -> None:
 def _join_labels(rows: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Give each box what a table says of its image."""
     rows = rows.copy()
-    labels = labels.assign(path=[str(path) for path in labels["path"]])
+    if len(labels) and not set(labels["path"]) & set(rows["path"]):
+        raise ValueError(
+            f"The 'labels' parameter of {_CALLER} has {len(labels)} paths, such as "
+            f"{labels['path'].iloc[0]}, and none is that of an image of the file, such as "
+            f"{rows['path'].iloc[0] if len(rows) else 'none'}. Relative paths begin in root=, or "
+            "in the folder of the file."
+        )
     several = labels.groupby("path")["label"].nunique()
     several = several[several > 1]
     if len(several):

@@ -8,7 +8,7 @@ import pandas as pd
 from skcnn.datasets._addaxai import addaxai
 from skcnn.datasets._chosen import Chosen, first_folder
 from skcnn.datasets._columns import Columns, finder_for, joined_paths, observe
-from skcnn.datasets._rules import Loaded
+from skcnn.datasets._rules import UNKNOWN, Loaded
 from skcnn.datasets._tables import as_flags, as_texts, check_columns
 from skcnn.datasets._wildlife_insights import wildlife_insights
 
@@ -76,6 +76,14 @@ def _inaturalist(chosen: Chosen) -> Loaded:
     loaded.rows = observe(
         table, columns, finder, loaded, chosen.where, candidates=own or _inaturalist_files(table)
     )
+    # The root of the tree of life is the name of what nobody could name.
+    loaded.rows.loc[loaded.rows["label"] == "Life", "status"] = UNKNOWN
+    if "quality_grade" in has:
+        unsure = (
+            ~as_texts(table["quality_grade"]).isin({"research"}) & loaded.rows["label"].notna()
+        )
+        why = "fewer people agree on the name: see quality_grade in frame"
+        loaded.note("observations below research grade", unsure.sum(), why)
     loaded.details.append(f"Table: {chosen.where}. Groups are observers (user_login).")
     return loaded
 

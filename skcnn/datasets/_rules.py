@@ -43,6 +43,9 @@ COLUMNS = (
     "probability",
 )
 
+# Roboflow names each changed copy of fox.jpg fox_jpg.rf.<hash>.jpg.
+_COPY = re.compile(r"(?<=_jpg|_png|_bmp|jpeg|tiff|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
+
 CONSTRAINTS: dict[str, list[object]] = {
     "several_labels": [StrOptions({"drop", "first", "multilabel", "rows"})],
     "machine_labels": ["boolean"],
@@ -319,15 +322,20 @@ def _check_any_left(rows: pd.DataFrame, loaded: Loaded, caller: str) -> None:
 
 def _with_groups(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
     """Make the image the group where there is no other, and it gives several examples."""
-    if rows["group"].isna().all() and rows["path"].duplicated().any():
-        loaded.details.append(
-            "No site is known, and some images give several examples: the group is the image."
+    if rows["group"].isna().all():
+        photographs = pd.Series([_COPY.sub("", path) for path in rows["path"]], index=rows.index)
+        n_copies = rows["path"].nunique() - photographs.nunique()
+        loaded.note(
+            "changed copies of photographs", n_copies, "the group is the photograph (of Roboflow)"
         )
-        return rows.assign(group=rows["path"])
-    lacking = rows["group"].isna()
-    if not lacking.all():
-        why = "have None in groups: leave them out where groups are kept whole"
-        loaded.note("examples without a group", lacking.sum(), why)
+        if photographs.duplicated().any():
+            loaded.details.append(
+                "No site is known, and some images give several examples: the group is the image."
+            )
+            rows = rows.assign(group=photographs)
+        return rows
+    why = "have None in groups: leave them out where groups are kept whole"
+    loaded.note("examples without a group", rows["group"].isna().sum(), why)
     return rows
 
 

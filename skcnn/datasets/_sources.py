@@ -194,13 +194,25 @@ def _unpacked(content: bytes, where: str) -> bytes:
 
 def read_json(path: Path, expected: str) -> object:
     """Return the content of a JSON file, also of one that is the only one in a zip archive."""
+    if path.is_dir():
+        names = [name for name in Source(path).names() if name.lower().endswith(".json")]
+        more = f" The JSON files in it are {_first(names)}." if names else ""
+        raise IsADirectoryError(f"{path} is a folder. Expected a file: {expected}.{more}")
     if path.suffix.lower() != ".zip":
         return parse_json(read_bytes(path), str(path), expected)
     with Source(path) as source:
         names = [name for name in source.names() if name.lower().endswith(".json")]
         if len(names) != 1:
-            raise ValueError(f"{path} contains {len(names)} JSON files. Expected one: {expected}.")
+            more = f" It has {_first(names)}: unpack the archive, and pass each." if names else ""
+            raise ValueError(
+                f"{path} contains {len(names)} JSON files. Expected one: {expected}.{more}"
+            )
         return parse_json(source.read(names[0]), f"{path}/{names[0]}", expected)
+
+
+def _first(names: list[str]) -> str:
+    """Return the first of some names, for messages."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def parse_json(content: bytes, where: str, expected: str) -> object:

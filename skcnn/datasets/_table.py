@@ -104,8 +104,9 @@ def load_image_table(
         Labels which mean that there is nothing in the image, or that somebody could not tell
         what. Others are classes, as they are.
     na_values : str or collection of str, default=()
-        Labels which mean that there is no label, such as the "NA" that R writes. An empty cell
-        always means it.
+        Texts which mean that there is no value, such as the "NA" that R writes, in the columns
+        of label, group, sequence, time and individual. An empty cell always means it. The report
+        tells of labels and groups that look like it.
     several_labels : {"drop", "first", "multilabel", "rows"}, default="drop"
         What to do with an image (or box) that the table gives several labels: leave it out, take
         the first, make a matrix of zeros and ones as `target`, or make one example per label.
@@ -193,9 +194,13 @@ def load_image_table(
     >>> images = load_image_table(table, path="file", label="species", group="site")
     >>> images.target.tolist(), images.groups.tolist()
     (['fox', 'NA'], ['007', '007'])
-    >>> images.report.notes
-                               what  n                               remark
-    0  images or boxes without a label  1  keep=['unclassified'] keeps them
+    >>> images.report.notes["what"].tolist()
+    ['labels that look like a missing value', 'images or boxes without a label']
+    >>> images = load_image_table(
+    ...     table, path="file", label="species", group="site", na_values="NA"
+    ... )
+    >>> images.target.tolist()
+    ['fox']
     >>> folder.cleanup()
     """
     check_values(

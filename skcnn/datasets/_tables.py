@@ -35,6 +35,16 @@ _OTHERS = (
     (b"<!DOCTYPE", "a web page, perhaps the one that asks you to log in"),
     (b"<html", "a web page, perhaps the one that asks you to log in"),
 )
+# How an archive of GBIF becomes one table. Its cells are in no quotation marks.
+_DARWIN_CORE = (
+    " An archive of GBIF (Darwin Core) has names in occurrence.txt, and addresses of photographs "
+    "in multimedia.txt. Join them, and pass the DataFrame: read = lambda name: pandas.read_csv("
+    "name, sep='\\t', quoting=3, dtype=str, keep_default_na=False), then read('occurrence.txt')."
+    "merge(read('multimedia.txt'), on='gbifID'), with path= as the column of your downloaded "
+    "files, and label='species'."
+)
+# How the lists of FlowCam begin: the number of columns, then a line for each.
+_FLOWCAM = re.compile(r"(?:\d+\s*\n)?num-fields\|(\d+)\s*\n", re.IGNORECASE)
 # Number of lines that decide about the delimiter.
 _SAMPLE_LINES = 200
 # Longest cell. The module csv stops at 131,072 characters, fewer than an EXIF block may have.
@@ -56,9 +66,10 @@ def read_table(path: Path, **options: object) -> Table:
     with Source(path) as source:
         names = [name for name in source.names() if _TABLE.search(name)]
         if len(names) != 1:
+            archive = any(name.endswith("occurrence.txt") for name in names)
             raise ValueError(
                 f"{path} contains {len(names)} tables. Expected one: unpack the archive, and pass "
-                "the file."
+                f"the file.{_DARWIN_CORE if archive else ''}"
             )
         where = f"{names[0]} in {path}"
         return parse_table(source.read(names[0]), where, **options)  # type: ignore[arg-type]
@@ -104,6 +115,8 @@ def parse_table(
     excel = re.match(r'\ufeff?"?sep=(.)"?\r?\n', text)
     if excel:
         text, delimiter = text[excel.end() :], delimiter or excel[1]
+    if flowcam := _FLOWCAM.match(text.removeprefix("\ufeff")):
+        text, delimiter = _with_one_header(text.removeprefix("\ufeff"), flowcam), "|"
     delimiter = delimiter or _find_delimiter(text, columns)
     numbers, rows = _parse(text, delimiter, where)
     if not rows:
@@ -122,6 +135,14 @@ def parse_table(
             row.pop()
     frame = pd.DataFrame(body, columns=pd.Index(names, dtype=object), dtype=object)
     return Table(frame, encoding, delimiter)
+
+
+def _with_one_header(text: str, start: re.Match[str]) -> str:
+    """Return a list of FlowCam with the names of its columns in one line, without their types."""
+    lines = text[start.end() :].splitlines(keepends=True)
+    n = int(start[1])
+    names = [line.partition("|")[0].strip() for line in lines[:n]]
+    return "|".join(names) + "\n" + "".join(lines[n:])
 
 
 def decode(content: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:

@@ -22,7 +22,10 @@ _ISO = re.compile(
 _CLOCK = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2}))?\s*([AP]\.?\s?M\.?)?)?"
 _SHORT = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _CLOCK, re.IGNORECASE)
 _NAMED = re.compile(r"(\d{1,2})[- ]([A-Za-z]{3})[a-z]*\.?[- ](\d{4})" + _CLOCK, re.IGNORECASE)
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T _-]?(\d{2})(\d{2})(\d{2}))?")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T _-]?(\d{2})(\d{2})(\d{2})(?:[.,](\d{1,9}))?)?")
+# 4/28/19, as Excel shows dates in some countries.
+_SHORT_YEAR = re.compile(r"(\d{1,2}[/.]\d{1,2}[/.])(\d{2})((?:[T ,].*)?)", re.DOTALL)
+_FIRST_OF_LAST_CENTURY = 69  # as strptime reads %y
 # Names of files have no colons: 2021-05-30__10-00-00, as camtrapR writes them.
 _IN_NAMES = re.compile(
     r"(\d{4})[-_](\d{2})[-_](\d{2})(?:T| +|_+|-)(\d{2})[-_.](\d{2})[-_.](\d{2})"
@@ -92,6 +95,8 @@ def _parser(
             "The 'time_format' parameter must be 'day_first', 'month_first', a format such as "
             f"'%d.%m.%Y %H:%M', or None. Got {time_format!r} instead."
         )
+    full = _with_full_years(texts, time_format is not None)
+    texts = [full.get(text, text) for text in texts]
     day_first = _is_day_first(texts) if time_format is None else time_format == "day_first"
     if isinstance(day_first, str):
         if ambiguous == "raise":
@@ -100,9 +105,25 @@ def _parser(
                 f"{where} contains dates such as {example!r}, and {day_first}. Pass "
                 "time_format='day_first' or time_format='month_first'."
             )
-        return lambda text: None if _SHORT.fullmatch(text) else _parse(text, False)
+        return lambda text: None if _SHORT.fullmatch(full.get(text, text)) else _parse(text, False)
     is_day_first = day_first
-    return lambda text: _parse(text, is_day_first)
+    return lambda text: _parse(full.get(text, text), is_day_first)
+
+
+def _with_full_years(texts: Sequence[str], declared: bool) -> dict[str, str]:
+    """Return dates with a year of two digits, and how they are with one of four.
+
+    19/05/28 may begin with its year. Dates begin with the day or month if the user has declared
+    it, or if one has a single digit there, which nobody writes for a year.
+    """
+    found = {text: match for text in texts if (match := _SHORT_YEAR.fullmatch(text))}
+    if not (declared or any(len(match[1]) < len("28/04/") for match in found.values())):
+        return {}
+    full = {}
+    for text, match in found.items():
+        century = "19" if int(match[2]) >= _FIRST_OF_LAST_CENTURY else "20"
+        full[text] = f"{match[1]}{century}{match[2]}{match[3]}"
+    return full
 
 
 def _is_day_first(texts: Sequence[str]) -> bool | str:
@@ -124,8 +145,8 @@ def _parse(text: str, day_first: bool) -> datetime | None:
         year, month, day, hour, minute, second, fraction, zone = match.groups()
         if zone and zone[0] in "aApP":
             hour, zone = _in_24_hours((hour,), zone)[0], None
-        micro = int((fraction or "0").ljust(6, "0")[:6])
-        return _time((year, month, day, hour, minute, second), micro, zone)
+        parts = (year, month, day, hour, minute, second)
+        return _time(parts, _microseconds(fraction), zone)
     if match := _SHORT.fullmatch(text):
         first, second_number, year, *clock, half = match.groups()
         day, month = (first, second_number) if day_first else (second_number, first)
@@ -136,9 +157,17 @@ def _parse(text: str, day_first: bool) -> datetime | None:
             return None
         month = str(_MONTHS.index(name.lower()) + 1)
         return _time((year, month, day, *_in_24_hours(clock, half)))
-    if match := _COMPACT.fullmatch(text) or _IN_NAMES.fullmatch(text):
+    if match := _COMPACT.fullmatch(text):
+        *numbers, fraction = match.groups()
+        return _time(numbers, _microseconds(fraction))
+    if match := _IN_NAMES.fullmatch(text):
         return _time(match.groups())
     return None
+
+
+def _microseconds(fraction: str | None) -> int:
+    """Return the digits behind the point of a second as microseconds."""
+    return int((fraction or "0").ljust(6, "0")[:6])
 
 
 def _in_24_hours(clock: Sequence[str | None], half: str | None) -> tuple[str | None, ...]:

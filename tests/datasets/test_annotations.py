@@ -1,4 +1,4 @@
-"""load_annotations: what LabelMe, Label Studio and CVAT write."""
+"""load_annotations: what LabelMe, Label Studio, CVAT, VIA and tools of Pascal VOC write."""
 
 import json
 import math
@@ -7,7 +7,9 @@ from collections import Counter
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from skcnn.datasets import load_annotations
 
@@ -210,11 +212,19 @@ def test_label_studio_results_without_labels_or_boxes(pictures):
         task(1, [
             result("rectangle", SQUARE),
             result("textarea", {"text": ["a note"]}),
+            result("number", {"number": 3}),
+            result("rating", {"rating": 4}),
+            result("datetime", {"datetime": "2024-05-07"}),
             result("taxonomy", {"taxonomy": [["Animal", "Fox"]]}),
             result("brushlabels", {"format": "rle", "rle": [1], "brushlabels": ["Fox"]}),
         ]),
     )  # fmt: skip
     assert load_annotations(path).target.tolist() == ["Fox"]
+    content = json.loads(path.read_text())
+    for by, told in ((7, "7"), ({"id": 7, "email": "a@b.org"}, "a@b.org"), ({"id": 7}, "7")):
+        content[0]["annotations"][0]["completed_by"] = by
+        path.write_text(json.dumps(content))
+        assert load_annotations(path).frame["annotator"].tolist() == [told]
 
 
 @pytest.mark.parametrize(
@@ -305,6 +315,132 @@ def test_cvat_tags_and_subsets(pictures, tmp_path):
     assert other.data[0] == str(tmp_path / "other/images/Train/1.jpg")
 
 
+# --- Pascal VOC
+
+
+def voc(root, name, *things, filename="1.jpg", size=(32, 24)):
+    sides = "".join(f"<{s}>{n}</{s}>" for s, n in zip(("width", "height", "depth"), (*size, 3)))
+    body = f"<filename>{filename}</filename><size>{sides}</size>" + "".join(things)
+    path = root / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"<annotation><folder>photos</folder>{body}</annotation>")
+
+
+def voc_thing(label, *box):
+    names = ("xmin", "ymin", "xmax", "ymax")
+    corners = "".join(f"<{name}>{n}</{name}>" for name, n in zip(names, box))
+    return f"<object><name>{label}</name><bndbox>{corners}</bndbox></object>"
+
+
+@pytest.mark.parametrize("size", [(32, 24), (0, 0)])
+@pytest.mark.parametrize("place", ["", "JPEGImages/", "images/"])
+def test_pascal_voc(pictures, place, size):
+    root = pictures({f"{place}{i}.jpg": i for i in (1, 2, 3)})
+    folder = "Annotations/" if place else ""
+    # Elsewhere, the ending was left out, or the image had another one.
+    fox, hare = voc_thing("fox", 8, 6, 24, 18), voc_thing("hare", 0, 0, 8, 6)
+    voc(root, f"{folder}1.xml", fox, hare, size=size)
+    voc(root, f"{folder}2.xml", fox, filename="2", size=size)
+    voc(root, f"{folder}3.xml", filename="3.png", size=size)
+    images = load_annotations(root, empty="blank")
+    assert images.target.tolist() == ["fox", "hare", "fox", "blank"]
+    assert images.data["path"].tolist() == [str(root / f"{place}{i}.jpg") for i in (1, 1, 2, 3)]
+    assert boxes(images)[:2].tolist() == [[0.25, 0.25, 0.5, 0.5], [0, 0, 0.25, 0.25]]
+    one = load_annotations(root / f"{folder}2.xml")
+    assert one.target.tolist() == ["fox"]
+
+
+def test_pascal_voc_of_renamed_images(pictures):
+    root = pictures({"1.jpg": 1, "b.png": 2})
+    voc(root, "b.xml", voc_thing("fox", 8, 6, 24, 18), filename="1.jpg")
+    voc(root, "c.xml", voc_thing("hare", 8, 6, 24, 18), filename="C:\\photos\\1.jpg")
+    images = load_annotations(root)
+    assert images.data["path"].tolist() == [str(root / "b.png"), str(root / "1.jpg")]
+
+
+def test_pascal_voc_without_boxes(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    voc(root, "1.xml", "<object><name>fox</name><robndbox/></object>")
+    voc(root, "2.xml", voc_thing("fox", 8, 6, 24, 18), filename="2.jpg")
+    images = load_annotations(root)
+    assert images.target.tolist() == ["fox"]
+    assert counted(images) == {"objects without <bndbox>": 1}
+    voc(root, "1.xml", "<object/>")
+    with pytest.raises(ValueError, match="<object> 0 has no <name>"):
+        load_annotations(root)
+    voc(root, "1.xml", voc_thing("fox", "x"))
+    with pytest.raises(ValueError, match="fox: <xmin>: expected a number"):
+        load_annotations(root)
+
+
+# --- VIA
+
+
+def region(shape, **attributes):
+    return {"shape_attributes": shape, "region_attributes": attributes}
+
+
+RECT = {"name": "rect", "x": 8, "y": 6, "width": 16, "height": 12}
+
+
+def via(root, regions, *, whole=False, numbered=False, of_file=None):
+    listed = {str(i): item for i, item in enumerate(regions)} if numbered else regions
+    images = {
+        "1.jpg900": {"filename": "1.jpg", "size": 900, "regions": listed, "file_attributes": {}},
+        "2.jpg901": {"filename": "2.jpg", "size": 901, "regions": [],
+                     "file_attributes": of_file or {}},
+    }  # fmt: skip
+    content = {"_via_settings": {}, "_via_img_metadata": images} if whole else images
+    (root / "via.json").write_text(json.dumps(content))
+    return root / "via.json"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("numbered", [False, True])
+def test_via(pictures, whole, numbered):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    shapes = [
+        region(RECT, species="fox"),
+        region({"name": "circle", "cx": 16, "cy": 12, "r": 6}, species={"hare": True}),
+        region({"name": "ellipse", "cx": 16, "cy": 12, "rx": 8, "ry": 6}, species="owl"),
+        region({"name": "polygon", "all_points_x": [8, 24, 8], "all_points_y": [6, 6, 18]},
+               species="elk"),
+        region({"name": "point", "cx": 1, "cy": 1}, species="bee"),
+        region(RECT, species=""),
+    ]  # fmt: skip
+    path = via(root, shapes, whole=whole, numbered=numbered)
+    images = load_annotations(path, empty="blank", several_labels="rows")
+    assert images.target.tolist() == ["fox", "hare", "owl", "elk", "blank"]
+    near = [[0.25, 0.25, 0.5, 0.5], [10 / 32, 0.25, 12 / 32, 0.5], *[QUARTER] * 2]
+    np.testing.assert_allclose(boxes(images)[:4], near)
+    assert counted(images) == {"labels without a box": 1}
+
+
+def test_via_attributes(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    path = via(root, [region(RECT, species="fox", sex="f")], of_file={"caption": "x", "sex": "m"})
+    with pytest.raises(ValueError, match=r"attributes 'species', 'sex'\. Pass control="):
+        load_annotations(path)
+    assert load_annotations(path, control="species").target.tolist() == ["fox"]
+    assert load_annotations(path, control="sex").target.tolist() == ["f", "m"]
+
+
+@pytest.mark.parametrize("mark", ["", "#"])
+def test_via_tables(pictures, mark):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    columns = ["filename", "file_size", "file_attributes", "region_count", "region_id"]
+    rows = [
+        ["1.jpg", 900, "{}", 2, 0, json.dumps(RECT), '{"species":"fox"}'],
+        ["1.jpg", 900, "{}", 2, 1, json.dumps({**RECT, "x": 0}), '{"species":"hare"}'],
+        ["2.jpg", 901, "{}", 0, 0, "{}", "{}"],
+    ]
+    frame = pd.DataFrame(rows, columns=[*columns, "region_shape_attributes", "region_attributes"])
+    frame.rename(columns={"filename": f"{mark}filename"}).to_csv(root / "via.csv", index=False)
+    images = load_annotations(root / "via.csv", empty="blank")
+    assert images.target.tolist() == ["fox", "hare", "blank"]
+    assert boxes(images)[:2].tolist() == [[0.25, 0.25, 0.5, 0.5], [0, 0.25, 0.5, 0.5]]
+
+
 # --- What is wrong
 
 
@@ -332,6 +468,8 @@ def wrapped(shape):
         ("a.xml", '<annotations><image name="1.jpg"/></annotations>', "width of 1.jpg"),
         ("a.xml", wrapped('<box label="a" xtl="x"/>'), "xtl"),
         ("a.xml", wrapped('<polygon label="a" points="1"/>'), "expected points"),
+        ("a.xml", '<annotations><track label="a"/></annotations>', "1 tracks of videos"),
+        ("a.json", '{"a": {"filename": 3.5, "regions": 1}}', "regions: expected a list"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "declares a document type"),
     ],
 )  # fmt: skip
@@ -413,3 +551,26 @@ def test_a_list_of_classes_beside_the_files(pictures):
     images = load_annotations(root)
     assert images.target.tolist() == ["fox"]
     assert counted(images) == {"other JSON files": 1}
+
+
+@pytest.mark.parametrize("name", ["1.txt", "data.yaml"])
+def test_files_of_yolo_are_told(tmp_path, name):
+    (tmp_path / name).write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(ValueError, match=r"as of YOLO, .* or as COCO for load_coco"):
+        load_annotations(tmp_path / name)
+    with pytest.raises(ValueError, match=r"YOLO \(\.txt\) are not read"):
+        load_annotations(tmp_path)
+
+
+def test_boxes_in_photographs_that_were_not_turned(tmp_path):
+    image = Image.new("RGB", (32, 24))
+    exif = image.getexif()
+    exif[0x0112] = 8
+    image.save(tmp_path / "1.jpg", exif=exif)
+    voc(tmp_path, "1.xml", voc_thing("fox", 8, 6, 24, 18))
+    with pytest.raises(ValueError, match="Its boxes were drawn before it was turned"):
+        load_annotations(tmp_path)
+    assert load_annotations(tmp_path, boxes=False).target.tolist() == ["fox"]
+    # A tool that turns images writes their sides as they are shown.
+    voc(tmp_path, "1.xml", voc_thing("fox", 6, 8, 18, 24), size=(24, 32))
+    assert boxes(load_annotations(tmp_path)).tolist() == [QUARTER]

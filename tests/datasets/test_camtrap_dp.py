@@ -237,7 +237,7 @@ def test_what_is_no_package(tmp_path, content):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(ValueError, match=r"contains no datapackage\.json"):
+    with pytest.raises(ValueError, match=r"contains no datapackage\.json.*or write the file: {"):
         load_camtrap_dp(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_camtrap_dp(tmp_path / "x")
@@ -328,3 +328,14 @@ def test_a_table_is_no_package(pictures):
     root = write(pictures(FILES))
     with pytest.raises(ValueError, match="is no package"):
         load_camtrap_dp(root / "media.csv")
+
+
+def test_words_of_other_programs(pictures):
+    text = OBSERVATIONS.replace(",machine,", ",Machine,").replace(",blank,", ",empty,")
+    package = write(pictures(FILES), observations=text.replace("unknown,NA", "undefined,NA"))
+    images = load_camtrap_dp(package)
+    # The label of m4 is by a machine, in whichever case it is written.
+    assert labels(images) == {"m1": "Vulpes vulpes", "m2": "blank", "m5": "human"}
+    assert counted(images)["labels by a machine"] == 1
+    assert counted(images)["observations of another type"] == 1
+    assert "'undefined'" in images.report.notes["remark"].iloc[0]

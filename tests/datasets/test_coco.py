@@ -259,3 +259,77 @@ def test_dates_that_do_not_tell_the_day_from_the_month(traps):
     assert "time" not in images.frame
     remark = images.report.notes.set_index("what").loc["different texts", "remark"]
     assert "do not tell the day from the month: '03/04/2021 10:00'" in remark
+
+
+def test_the_time_of_an_export_is_not_that_of_photographs(pictures):
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "date_captured": "2025-12-10T04:29:33+00:00"}
+        for i in range(1, 4)
+    ]
+    things = [{"id": i, "image_id": i, "category_id": 1} for i in range(1, 4)]
+    path = write(
+        pictures(FILES), images=images, annotations=things, categories=[{"id": 1, "name": "fox"}]
+    )
+    loaded = load_coco(path)
+    assert "time" not in loaded.frame
+    assert counted(loaded) == {"times in date_captured": 3}
+    images[0]["date_captured"] = "2025-12-10T04:29:30+00:00"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "images": images}))
+    assert load_coco(path).frame["time"].dt.second.tolist() == [30, 33, 33]
+
+
+def test_a_folder_or_several_files_are_told(traps):
+    with pytest.raises(IsADirectoryError, match=r"Expected a file.*files in it are traps\.json"):
+        load_coco(traps.parent)
+    with zipfile.ZipFile(traps.with_suffix(".zip"), "w") as archive:
+        for part in ("train", "valid"):
+            archive.write(traps, f"{part}/traps.json")
+    with pytest.raises(ValueError, match=r"It has train/traps\.json, valid/traps\.json: unpack"):
+        load_coco(traps.with_suffix(".zip"))
+
+
+@pytest.mark.parametrize(("sides", "turned"), [((32, 24), True), ((24, 32), False)])
+def test_boxes_in_photographs_that_were_not_turned(tmp_path, sides, turned):
+    image = Image.new("RGB", (32, 24))
+    exif = image.getexif()
+    exif[0x0112] = 6  # held upright
+    image.save(tmp_path / "1.jpg", exif=exif)
+    (tmp_path / "2.jpg").write_bytes(b"damaged")
+    width, height = sides
+    images = [
+        {"id": i, "file_name": f"{i}.jpg", "width": width, "height": height} for i in (1, 2, 3)
+    ]
+    things = [
+        {"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 12, 12]} for i in (1, 2, 3)
+    ]
+    path = write(
+        tmp_path, images=images, annotations=things, categories=[{"id": 1, "name": "fox"}]
+    )
+    if turned:
+        with pytest.raises(
+            ValueError, match=r"1\.jpg is 32x24 there, and 24x32 when it is turned"
+        ):
+            load_coco(path, missing="report")
+    else:
+        box = load_coco(path, missing="report").data.iloc[0, 1:].tolist()
+        assert box == [0, 0, 0.5, 0.375]
+    assert len(load_coco(path, boxes=False, missing="report").data) == 2
+
+
+def test_folders_that_lead_out_of_the_annotations(pictures):
+    root = pictures({"images/0a1b-1.jpg": 1, "images/2.jpg": 2})
+    names = ["..\\..\\media\\upload\\3\\0a1b-1.jpg", "../upload/3/2.jpg", "../upload/4/2.jpg"]
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    things = [{"id": i, "image_id": i, "category_id": 1} for i in range(3)]
+    path = write(root, images=images, annotations=things, categories=[{"id": 1, "name": "fox"}])
+    found = load_coco(path, missing="report")
+    # Nothing tells which of the two images named 2.jpg is the one in the folder.
+    assert found.data.tolist() == [str(root / "images/0a1b-1.jpg")]
+    assert len(found.report.missing) == 2
+
+
+def test_categories_of_one_id(traps):
+    categories = [*CATEGORIES, {"id": 1, "name": "hare"}]
+    path = write(traps.parent, categories=categories)
+    with pytest.raises(ValueError, match="two categories with the id '1': 'fox' and 'hare'"):
+        load_coco(path)

@@ -272,3 +272,36 @@ def test_samples(samples, name):
 def test_sample_without_images(samples):
     with pytest.raises(ValueError, match="it lists no images"):
         load_ecotaxa(samples / "ecotaxa" / "with_ids")
+
+
+def test_tables_that_nobody_has_annotated(pictures):
+    names = ["img_file_name", "object_id", "object_date", "object_time", "object_depth"]
+    rows = [["1.jpg", "o1", "20160719", "020139.315", "1"], ["2.jpg", "o2", "", "", "2"]]
+    root = pictures(FILES)
+    # Types are of other letters in some files; the line is no object.
+    (root / "ecotaxa_x.tsv").write_text(text(rows, names, ["[t]", "[t]", "[t]", "[t]", "[n]"]))
+    with pytest.raises(ValueError, match=r"Pass keep=\['unclassified'\] to load them"):
+        load_ecotaxa(root)
+    plankton = load_ecotaxa(root, keep=["unclassified"])
+    assert plankton.target.tolist() == [None, None]
+    assert plankton.frame["object_depth"].tolist() == [1, 2]
+    assert plankton.frame["time"][0].microsecond == 315000
+    assert plankton.groups is None
+    assert "sample_id is not known" in plankton.DESCR
+
+
+def test_labels_without_a_status_are_told(pictures):
+    names = ["img_file_name", "object_id", "object_annotation_category", "sample_id"]
+    rows = [["1.jpg", "o1", "Copepoda", "s"], ["2.jpg", "o2", "", "s"]]
+    root = pictures(FILES)
+    (root / "ecotaxa_x.tsv").write_text(text(rows, names, None))
+    plankton = load_ecotaxa(root)
+    assert plankton.target.tolist() == ["Copepoda"]
+    assert counted(plankton)["labels without a status"] == 1
+
+
+def test_a_folder_of_archives_is_told(export, tmp_path):
+    (tmp_path / "all").mkdir()
+    make_zip(tmp_path / "all" / "net1.zip", {"ecotaxa.tsv": text().encode()})
+    with pytest.raises(ValueError, match=r"Unpack the archives in it, such as net1\.zip"):
+        load_ecotaxa(tmp_path / "all")

@@ -189,3 +189,16 @@ def test_folders_that_cannot_be_listed_are_not_passed_over(pictures, monkeypatch
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(OSError, match=r"hare cannot be read \(Permission denied\)"):
         load_image_folder(root)
+
+
+@pytest.mark.parametrize("parts", [("train", "Val", "test"), ("images", "masks")])
+def test_parts_of_a_data_set_are_no_classes(pictures, parts):
+    root = pictures({f"{part}/fox_{i}.jpg": i for i, part in enumerate(parts)})
+    with pytest.raises(ValueError, match="are parts of a data set"):
+        load_image_folder(root)
+    photos = load_image_folder(root, label="{group}/{label}_*")
+    assert photos.target.tolist() == ["fox"] * len(parts)
+    assert len(load_image_folder(root, label=0).target_names) == len(parts)
+    # One class may be named so.
+    pictures({"fox/9.jpg": 9}, root)
+    assert "fox" in load_image_folder(root).target_names

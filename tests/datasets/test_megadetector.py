@@ -203,6 +203,38 @@ def test_categories_of_the_detector_as_labels(results):
     assert images.target.tolist() == ["animal", "person", "animal", "animal"]
 
 
+def test_classes_that_addaxai_writes_in_place_of_categories(results):
+    named = {"2": "person", "3": "vehicle", "4": "fox", "5": "hare", "1": "unidentified animal"}
+    images = [
+        {"file": "fox/1.jpg", "detections": [
+            # The classifier is surer of the species than the detector of the animal.
+            box(0.97, "4", classifications=[["1", 0.97], ["2", 0.03]],
+                prev_conf=0.3, prev_category="1"),
+            box(0.1, "4", prev_conf=0.9, prev_category="1", classifications=[["1", 0.1]]),
+            box(0.9, "2"),
+        ]},
+        {"file": "fox/2.jpg", "detections": [box(0.8, classifications=[["2", 0.2]])]},
+        {"file": "hare/3.jpg", "detections": [box(1.0, "5")]},  # drawn by a person
+        {"file": "hare/4.jpg", "detections": [box(0.8)]},
+    ]  # fmt: skip
+    content = {"detection_categories": named, "classification_categories": {"1": "fox", "2": "ox"}}
+    boxes = load_megadetector(write(results.parent, images, **content))
+    assert boxes.frame["detection_category"].tolist() == [*["animal"] * 3, "hare", "animal"]
+    assert boxes.frame["detection_confidence"].tolist() == [0.3, 0.9, 0.8, 1.0, 0.8]
+    assert boxes.target.tolist() == [None] * 5
+    assert counted(boxes)["boxes of other categories"] == 1
+    boxes = load_megadetector(results, machine_labels=True)
+    assert boxes.target.tolist() == ["fox", "fox", "ox", "hare"]
+    assert boxes.frame["probability"].fillna(-1).tolist() == [0.97, 0.1, 0.2, -1]
+
+
+def test_a_detector_of_species_and_people(results):
+    path = write(results.parent, detection_categories={"1": "fox", "2": "person"})
+    assert load_megadetector(path, machine_labels=True).target.tolist() == ["fox"] * 3
+    people = load_megadetector(path, machine_labels=True, categories="person")
+    assert people.target.tolist() == ["person"]
+
+
 def test_a_detector_of_species(results):
     path = write(results.parent, detection_categories={"1": "fox", "2": "hare"})
     assert load_megadetector(path, machine_labels=True).target.tolist() == [
@@ -340,3 +372,37 @@ def test_boxes_without_a_class_beside_others_are_counted(pictures):
     images = load_megadetector(path, machine_labels=True)
     assert images.target.tolist() == ["fox"]
     assert counted(images)["boxes without a label"] == 1
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_labels_by_relative_paths(results, tmp_path, below):
+    names = ["fox/1.jpg", "fox\\2.jpg" if below else "fox/2.jpg", "hare/3.jpg"]
+    labels = pd.DataFrame({"path": names, "label": ["fox", "hare", "hare"]})
+    root = results.parent if below else None
+    images = load_megadetector(results, labels=labels, root=root)
+    assert images.target.tolist() == ["fox", "hare", "hare"]  # two boxes in the second
+    with pytest.raises(ValueError, match=r"2 paths, such as .*x\.jpg, and none is that of an"):
+        load_megadetector(
+            results, labels=pd.DataFrame({"path": ["x.jpg", "y.jpg"], "label": ["fox", "hare"]})
+        )
+
+
+def test_classes_that_are_no_species(results):
+    classes = {"0": "fox", "1": "animal", "2": "no cv result", "3": "Blank"}
+    images = [
+        {"file": f"fox/{i}.jpg", "detections": [box(0.9, classifications=[[key, 0.9]])]}
+        for i, key in zip((1, 2), "01")
+    ] + [
+        {"file": f"hare/{i}.jpg", "detections": [box(0.9, classifications=[[key, 0.9]])]}
+        for i, key in zip((3, 4), "23")
+    ]
+    path = write(results.parent, images, classification_categories=classes)
+    boxes = load_megadetector(path, machine_labels=True)
+    assert boxes.target.tolist() == ["fox"]
+    kept = load_megadetector(path, machine_labels=True, keep=["unclassified"])
+    assert kept.target.tolist() == ["fox", None]
+    assert counted(boxes) == {
+        "images of something unknown": 1,
+        "images or boxes without a label": 1,
+        "blank images": 1,
+    }

@@ -294,6 +294,7 @@ def test_timelapse(pictures, delimiter, inside):
     assert counted(images) == {
         "files marked for deletion": 1,
         "videos": 1,
+        "labels that look like a missing value": 1,
         "images or boxes with several labels": 1,
         "images or boxes without a label": 1,
         "examples without a group": 1,
@@ -457,6 +458,11 @@ def test_inaturalist(pictures):
     assert images.data.tolist() == [str(root / "901.jpg"), str(root / "12.jpg")]
     assert str(images.frame["time"][0]) == "2021-05-30 08:00:00+00:00"
     assert images.frame["quality_grade"].tolist() == ["research", "casual"]
+    assert counted(images)["observations below research grade"] == 1
+    rows = [INATURALIST[0], *([*row[:-1], row[-1] and "Life"] for row in INATURALIST[1:])]
+    (root / "life.csv").write_text(csv_text(*rows), newline="")
+    with pytest.raises(ValueError, match="2 images of something unknown"):
+        load_image_table(root / "life.csv", preset="inaturalist")
     (root / "12.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"photos/902/medium\.jpeg.*on a server"):
         load_image_table(root / "observations-1.csv", preset="inaturalist")

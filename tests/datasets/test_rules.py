@@ -295,3 +295,16 @@ def test_examples_without_a_group_are_told():
     bunch = make(frame)
     assert bunch.groups.tolist() == ["hill", None]
     assert counted(bunch) == {"examples without a group": 1}
+
+
+def test_changed_copies_of_a_photograph_are_a_group():
+    names = ["fox_1_jpg.rf.0aB.jpg", "fox_1_jpg.rf.Zz9.jpg", "hare-2_JPG.rf.77.jpg", "a.rf.1.jpg"]
+    frame = table([(name, "fox", "labeled") for name in names])
+    bunch = make(frame)
+    assert bunch.groups.tolist() == ["fox_1_jpg", "fox_1_jpg", "hare-2_JPG", "a.rf.1.jpg"]
+    assert counted(bunch) == {"changed copies of photographs": 1}
+    # Sites that are known stay.
+    bunch = make(frame.assign(group=["hill", "hill", "lake", "lake"]))
+    assert bunch.groups.tolist() == ["hill", "hill", "lake", "lake"]
+    # Without copies, each image is an example of its own.
+    assert make(frame[1:]).groups is None

@@ -106,6 +106,58 @@ def test_na_values(csv_file, values, n):
     assert counted(images).get("images or boxes without a label", 0) == 3 - n
 
 
+def test_na_values_of_other_columns(root):
+    columns = {"label": ["genus", "species"], "group": "site", "time": "day"}
+    (root / "t.csv").write_text(
+        "path,genus,species,site,day\na.jpg,Vulpes,vulpes,NA,2020-01-01\nb.jpg,Lepus,NA,lake,NA\n"
+    )
+    images = load_image_table(root / "t.csv", **columns, na_values="NA")
+    assert images.target.tolist() == ["Vulpes vulpes", "Lepus"]
+    assert images.groups.tolist() == [None, "lake"]
+    assert counted(images) == {"examples without a group": 1}
+    # No other column is changed.
+    assert load_image_table(root / "t.csv", label=None, na_values="NA").frame["day"][1] == "NA"
+
+
+def test_names_that_look_like_a_missing_value_are_told(root):
+    (root / "t.csv").write_text("path,label,site\na.jpg,NA,None\nb.jpg,nan,lake\nc.jpg,fox,\n")
+    (root / "c.jpg").write_bytes((root / "a.jpg").read_bytes())
+    images = load_image_table(root / "t.csv", group="site")
+    assert images.target.tolist() == ["NA", "nan", "fox"]
+    assert counted(images) == {
+        "labels that look like a missing value": 2,
+        "groups that look like a missing value": 1,
+        "examples without a group": 1,
+    }
+    remark = images.report.notes["remark"].iloc[0]
+    assert "na_values=['NA', 'nan'] takes them as missing" in remark
+    # What the user has declared is no surprise.
+    images = load_image_table(root / "t.csv", blank="NA", na_values=["nan", "None"], group="site")
+    assert images.target.tolist() == ["blank", "fox"]
+    assert not any("missing" in what for what in counted(images))
+
+
+@pytest.mark.parametrize(
+    ("cell", "way"),
+    [
+        ('{"species":"fox"}', "json.loads(text)['species'] for"),
+        (
+            '[{"task":"T0","value":[{"choice":"FOX"}]}]',
+            "json.loads(text)[0]['value'][0]['choice']",
+        ),
+        ('{"choices":["fox","hare"]}', "json.loads(text)['choices'][0] for"),
+    ],
+)
+def test_labels_in_json_are_refused(root, cell, way):
+    table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "said": ["{}", cell]})
+    with pytest.raises(ValueError, match="'said' has JSON in its cells") as error:
+        load_image_table(table, label="said", root=root)
+    assert way in str(error.value)
+    # Names may be in brackets.
+    table["said"] = ["[fox", "[t]"]
+    assert load_image_table(table, label="said", root=root).target.tolist() == ["[fox", "[t]"]
+
+
 def test_words_for_nothing_and_for_unknown(csv_file):
     images = load_image_table(csv_file, blank="NA", unknown=["hare", "?"])
     assert images.target.tolist() == ["fox", "blank"]

@@ -169,3 +169,20 @@ def test_a_table_in_a_zip_archive(tmp_path):
         archive.writestr("more.csv", "id,label\n")
     with pytest.raises(ValueError, match=r"contains 2 tables\. Expected one"):
         read_table(path)
+
+
+def test_an_archive_of_gbif(tmp_path):
+    path = tmp_path / "0001-gbif.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("occurrence.txt", "multimedia.txt", "verbatim.txt"):
+            archive.writestr(name, "gbifID\tspecies\n1\tVulpes\n")
+    with pytest.raises(ValueError, match=r"GBIF .* Join them.*merge\(.* on='gbifID'\)"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("start", ["", "013\r\n", "\ufeff"])
+def test_lists_of_flowcam(start):
+    lines = ["num-fields|3", "id|int", "collage_file|string", "image_x|int", "1|a.tif|10"]
+    table = parse_table((start + "\r\n".join(lines) + "\r\n").encode(), "run.lst")
+    assert list(table.frame) == ["id", "collage_file", "image_x"]
+    assert table.frame.to_numpy().tolist() == [["1", "a.tif", "10"]]

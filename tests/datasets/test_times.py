@@ -31,6 +31,10 @@ from skcnn.datasets._times import join_texts, parse_times
         ("2020-05-30 04:57:37 PM", "2020-05-30T16:57:37"),
         ("30/05/2020 04:57:37 p. m.", "2020-05-30T16:57:37"),
         ("30/05/2020 04:57:37 a.m.", "2020-05-30T04:57:37"),
+        ("5/30/20 4:57", "2020-05-30T04:57:00"),
+        ("30.5.20 04:57:37", "2020-05-30T04:57:37"),
+        ("5/30/98", "1998-05-30T00:00:00"),
+        ("20200530 045737.25", "2020-05-30T04:57:37.250"),
     ],
 )
 def test_common_forms(text, expected):
@@ -115,3 +119,21 @@ def test_days_and_months_that_contradict_each_other():
     times, unreadable = parse_times(texts, where="t", ambiguous="unreadable")
     assert times.isna().tolist() == [True, True, False]
     assert unreadable == ["13/04/2021", "04/16/2021"]
+
+
+def test_years_of_two_digits():
+    # A single digit shows that the year is last, and a day that the month is first.
+    texts = pd.Series(["4/28/19 00:32", "04/05/19 17:21"])
+    assert parse_times(texts, where="t")[0].dt.strftime("%F").tolist() == [
+        "2019-04-28",
+        "2019-04-05",
+    ]
+    with pytest.raises(ValueError, match="no date tells whether the day or the month is first"):
+        parse_times(pd.Series(["5/4/19"]), where="t")
+    # Otherwise, the year may be first.
+    texts = pd.Series(["19/05/28", "28-05-19"])
+    times, unreadable = parse_times(texts, where="t")
+    assert times.isna().all()
+    assert unreadable == texts.tolist()
+    times, _ = parse_times(texts[:1], where="t", time_format="day_first")
+    assert times.dt.strftime("%F").tolist() == ["2028-05-19"]
