@@ -1,7 +1,7 @@
 """Pretrained networks with a new head: the specification `Backbone`."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -230,7 +230,7 @@ class Backbone(NetworkSpec):
         if source.set_size is not None:
             source.set_size(size)
         stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
-        body = OrderedDict([*stages.items(), ("pooling", Pool(self.pooling, source.n_prefix))])
+        body = OrderedDict([*stages.items(), (_new_name(stages), self._pool(source))])
         return BackboneNetwork(
             body,
             **pixels,
@@ -312,6 +312,12 @@ class Backbone(NetworkSpec):
             )
         return known
 
+    def _pool(self, source: Source) -> Pool:
+        """Return what makes features of the last maps or tokens."""
+        # How the features of an earlier layer are best pooled is another question.
+        kind = source.pooling if self.pooling == "auto" and not self.layer else self.pooling
+        return Pool(kind, source.n_prefix)
+
     def _trained(
         self, source: Source, body: OrderedDict[str, nn.Module], shape: tuple[int, ...]
     ) -> list[nn.Module]:
@@ -326,3 +332,11 @@ class Backbone(NetworkSpec):
                 f"Expected a number from 0 to {len(units)}."
             )
         return [part for unit in units[-n_trained:] for part in unit]
+
+
+def _new_name(stages: Mapping[str, nn.Module]) -> str:
+    """Return a name for the pooling that no stage has."""
+    name = "pooling"
+    while name in stages:
+        name += "_"
+    return name

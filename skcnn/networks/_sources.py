@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from skcnn.networks import _efficientnet_lite as lite
-from skcnn.networks._backbone_network import BackboneNetwork, Preprocessing
+from skcnn.networks._backbone_network import BackboneNetwork, Pool, Preprocessing
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 from skcnn.networks._model_libraries import (
     LIBRARIES,
@@ -196,9 +196,17 @@ def of_donor(donor: Any) -> Source:
         stages, _ = _feature_stages(network.own, pools=True)
     else:
         stages = _as_stages(network.split_body()[0])
-    size = network.size if isinstance(network, BackboneNetwork) else exact_size
+    pool = Pool("auto", 0)
+    if isinstance(network, BackboneNetwork):
+        exact_size = network.size
+        # The new backbone has its own.
+        _, last = stages.popitem()
+        assert isinstance(last, Pool)
+        pool = last
     return Source(
         stages,
-        Preprocessing(tuple(mean), tuple(std), None, exact_size=size),
+        Preprocessing(tuple(mean), tuple(std), None, exact_size=exact_size),
+        n_prefix=pool.n_prefix,
+        pooling=pool.kind,
         units=[[stage] for stage in stages.values() if next(stage.parameters(), None) is not None],
     )

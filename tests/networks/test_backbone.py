@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, FeatureExtractor
 from skcnn.networks import Backbone
 from skcnn.networks._backbone_network import Pool, Preprocessing
 
@@ -303,6 +303,26 @@ def test_a_fitted_network_as_a_donor(images, labels, donor, get):
 def test_features_of_an_earlier_block_of_a_donor(images, labels, donor):
     clf = classifier(Backbone(donor, layer="block1")).fit(images, labels)
     assert clf.transform(images).shape == (60, 8)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "average_max"])
+def test_a_donor_pools_as_it_was_trained_unless_told_otherwise(images, pooling):
+    source = FeatureExtractor(backbone(pooling=pooling)).fit(images)
+    found = FeatureExtractor(Backbone(source)).fit_transform(images)
+    np.testing.assert_allclose(found, source.transform(images), rtol=1e-5, atol=1e-6)
+    found = FeatureExtractor(Backbone(source, pooling="max")).fit_transform(images)
+    expected = FeatureExtractor(backbone(pooling="max")).fit_transform(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_of_the_name_pooling_stays(images):
+    torch.manual_seed(0)
+    layers = [("first", nn.Conv2d(3, 8, 3)), ("pooling", nn.MaxPool2d(3)), ("relu", nn.ReLU())]
+    for n_layers in (2, 3):
+        network = nn.Sequential(OrderedDict(layers[:n_layers]))
+        features = FeatureExtractor(backbone(network)).fit_transform(images)
+        expected = plain_features(network, images)
+        np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_donor_of_pixels_from_0_to_1(images, labels, donor):
