@@ -1,5 +1,6 @@
 """Pretrained networks with a new head: the specification `Backbone`."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class Backbone(NetworkSpec):
 
     Parameters
     ----------
-    source : str, torch.nn.Module, callable, or fitted skcnn estimator
+    source : str, PathLike, torch.nn.Module, callable, or fitted skcnn estimator
         Where the network comes from:
 
         - "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2": built in, trained
@@ -61,7 +62,7 @@ class Backbone(NetworkSpec):
           method `forward_features`, by attributes `body` and `head`, or by being a Sequential
           that ends in a Linear layer; otherwise `layer` says it.
         - A fitted skcnn estimator, or its `module_`: a network that you trained on other images.
-    weights : str or None, default="pretrained"
+    weights : str, PathLike or None, default="pretrained"
         "pretrained" takes the weights that belong to the source. Otherwise the path of a
         .safetensors file or of a .pth file with a state dict, or an address with the hash of the
         file, ``"https://host/name.safetensors#sha256=..."``, which is downloaded in `fit`. None
@@ -123,7 +124,7 @@ class Backbone(NetworkSpec):
     # Features of images that stay the same are computed once.
     default_augment: tuple[str, ...] = ()
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "weights": [str, None],
+        "weights": [str, os.PathLike, None],
         "unfreeze": [Interval(Integral, 0, None, closed="left")],
         "lr_factor": [Interval(Real, 0, None, closed="neither")],
         "head_first": ["boolean"],
@@ -138,7 +139,7 @@ class Backbone(NetworkSpec):
         self,
         source: object,
         *,
-        weights: str | None = PRETRAINED,
+        weights: str | os.PathLike[str] | None = PRETRAINED,
         unfreeze: int = 0,
         lr_factor: float = 0.1,
         head_first: bool = True,
@@ -356,7 +357,8 @@ class Backbone(NetworkSpec):
 
     def _read(self, *, pretrained: bool) -> Source:
         """Return the network of the source."""
-        source, weights = self.source, self.weights if pretrained else None
+        source = os.fspath(self.source) if isinstance(self.source, os.PathLike) else self.source
+        weights = None if self.weights is None or not pretrained else os.fspath(self.weights)
         wanted = {"pools": self.pooling == "auto", "whole": self.layer is not None}
         if isinstance(source, str):
             return _sources.by_name(source, weights, **wanted)
@@ -386,7 +388,10 @@ class Backbone(NetworkSpec):
         )
 
     def _name(self) -> str:
-        return repr(self.source) if isinstance(self.source, str) else type(self.source).__name__
+        source = self.source
+        if isinstance(source, str | os.PathLike):
+            return repr(os.fspath(source))
+        return type(source).__name__
 
     def _preprocessing(self, source: Source) -> Preprocessing:
         known = source.preprocessing
