@@ -57,7 +57,7 @@ def check_input(
         are resized to the fitted shape in any case.
     takes_covariates : bool, default=False
         Whether columns beside the images are covariates, and no error. With `reset`, they set
-        the estimator's `_covariates`.
+        the estimator's `_covariates`. `reset` also sets its `_has_image_column`.
 
     Returns
     -------
@@ -73,6 +73,7 @@ def check_input(
         of covariates than in fit.
     """
     X = as_frame(X)
+    is_table = isinstance(X, pd.DataFrame | pd.Series)
     frame = None
     if takes_covariates:
         X, frame = split_covariates(X, name)
@@ -88,6 +89,12 @@ def check_input(
         any_size=any_size,
         name=name,
     )
+    if reset:
+        # Names of the columns are then not those of pixels.
+        has_pixels = hasattr(estimator, "feature_names_in_")
+        estimator._has_image_column = isinstance(images, FileImages) or (
+            is_table and not has_pixels
+        )
     covariates = _read_covariates(estimator, frame, reset=reset, name=name)
     return images if covariates is None else replace(images, covariates=covariates), labels
 

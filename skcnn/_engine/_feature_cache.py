@@ -146,7 +146,10 @@ def _network_key(network: ImageNetwork, image_shape: ImageShape, device: torch.d
     for name, module in stages.named_modules():
         # Not all of them are in the text of a module.
         settings = {n: v for n, v in vars(module).items() if _is_setting(n, v)}
-        digest.update(repr([name, type(module).__qualname__, settings]).encode())
+        # Functions of a library, such as activations: others are not known.
+        functions = {n: v for n, v in vars(module).items() if callable(v)}
+        named = {n: getattr(v, "__qualname__", repr(v)) for n, v in functions.items()}
+        digest.update(repr([name, type(module).__qualname__, settings, named]).encode())
     tensors = chain(stages.named_parameters(), stages.named_buffers())
     for name, values in chain(tensors, _input_statistics(network)):
         flat = values.detach().cpu().contiguous().reshape(-1)

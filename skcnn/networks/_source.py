@@ -26,6 +26,8 @@ class Source:
         None where it is not known.
     n_prefix : int
         Number of tokens of a transformer before those of the patches.
+    pooling : str
+        How its own training made features of the last maps or tokens, as `Pool` calls it.
     units : list of list of torch.nn.Module
         Parts that are trained or frozen as a whole. By default, those that `find_units` finds.
     set_size : callable or None
@@ -36,6 +38,7 @@ class Source:
     stages: Stages
     preprocessing: Preprocessing | None
     n_prefix: int = 0
+    pooling: str = "auto"
     units: list[list[nn.Module]] = field(default_factory=list)
     set_size: Callable[[tuple[int, int]], None] | None = None
 

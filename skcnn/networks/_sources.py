@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from skcnn.networks import _efficientnet_lite as lite
-from skcnn.networks._backbone_network import BackboneNetwork, Preprocessing
+from skcnn.networks._backbone_network import BYTE, BackboneNetwork, Pool, Preprocessing, unit_of
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 from skcnn.networks._model_libraries import (
     LIBRARIES,
@@ -22,6 +22,7 @@ from skcnn.networks._model_libraries import (
     read_folder,
 )
 from skcnn.networks._source import PRETRAINED, ForwardFeatures, Source, read_config
+from skcnn.networks._spec import check_has_no_scripts
 from skcnn.networks._stages import Stages
 from skcnn.networks._weights import find_packaged, load_weights, locate, read_weights
 
@@ -31,7 +32,9 @@ _LITE_IN_TIMM = tuple(f"tf_{name}" for name in BUILT_IN)
 # What TensorFlow's own training of EfficientNet-Lite did: (pixel - 127) / 128. The packages do not
 # say so, and benchmarks/transfer.py measures it.
 _LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
-_BYTE = 255
+# Pixels above are no bytes, however bright; below 0 by more than this share, no rounding.
+_ABOVE_BYTES = 4 * BYTE
+_NEGATIVE = 0.1
 
 
 def by_name(name: str, weights: str | None, *, pools: bool, whole: bool) -> Source:
@@ -120,6 +123,7 @@ def of_module(
                 f"Backbone has weights=None, but its source is a {type(module).__name__} that is "
                 "already built. Pass its class, or a function that returns a new one."
             )
+        check_has_no_scripts(module, "The source of Backbone")
         own = copy.deepcopy(module)
     else:
         own = module()
@@ -127,6 +131,7 @@ def of_module(
             raise TypeError(
                 f"source={module!r} returned {type(own).__name__}, expected a torch.nn.Module."
             )
+        check_has_no_scripts(own, "The source of Backbone")
     if weights not in (None, PRETRAINED):
         assert weights is not None
         path = locate(weights, type(own).__name__)
@@ -184,8 +189,7 @@ def of_donor(donor: Any) -> Source:
         if net is not None and not net.get_params(deep=False)["module__spec"].allows_any_size():
             exact_size = donor.image_shape_[:2]
     network = copy.deepcopy(network)
-    # Images of bytes whose mean is less than 1 are black.
-    unit = 1 if network.mean.max() <= 1 else _BYTE
+    unit = _highest_pixel(donor, network)
     mean, std = ((values / unit).tolist() for values in (network.mean, network.scale))
     if isinstance(network, OwnNetwork):
         if network.n_covariates:
@@ -196,9 +200,38 @@ def of_donor(donor: Any) -> Source:
         stages, _ = _feature_stages(network.own, pools=True)
     else:
         stages = _as_stages(network.split_body()[0])
-    size = network.size if isinstance(network, BackboneNetwork) else exact_size
+    pool = Pool("auto", 0)
+    if isinstance(network, BackboneNetwork):
+        exact_size = network.size
+        # The new backbone has its own.
+        _, last = stages.popitem()
+        assert isinstance(last, Pool)
+        pool = last
     return Source(
         stages,
-        Preprocessing(tuple(mean), tuple(std), None, exact_size=size),
+        Preprocessing(tuple(mean), tuple(std), None, exact_size=exact_size),
+        n_prefix=pool.n_prefix,
+        pooling=pool.kind,
         units=[[stage] for stage in stages.values() if next(stage.parameters(), None) is not None],
     )
+
+
+def _highest_pixel(donor: Any, network: ImageNetwork) -> int:
+    """Return the highest pixel that the images of a donor could have, 1 or 255.
+
+    Raises
+    ------
+    ValueError
+        If there were other pixels.
+    """
+    # Of a network alone, nothing else is known. Bytes with a small mean and scale are black.
+    of_network = float(network.mean.min()), float(max(network.mean.max(), network.scale.max()))
+    lowest, highest = getattr(donor, "_pixel_range", of_network)
+    if lowest < -_NEGATIVE * highest or highest > _ABOVE_BYTES:
+        raise ValueError(
+            f"The source of Backbone, a {type(donor).__name__}, was trained on pixels from "
+            f"{lowest:g} to {highest:g}, but a backbone takes pixels from 0 to 255, or from 0 to "
+            "1. Train it on such pixels: divide those of 16 bits by 257, and do not standardize "
+            "them."
+        )
+    return unit_of(highest)

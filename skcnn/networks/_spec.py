@@ -154,7 +154,7 @@ class OwnModule(NetworkSpec):
                 f"module={self.module!r} returned {type(own).__name__}, expected a "
                 "torch.nn.Module. Pass a Module class, or a function that returns a Module."
             )
-        _check_has_no_scripts(own)
+        check_has_no_scripts(own, "The network of module=")
         network = OwnNetwork(own, **statistics(image_shape, measured), n_covariates=n_covariates)
         if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
             # Lazy layers take their shape from the first image they see.
@@ -199,12 +199,12 @@ class OwnModule(NetworkSpec):
         return {name: value for name, value in offered.items() if name in accepted}
 
 
-def _check_has_no_scripts(own: nn.Module) -> None:
+def check_has_no_scripts(own: nn.Module, name: str) -> None:
     """Refuse modules of torch.jit, which take no hooks, and cannot be copied or stored."""
     for part in own.modules():
         if isinstance(part, torch.jit.ScriptModule):
             raise TypeError(
-                "The network of module= has a part that torch.jit has compiled, "
+                f"{name} has a part that torch.jit has compiled, "
                 f"{type(part).__name__}. Expected plain modules. Give the Module that was "
                 "scripted or traced, without torch.jit, and set compile=True to compile it."
             )

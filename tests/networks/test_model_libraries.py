@@ -196,10 +196,14 @@ def test_a_folder_of_the_built_in_network_needs_no_timm(images, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "timm", None)
     weights = package_weights()
     write_folder(tmp_path, "tf_efficientnet_lite0", timm_names(weights))
-    fitted = FeatureExtractor(Backbone(str(tmp_path), image_size=32)).fit(images)
+    fitted = FeatureExtractor(Backbone(tmp_path, image_size=32)).fit(images)
     own = convert_weights(weights, build_stages(SIZES["efficientnet_lite0"]))
     for name, values in fitted.module_.body.state_dict().items():
         assert torch.equal(values, own[name]), name
+    file = Backbone("efficientnet_lite0", weights=tmp_path / "model.safetensors", image_size=32)
+    for backbone in (file, Backbone(str(tmp_path), image_size=32)):
+        again = FeatureExtractor(backbone).fit(images)
+        np.testing.assert_array_equal(again.transform(images), fitted.transform(images))
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
