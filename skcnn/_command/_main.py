@@ -21,6 +21,14 @@ _IN_PLAIN_WORDS = (
     (r"\bload_image_(?:folder|table)\b", "skcnn"),
     (r"\b(label|path)= ?", r"--\1 "),
     (r"\bgroup= ?", "--groups "),
+    (r"\bset cache_dir=None\b", "leave out --cache-dir"),
+    (r"\bcache_dir=", "--cache-dir "),
+    (r"\bdevice=", "--device "),
+    (r"\bsource=(.+?) of Backbone\b", r"--pretrained \1"),
+    (r"\bimage_shape\b", "--image-size"),
+    (r"\bof the labels in y\b", "of the labels of the photographs"),
+    (r", as in classes_, of the same type\b", ""),
+    (r"The 'label' parameter of skcnn\b", "--label"),
 )
 
 
@@ -53,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"\nStopped. {interrupt}".rstrip(), file=sys.stderr)
         return INTERRUPTED
-    except (OSError, TypeError, ValueError) as error:
+    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         if options.traceback:
             raise
         print(f"skcnn {options.command}: error: {_in_plain_words(error)}", file=sys.stderr)
@@ -94,10 +102,11 @@ def _plain_warnings() -> Iterator[None]:
 
 def _in_plain_words(error: Exception) -> str:
     """Return a message as this command would say it: options in place of Python's parameters."""
+    file, text = "", str(error)
     if isinstance(error, OSError) and error.strerror:
-        file = f"{error.filename}: " if error.filename else ""
-        return f"{file}{error.strerror}"
-    text = str(error)
+        file, text = f"{error.filename}: " if error.filename else "", error.strerror
+    if isinstance(error, MemoryError):
+        text = f"The memory of this machine is too small. {text} Set a smaller --image-size."
     for pattern, said in _IN_PLAIN_WORDS:
         text = re.sub(pattern, said, text)
-    return text
+    return f"{file}{text}"

@@ -5,7 +5,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,24 @@ _BLOCK = 128
 
 
 def say(text: str) -> None:
-    """Print a line, whatever letters the terminal knows."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    """Print a line, whatever letters the terminal knows.
+
+    Where nobody listens any more, as after ``| head -1``, the work goes on: its result is a file.
+    """
+    stream = sys.stdout
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except (OSError, ValueError):
+        _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let all that is written to a stream vanish, also what Python writes when it ends."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def count(n: int, noun: str) -> str:
@@ -88,7 +105,8 @@ def predict_with_progress(
     def predict(X: object) -> npt.NDArray[np.float64]:
         n_images = len(X)  # type: ignore[arg-type]
         parts = []
-        bar = tqdm(total=n_images, desc="predict", unit="image", disable=quiet)
+        hidden = quiet or sys.stderr is None  # a service, or pythonw of Windows
+        bar = tqdm(total=n_images, desc="predict", unit="image", disable=hidden)
         with bar, warnings.catch_warnings():
             # The command counts them.
             warnings.filterwarnings("ignore", r"\d+ of \d+ image file\(s\) of X cannot be read")

@@ -91,6 +91,10 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
     OSError, ValueError
         If there is no such folder or table, or no photograph in it.
     """
+    if not options.folder:
+        raise ValueError(
+            "FOLDER is empty, as a variable of the shell is that has no value. Name it."
+        )
     folder = Path(os.path.abspath(Path(options.folder).expanduser()))
     if not folder.exists():
         raise FileNotFoundError(f"There is no folder {options.folder}.")

@@ -68,7 +68,9 @@ def predict(options: Namespace) -> None:
     n_read = len(photos) - counting.n_unreadable
     shown = ", ".join(f"{label} {n:,}" for label, n in counting.counts.most_common(12))
     more = ", ..." if len(counting.counts) > 12 else ""
-    say(f"{count(n_read, 'photograph')}: {shown}{more}")
+    for note in photos.left_out:
+        say(note)
+    say(f"{count(n_read, 'photograph')}{': ' if shown else ''}{shown}{more}")
     if counting.n_unreadable:
         unread = count(counting.n_unreadable, "file")
         say(f"Without a prediction, since they cannot be read: {unread}")

@@ -1,6 +1,8 @@
 """skcnn train: from a folder of photographs to a model."""
 
+import os
 import shlex
+import subprocess
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator
@@ -36,14 +38,14 @@ def train(options: Namespace) -> None:
     photos = read_photos(options)
     _refuse_measurements(photos, options)
     classes = np.unique(photos.labels.astype(str))
+    say(photos.describe())
+    for note in photos.left_out:
+        say(note)
     if len(classes) < 2:
         raise ValueError(
             f"All {len(photos):,} photographs are of one class, {classes[0]}. Training needs at "
             "least two: one subfolder per class."
         )
-    say(photos.describe())
-    for note in photos.left_out:
-        say(note)
     training, held_out = _split(photos, options.validation_fraction, options.seed)
     fitted = photos.take(training)
     tested = photos.take(held_out) if len(held_out) else None
@@ -106,12 +108,16 @@ def _refuse_measurements(photos: Photos, options: Namespace) -> None:
 
 
 def _next_command(options: Namespace) -> str:
-    """Return the command that shows how good the model is."""
+    """Return the command that comes next, as the shell of this system takes it."""
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    if options.validation_fraction == 0:
+        # A report needs photographs that the network was not trained on.
+        return join(["skcnn", "predict", options.out, "new_photos", "--out", "predictions.csv"])
     words = ["skcnn", "report", options.out, options.folder, "--out", "report.html"]
     for name in ("table", "path", "label", "groups"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name}", value]
-    return shlex.join(words)
+    return join(words)
 
 
 def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:

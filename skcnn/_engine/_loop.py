@@ -1,6 +1,7 @@
 """The training loop of one fit: steps, their schedule, precision, averaging and CUDA graphs."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -207,7 +208,9 @@ class TrainingLoop:
             self._average = WeightAverage(self.module, n_steps, self.options.averaging)
         if self.options.state is not None:
             self._restore(self.options.state)
-        if self.options.shows_progress and (self.group is None or self.group.rank == 0):
+        # A service, and pythonw of Windows, have no place for messages.
+        is_seen = self.options.shows_progress and sys.stderr is not None
+        if is_seen and (self.group is None or self.group.rank == 0):
             done = self.epoch * len(batches)
             total = done + self.lr_schedule.plan.n_left
             self._bar = _progress_bar()(

@@ -117,7 +117,7 @@ def classes_section(table: pd.DataFrame, level: float) -> Section:
         "Precision: how many of the images with this prediction are right. F1: their harmonic "
         f"mean. The bars show the recall from 0 to 100% with its {level:.0%} interval (Wilson)."
     )
-    head = ["class", "images", "F1", "precision", "recall", ""]
+    head = ["class", "images", "F1", "precision", "recall", f"{level:.0%} interval"]
     return Section("classes", "Each class", markup.join([text, markup.table(head, rows)]))
 
 

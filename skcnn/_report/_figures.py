@@ -15,6 +15,7 @@ from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
 from skcnn._decode import UnreadableImageError, decode, read_header
 from skcnn._report._markup import Html, escape
+from skcnn._utils import ignore_warning
 from skcnn.inspection import _drawing
 
 # The color of text and axes, which becomes that of the page around the figure.
@@ -65,7 +66,8 @@ def as_svg(draw: Callable[[], object], name: str, label: str) -> Html:
     """
     from matplotlib import pyplot as plt
 
-    with report_style():
+    # Text stays text in SVG: the browser has the letters that the font of matplotlib lacks.
+    with report_style(), ignore_warning(r"Glyph \d+ .* missing from"):
         figure: Any = draw()
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

@@ -322,5 +322,6 @@ def _column(frame: pd.DataFrame, name: str) -> list[object]:
 
 def _csv_line(cells: Iterable[object]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    # Only what ends lines is quoted within a cell: with "\n" alone, "\r" would begin a new line.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,7 +27,7 @@ import skcnn
 from skcnn import recipes
 from skcnn._command import main
 from skcnn._command._parser import make_parser
-from skcnn._command._train import make_estimator
+from skcnn._command._train import _next_command, make_estimator
 from skcnn.datasets import load_image_folder
 from skcnn.networks import Backbone
 
@@ -471,7 +472,8 @@ def test_a_failed_write_leaves_the_earlier_file(trained, tmp_path, monkeypatch, 
 
     monkeypatch.setattr(os, "replace", fail)
     command = ["report", trained / "model.skcnn", trained / "photos", "--out", out, *WHERE]
-    assert "No space left on device" in refused(capsys, *command, "--quiet")
+    error = refused(capsys, *command, "--quiet")
+    assert "No space left on device" in error
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert out.read_text() == "an earlier one"
 
@@ -605,6 +607,79 @@ def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
     assert b"Stopped. Nothing was written." in rest
     assert b"Traceback" not in rest
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes streams as the shells of Linux and macOS do")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| true", "> /dev/full"])
+def test_the_result_is_written_though_nobody_reads_what_is_said(trained, tmp_path, closed):
+    if "full" in closed and not Path("/dev/full").exists():
+        pytest.skip("needs a device that is full")
+    out = tmp_path / "p.csv"
+    words = ["-m", "skcnn", "predict", trained / "model.skcnn", trained / "photos", "--out", out]
+    command = shlex.join([sys.executable, *map(str, words)])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {closed}; exit ${{PIPESTATUS[0]}}"], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"error" not in done.stderr.lower()
+    assert len(pd.read_csv(out)) == 61
+
+
+def test_predict_says_which_files_are_no_photographs(trained, tmp_path, capsys):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.jpg").write_text("no image")
+    (tmp_path / "new" / "b.CR2").write_text("raw")
+    out = tmp_path / "p.csv"
+    assert run("predict", trained / "model.skcnn", tmp_path / "new", "--out", out, "--quiet") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["Not used: other files (1), which are not images.", "0 photographs"]
+
+
+def test_one_class_alone_is_refused_after_what_was_not_used(photos, tmp_path, capsys):
+    for path in (photos / "site 0" / "down").iterdir():
+        path.rename(path.with_suffix(".CR2"))
+    shutil.rmtree(photos / "site 0" / "squares")
+    assert run("train", photos / "site 0", "--out", tmp_path / "m") == 1
+    said, error = capsys.readouterr()
+    assert "Not used: other files (" in said
+    assert "are of one class, across" in error
+
+
+def test_the_next_command_is_one_that_works(photos, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "my model.skcnn"
+    where = ["--label", "1", *SMALL]
+    assert run("train", photos, "--out", out, *where, "--validation-fraction", "0") == 0
+    assert f"Next: skcnn predict '{out}' new_photos" in capsys.readouterr().out
+    options = make_parser().parse_args(["train", "my photos", "--out", "m"])
+    monkeypatch.setattr(os, "name", "nt")
+    # cmd.exe of Windows knows double quotes only.
+    assert _next_command(options) == 'skcnn report m "my photos" --out report.html'
+
+
+def test_errors_name_options_and_no_parameters_of_python(trained, photos, tmp_path, capsys):
+    start = ["train", photos, "--out", tmp_path / "m", "--label", "1", "--quiet"]
+    error = refused(capsys, *start, "--device", "gpu")
+    assert "--device 'gpu' is unknown" in error
+    assert "device=" not in error
+    error = refused(capsys, *start, "--cache-dir", next(photos.glob("*/*/*.jpg")))
+    assert "leave out --cache-dir" in error
+    assert "cache_dir" not in error
+    error = refused(capsys, *start, "--pretrained", "nonsense")
+    assert "--pretrained 'nonsense' is not known" in error
+    assert "FOLDER is empty" in refused(capsys, "train", "", "--out", tmp_path / "m")
+
+
+@pytest.mark.parametrize("kind", [MemoryError, ImportError])
+def test_errors_of_the_machine_are_shown_without_a_traceback(monkeypatch, capsys, kind):
+    from skcnn._command import _commands
+
+    def fail(options):
+        raise kind("Such is the reason.")
+
+    monkeypatch.setitem(_commands.COMMANDS, "train", fail)
+    error = refused(capsys, "train", "photos", "--out", "m")
+    assert "Such is the reason." in error
+    assert ("--image-size" in error) == (kind is MemoryError)
 
 
 def options_of(parser):

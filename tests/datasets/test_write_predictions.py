@@ -541,3 +541,13 @@ def test_names_that_are_not_unicode(tmp_path, name):
     with pytest.raises(ValueError, match=r"1 names of files or labels are not in UTF-8.*udcfc"):
         write_predictions(tmp_path / name, clf, ["F\udcfcchse/1.jpg", "Füchse/2.jpg"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_with_ends_of_lines_stay_in_one_cell(tmp_path):
+    paths = ["a\r.jpg", "b\n.jpg", "c\r\n.jpg"]
+    clf = DummyClassifier().fit(paths, ["fox", "hare", "hare"])
+    out = write_predictions(tmp_path / "p.csv", clf, paths)
+    with out.open(encoding="utf-8", newline="") as file:
+        assert [line["path"] for line in csv.DictReader(file)] == paths
+    assert pd.read_csv(out)["path"].tolist() == paths
+    assert out.read_bytes().startswith(b"path,prediction,probability,probability_fox,")

@@ -211,3 +211,9 @@ def test_a_notebook_that_lacks_a_package_shows_a_plain_bar_without_a_warning():
     run = subprocess.run([sys.executable, "-c", _NOTEBOOK], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "False\n"), run.stderr
     assert "IProgress" not in run.stderr
+
+
+def test_progress_is_not_shown_where_there_is_no_place_for_it(images, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    _, loop = begun(images, shows_progress=True, captures=False)
+    assert loop._bar is None

@@ -421,3 +421,18 @@ def test_the_settings_of_matplotlib_stay_as_they_were(classified, images, labels
     skcnn.report(classified, images[30:], labels[30:])
     assert dict(plt.rcParams) == before
     assert plt.get_fignums() == []
+
+
+def test_classes_in_other_scripts_are_text_of_the_page_and_no_warning(images, labels):
+    # Warnings are errors here. The font of matplotlib has none of these letters.
+    names = {"across": "🦊", "down": "日本の狐", "squares": "hare"}
+    y = np.array([names[label] for label in labels])
+    clf = ConvNetClassifier(filters=(4,), max_epochs=1, random_state=0).fit(images, y)
+    html = skcnn.report(clf, images, y).html
+    assert re.search(r"<text[^>]*>(?:日本の狐|🦊) ?", html)
+
+
+def test_each_column_of_a_table_has_a_name(page, made):
+    heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', made.html)
+    assert all(heads)
+    assert "95% interval" in heads
