@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.utils.validation import check_consistent_length
 
 from skcnn.uncertainty._checks import (
     check_classes,
@@ -183,7 +182,6 @@ def _answers(
     probabilities = check_probabilities(proba)
     names = check_classes(classes, y, probabilities.shape[1])
     codes = check_codes(y, names, len(probabilities))
-    check_consistent_length(codes, probabilities)
     return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
