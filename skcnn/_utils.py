@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ __all__ = [
     "check_sample_weight",
     "check_values",
     "ignore_warning",
+    "refuse_to_continue",
     "restored_on_error",
     "safe_indexing",
     "warn",
@@ -119,6 +120,35 @@ def ignore_warning(message: str) -> Iterator[None]:
     with _filters, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message, UserWarning)
         yield
+
+
+def refuse_to_continue(was: str, now: str, remedy: str) -> NoReturn:
+    """Raise the error of a training that cannot continue with what it is given now.
+
+    Parameters
+    ----------
+    was : str
+        What training continues with.
+    now : str
+        What is different now, as a clause.
+    remedy : str
+        What to do in order to continue, as a clause.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> refuse_to_continue("quantile=0.5", "now got 0.9", "Set it back")
+    Traceback (most recent call last):
+    ...
+    ValueError: Training continues with quantile=0.5, but now got 0.9. Set it back, or fit from ...
+    """
+    raise ValueError(
+        f"Training continues with {was}, but {now}. {remedy}, or fit from the start: with "
+        "warm_start=False, or a clone of this estimator."
+    )
 
 
 class StopTraining(KeyboardInterrupt):

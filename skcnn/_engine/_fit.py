@@ -39,6 +39,7 @@ from skcnn._engine._network_checks import (
 )
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
+from skcnn._utils import refuse_to_continue
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
@@ -275,10 +276,8 @@ def _check_same_network(net: TrainedNet, settings: FitSettings) -> None:
     else:
         changed = [name for name in new if repr(new[name]) != repr(old[name])]
     if changed:
-        raise ValueError(
-            f"Training continues with the fitted network, but {', '.join(changed)} has changed. "
-            "Set it back, or fit a new network: with warm_start=False, or a clone of this "
-            "estimator."
+        refuse_to_continue(
+            "the fitted network", f"{', '.join(changed)} has changed", "Set it back"
         )
 
 

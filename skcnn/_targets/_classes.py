@@ -18,6 +18,7 @@ from skcnn._targets._columns import check_none_missing
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
 from skcnn._targets._weights import ClassWeight, class_weights, combine_weights
+from skcnn._utils import refuse_to_continue
 
 Labels = npt.NDArray[Any]
 
@@ -111,10 +112,10 @@ def _is_text(labels: Labels) -> bool:
 def check_same_classes(classes: Labels, new: Labels) -> None:
     """Raise a ValueError unless training can continue from some classes to others."""
     if not np.array_equal(classes, new):
-        raise ValueError(
-            f"Training continues with the classes {classes.tolist()}, but now got "
-            f"{new.tolist()}. Give labels of the same classes, or fit from the "
-            "start: with warm_start=False, or a clone of this estimator."
+        refuse_to_continue(
+            f"the classes {classes.tolist()}",
+            f"now got {new.tolist()}",
+            "Give labels of the same classes",
         )
 
 

@@ -19,7 +19,7 @@ from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, split_with_each_label
 from skcnn._targets._weights import ClassWeights, class_weights, each_class_weight
-from skcnn._utils import warn
+from skcnn._utils import refuse_to_continue, warn
 
 Indicators = npt.NDArray[np.uint8]
 # What a column of an indicator matrix says: the label is not in the image, or it is.
@@ -203,10 +203,10 @@ class MultilabelTarget(ClassifierTarget):
     def check_same(self, other: Self) -> None:
         """Training continues with the same labels only."""
         if not np.array_equal(self.classes, other.classes):
-            raise ValueError(
-                f"Training continues with the labels {self.classes.tolist()}, but y now has the "
-                f"columns {other.classes.tolist()}. Give the same columns, or fit from the start: "
-                "with warm_start=False, or a clone of this estimator."
+            refuse_to_continue(
+                f"the labels {self.classes.tolist()}",
+                f"y now has the columns {other.classes.tolist()}",
+                "Give the same columns",
             )
 
     def mix(

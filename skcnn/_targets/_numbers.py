@@ -22,6 +22,7 @@ from skcnn._targets._losses import (
 )
 from skcnn._targets._mixing import blend
 from skcnn._targets._weights import combine_weights
+from skcnn._utils import refuse_to_continue
 
 # A deviation below this fraction of the values themselves is rounding.
 _ROUNDING = 1e-12
@@ -213,11 +214,8 @@ class NumberTarget(Target):
         for what in ("loss_name", "quantile", "n_outputs"):
             old, new = getattr(self, what), getattr(other, what)
             if old != new:
-                raise ValueError(
-                    f"Training continues with {what.removesuffix('_name')}={old!r}, but now got "
-                    f"{new!r}. Set it back, or fit from the start: with warm_start=False, or a "
-                    "clone of this estimator."
-                )
+                name = what.removesuffix("_name")
+                refuse_to_continue(f"{name}={old!r}", f"now got {new!r}", "Set it back")
 
     def mix(
         self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None
