@@ -26,11 +26,13 @@ from skcnn._from_r import whole
 __all__ = [
     "BOX_COLUMNS",
     "IMAGE_COLUMN",
+    "ROUNDING",
     "InstancesOf",
     "Interval",
     "RowChoice",
     "StopTraining",
     "StrOptions",
+    "as_objects",
     "as_tuple",
     "changed_parameters",
     "check_random_state",
@@ -53,6 +55,9 @@ BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 
 #: Column of images in memory, in tables with covariates.
 IMAGE_COLUMN = "image"
+
+#: A deviation below this fraction of the values themselves is rounding.
+ROUNDING = 1e-12
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
 
@@ -169,6 +174,21 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
         # An array without dimensions holds a single value.
         return tuple(np.atleast_1d(value).tolist())
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return a sequence as an array of its values as they are; numpy would make 1 a "1".
+
+    Text is not copied, which a million paths would make felt.
+
+    Examples
+    --------
+    >>> as_objects(["a", 1])
+    array(['a', 1], dtype=object)
+    """
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 # scikit-learn writes "an instance of 'tuple'".

@@ -22,10 +22,7 @@ from skcnn._targets._losses import (
 )
 from skcnn._targets._mixing import blend
 from skcnn._targets._weights import combine_weights
-from skcnn._utils import refuse_to_continue
-
-# A deviation below this fraction of the values themselves is rounding.
-_ROUNDING = 1e-12
+from skcnn._utils import ROUNDING, refuse_to_continue
 
 # Of what the head says, relative to the standardized number. The gradients of losses of numbers
 # have no bound, as those of classes have: without this, the steps of the head at the usual
@@ -111,7 +108,7 @@ class NumberTarget(Target):
             center = best
             spread = np.array([how_far.spread(c, b, weight) for c, b in zip(columns, best)])
         size = np.abs(columns).max(axis=1)
-        scale = np.where(spread > _ROUNDING * size, spread, 1.0)
+        scale = np.where(spread > ROUNDING * size, spread, 1.0)
         if not np.isfinite([center, scale]).all():
             raise ValueError(
                 f"y has values up to {size.max():g}, too large to standardize. Divide y by a "
