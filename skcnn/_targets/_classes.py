@@ -65,6 +65,30 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
     return np.searchsorted(classes, y).astype(np.int64)
 
 
+def normalized_class_weights(
+    class_weight: ClassWeight, classes: Labels, y: Labels
+) -> npt.NDArray[np.float64] | None:
+    """Return the weights of classes, scaled to a mean of 1 over images with the labels y.
+
+    Examples
+    --------
+    >>> classes, y = np.array(["elk", "fox"]), np.array(["elk", "elk", "elk", "fox"])
+    >>> normalized_class_weights({"fox": 5}, classes, y)
+    array([0.5, 2.5])
+    """
+    weights = class_weights(class_weight, classes, y)
+    if weights is None:
+        return None
+    mean = weights[encode(y, classes)].mean()
+    if not mean:
+        raise ValueError(
+            f"class_weight={class_weight!r} is zero for all labels of a column of y. Expected at "
+            "least one positive weight."
+        )
+    scaled: npt.NDArray[np.float64] = weights / mean
+    return scaled
+
+
 def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
     check_none_missing(labels, name, "label")
     check_no_na(labels, name)
