@@ -175,7 +175,7 @@ def is_frame(X: object) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
-def as_frame(X: Any) -> Any:
+def as_pandas(X: Any) -> Any:
     """Return a table of polars or pyarrow that holds text as a DataFrame; else X itself."""
     names = getattr(X, "column_names", getattr(X, "columns", None))
     if is_frame(X) or names is None or not hasattr(X, "to_pandas"):

@@ -18,7 +18,7 @@ from skcnn._compute._rng import own_random_numbers
 from skcnn._data._arrays import ImageShape, as_shape
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._feature_cache import FeatureCache
-from skcnn._engine._history import as_frame
+from skcnn._engine._history import history_frame
 from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
 from skcnn._from_r import whole
@@ -62,7 +62,7 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def history_(self) -> pd.DataFrame:
         """Figures of the training: one row per epoch."""
         check_is_fitted(self, "net_")
-        return as_frame(self.net_.history, self._target.score_name)
+        return history_frame(self.net_.history, self._target.score_name)
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the features of images: the input of the network's head.

@@ -94,19 +94,19 @@ class NumberTarget(Target):
         ValueError
             If y has values that are not numbers, or that the loss is not defined for.
         """
-        numbers, how_far = _as_numbers(y, "y"), make_loss(loss, quantile)
-        _check_range(numbers, how_far, sums, "y")
+        numbers, loss_function = _as_numbers(y, "y"), make_loss(loss, quantile)
+        _check_range(numbers, loss_function, sums, "y")
         given = combine_weights(sample_weight, None, numbers)
         weight = np.ones(len(numbers)) if given is None else given
         columns = numbers.reshape(len(numbers), -1).T
-        from_zero = sums or how_far.is_positive
-        best = np.array([how_far.best_constant(column, weight) for column in columns])
+        from_zero = sums or loss_function.is_positive
+        best = np.array([loss_function.best_constant(column, weight) for column in columns])
         if from_zero:
             center = np.zeros(len(columns))
             spread = columns @ weight / weight.sum()
         else:
             center = best
-            spread = np.array([how_far.spread(c, b, weight) for c, b in zip(columns, best)])
+            spread = np.array([loss_function.spread(c, b, weight) for c, b in zip(columns, best)])
         size = np.abs(columns).max(axis=1)
         scale = np.where(spread > ROUNDING * size, spread, 1.0)
         if not np.isfinite([center, scale]).all():
@@ -116,8 +116,8 @@ class NumberTarget(Target):
             )
         # The constant may be zero where most numbers are; its logarithm is not defined.
         encoded, constant = (columns - center[:, None]) / scale[:, None], (best - center) / scale
-        guess = np.log(np.maximum(constant, 1e-30)) if how_far.is_positive else constant
-        losses = how_far(*map(torch.from_numpy, (guess[:, None], encoded))).numpy()
+        guess = np.log(np.maximum(constant, 1e-30)) if loss_function.is_positive else constant
+        losses = loss_function(*map(torch.from_numpy, (guess[:, None], encoded))).numpy()
         return cls(
             loss,
             center,
@@ -189,11 +189,11 @@ class NumberTarget(Target):
         return (1 - self._each_loss(outputs, encoded) / null).mean(1)
 
     def _each_loss(self, outputs: Tensor, encoded: Tensor) -> Tensor:
-        how_far = self._loss
+        loss_function = self._loss
         outputs = self._scaled(outputs)
-        if how_far.is_positive:
+        if loss_function.is_positive:
             outputs = log_of_sums(outputs) if self.sums else log_of_softplus_link(outputs)
-        return how_far(outputs, encoded.view(outputs.shape))
+        return loss_function(outputs, encoded.view(outputs.shape))
 
     def _scaled(self, outputs: Tensor) -> Tensor:
         # The sums of a map are numbers of things, and start small.
@@ -247,8 +247,8 @@ def _types(y: object) -> list[object]:
     return list(y.dtypes) if isinstance(y, pd.DataFrame) else [getattr(y, "dtype", None)]
 
 
-def _check_range(numbers: Floats, how_far: NumberLoss, sums: bool, name: str) -> None:
-    how_far.check(numbers, name)
+def _check_range(numbers: Floats, loss_function: NumberLoss, sums: bool, name: str) -> None:
+    loss_function.check(numbers, name)
     if sums and numbers.min() < 0:
         raise ValueError(
             f'{name} has negative values, the lowest {numbers.min():g}, but global_pool="sum" '

@@ -18,7 +18,7 @@ Seed = int | np.random.RandomState
 _N_DRAWS = 20
 
 
-def _check_groups(
+def _encode_groups(
     groups: npt.ArrayLike, n_images: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the names of the groups, and the index of the group of each image."""
@@ -103,7 +103,7 @@ def random_split(
     """
     rng = check_random_state(random_state)
     if groups is not None:
-        _, numbers = _check_groups(groups, n)
+        _, numbers = _encode_groups(groups, n)
         held_out = _draw_groups(np.bincount(numbers), fraction * n, rng)[numbers]
         _warn_if_far(held_out.sum(), n, fraction)
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -175,7 +175,7 @@ def train_validation_split(
     """
     rng = check_random_state(random_state)
     if groups is not None:
-        names, groups = _check_groups(groups, len(y))
+        names, groups = _encode_groups(groups, len(y))
         share = min(fraction, 1 - fraction)
         n_folds = max(2, min(round(1 / share), len(names), int(np.bincount(y).max())))
         # The folds depend on the order of the groups, and it is this order that is shuffled:
@@ -246,7 +246,7 @@ def split_with_each_label(
     training, validation = random_split(len(indicators), fraction, groups, random_state)
     units = np.arange(len(indicators))
     if groups is not None:
-        units = _check_groups(groups, len(indicators))[1]
+        units = _encode_groups(groups, len(indicators))[1]
     values = np.hstack([indicators, 1 - indicators])
     for value in values.T:
         if value[validation].any() and not value[training].any():
