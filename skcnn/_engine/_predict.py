@@ -21,7 +21,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._parts import BatchParts
 from skcnn._utils import RowChoice
-from skcnn.networks._rows import ignores_company
+from skcnn.networks._batch_independence import is_batch_independent
 
 # Pixels per batch that keep the largest feature maps near the caches of a CPU.
 _CPU_PIXELS = 2**18
@@ -66,7 +66,7 @@ class PredictionBatching:
         A module that looks across the batch would compute other outputs, and hooks would see
         images that nobody passed.
         """
-        return self if not self.pad or ignores_company(network) else replace(self, pad=False)
+        return self if not self.pad or is_batch_independent(network) else replace(self, pad=False)
 
 
 def plan_batches(

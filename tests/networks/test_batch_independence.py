@@ -8,7 +8,7 @@ from torch import nn
 
 from skcnn import FeatureExtractor
 from skcnn.networks import Backbone, ConvBlocks, ImageNetwork, NetworkSpec
-from skcnn.networks._rows import ignores_company
+from skcnn.networks._batch_independence import is_batch_independent
 
 X, Y = stripes(60)
 
@@ -89,4 +89,4 @@ def test_hooks_see_the_images_that_were_passed_and_no_others(kind):
     ids=str,
 )
 def test_batches_of_built_in_networks_are_filled(parameters):
-    assert ignores_company(ConvBlocks((8, 8), **parameters).build((8, 8, 3), n_outputs=3))
+    assert is_batch_independent(ConvBlocks((8, 8), **parameters).build((8, 8, 3), n_outputs=3))
