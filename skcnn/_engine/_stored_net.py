@@ -13,7 +13,7 @@ from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import plan_batches
 from skcnn.networks._weights import load_weights
 
-# What predictions and further training need. A fit sets everything else anew.
+# What predictions and further training need. A fit sets everything else again.
 _SETTINGS = (
     "target",
     "optimizer",

@@ -70,7 +70,7 @@ on_error : {"raise", "skip"}, default="raise"
     None, in an array of objects.
 cache_dir : str or PathLike, default=None
     Folder where decoded image files are kept, for later fits and predictions, in this process or
-    others. Changed files are decoded anew. Features of images, from files or not, that the frozen
+    others. Changed files are decoded again. Features of images, from files or not, that the frozen
     stages of a `skcnn.networks.Backbone` make are kept there, too. It grows to about 50 GB, or
     the number in the environment variable SKCNN_CACHE_GB, and then loses what was not used for
     longest; `skcnn.clear_image_cache` clears it. A folder that cannot be written to is an error

@@ -186,7 +186,7 @@ def test_each_step_takes_the_rate_of_the_schedule(schedule, hooks, images):
     expected = [0.1 * lr_multiplier(schedule, step, 12) for step in range(12)]
     np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected] * 3, axis=1))
     assert net.history[:, "lr"] == pytest.approx(expected[3::4])
-    # Afterwards it is as it was, and a further call begins anew.
+    # Afterwards it is as it was, and a further call starts over.
     assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1, 0.1]
     net.optimizer_.noted.clear()
     train(net, images)
