@@ -194,9 +194,9 @@ def _use_features(
     or both as they are, where random changes to images make other features in each epoch.
     """
     network, device = net.module_, torch.device(net.device)
-    plan = _plan(network, job, summary, device)
+    batching = _choose_batching(network, job, summary, device)
     cache = FeatureCache.open(settings.cache_dir, network, job.image_shape, device)
-    frozen = FrozenPart(network, summary, device, plan, settings.thread_limit, cache)
+    frozen = FrozenPart(network, summary, device, batching, settings.thread_limit, cache)
     datasets = [job.dataset, *([] if job.validation is None else [job.validation])]
     shrinks = any(scale < 1 for scale in settings.resizing)
     once = not settings.augment and not shrinks
@@ -211,7 +211,7 @@ def _use_features(
     return job, summary
 
 
-def _plan(
+def _choose_batching(
     network: ImageNetwork, job: FitJob, summary: NetworkSummary, device: torch.device
 ) -> PredictionBatching:
     shape = network.inner_shape(job.image_shape)
@@ -301,7 +301,7 @@ def _prepare(
     net.set_params(
         target=job.target,
         precision=_name(settings.precision),
-        plan=_plan(net.module_, job, summary, device),
+        batching=_choose_batching(net.module_, job, summary, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
         max_epochs=job.epochs,

@@ -68,5 +68,5 @@ def make_net(parts: Mapping[str, Any], device: torch.device) -> TrainedNet:
     net.costs_ = parts["costs"]
     shape = net.module_.inner_shape(options["module__image_shape"])
     multiply_adds, n_values = net.costs_
-    net.plan = plan_batches(shape, multiply_adds, n_values, device)
+    net.batching = plan_batches(shape, multiply_adds, n_values, device)
     return net

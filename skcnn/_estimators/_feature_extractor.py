@@ -183,13 +183,13 @@ class FeatureExtractor(
         check_is_fitted(self, "module_")
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
-        plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
+        batching = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
         folded = fold(network)
         return infer(
             folded.features,
             images,
             device,
-            plan.suited_to(network),
+            batching.suited_to(network),
             self._costs,
             self._thread_limit,
             cache=FeatureCache.open(self.cache_dir, folded, images.shape, device),

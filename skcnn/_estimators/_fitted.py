@@ -165,16 +165,16 @@ class FittedNetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         check_is_fitted(self, "net_")
         net, network, images = self.net_, self.module_, self._read_images(X)
         device = torch.device(net.device)
-        plan, costs = net.plan, net.costs_
+        batching, costs = net.batching, net.costs_
         if images.shape != self.image_shape_:
-            plan, costs = plan_inference(network, images.shape, device)
+            batching, costs = plan_inference(network, images.shape, device)
         folded, flip = fold(network), self.test_time_flip and not features
         cache_dir = None if flip else self.cache_dir
         return infer(
             folded.features if features else folded,
             images,
             device,
-            plan.suited_to(network),
+            batching.suited_to(network),
             costs,
             self._thread_limit,
             flip=flip,

@@ -50,7 +50,7 @@ OWN = {
 @pytest.mark.parametrize("case", OWN)
 def test_modules_that_look_across_the_batch_see_only_its_images(case):
     clf = small_net(module=OWN[case], max_epochs=1).fit(X, Y)
-    assert clf.net_.plan.pad
+    assert clf.net_.batching.pad
     few = X[:7]
     with torch.inference_mode():
         expected = clf.module_.eval()(torch.from_numpy(few)).softmax(1)
@@ -72,7 +72,7 @@ def test_features_of_a_body_that_looks_across_the_batch_are_those_of_its_images(
 @pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
 def test_hooks_see_the_images_that_were_passed_and_no_others(kind):
     clf = small_net(max_epochs=1).fit(X, Y)
-    assert clf.net_.plan.pad
+    assert clf.net_.batching.pad
     before = clf.predict_proba(X[:7])
     seen = []
     handle = getattr(clf.module_.head, kind)(lambda *call: seen.append(len(call[1][0])))
