@@ -137,6 +137,16 @@ def check_codes(y: npt.ArrayLike, classes: Labels, n_rows: int) -> npt.NDArray[n
     return codes
 
 
+def confidence_and_errors(
+    y: npt.ArrayLike, proba: npt.ArrayLike, classes: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the probability of each predicted label, and whether it is wrong."""
+    probabilities = check_probabilities(proba)
+    names = check_classes(classes, y, probabilities.shape[1])
+    codes = check_codes(y, names, len(probabilities))
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
+
+
 def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the probabilities that a fitted classifier gives images, (n, n_classes)."""
     if not hasattr(estimator, "predict_proba"):
