@@ -17,7 +17,12 @@ from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._columns import check_none_missing
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
-from skcnn._targets._weights import ClassWeight, class_weights, combine_weights
+from skcnn._targets._weights import (
+    ClassWeight,
+    class_weights,
+    combine_weights,
+    scale_class_weights,
+)
 from skcnn._utils import refuse_to_continue
 
 Labels = npt.NDArray[Any]
@@ -79,14 +84,8 @@ def normalized_class_weights(
     weights = class_weights(class_weight, classes, y)
     if weights is None:
         return None
-    mean = weights[encode(y, classes)].mean()
-    if not mean:
-        raise ValueError(
-            f"class_weight={class_weight!r} is zero for all labels of a column of y. Expected at "
-            "least one positive weight."
-        )
-    scaled: npt.NDArray[np.float64] = weights / mean
-    return scaled
+    of_images = weights[encode(y, classes)]
+    return scale_class_weights(weights, of_images, class_weight, "all labels of a column of y")
 
 
 def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
