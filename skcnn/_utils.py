@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,13 @@ from skcnn._from_r import whole
 __all__ = [
     "BOX_COLUMNS",
     "IMAGE_COLUMN",
+    "ROUNDING",
     "InstancesOf",
     "Interval",
     "RowChoice",
     "StopTraining",
     "StrOptions",
+    "as_objects",
     "as_tuple",
     "changed_parameters",
     "check_random_state",
@@ -39,6 +41,7 @@ __all__ = [
     "check_values",
     "ignore_warning",
     "one_thread_at_a_time",
+    "refuse_to_continue",
     "restored_on_error",
     "safe_indexing",
     "warn",
@@ -57,6 +60,9 @@ BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 
 #: Column of images in memory, in tables with covariates.
 IMAGE_COLUMN = "image"
+
+#: A deviation below this fraction of the values themselves is rounding.
+ROUNDING = 1e-12
 
 _BETWEEN = ("skcnn.", "sklearn.callback.")
 
@@ -143,6 +149,35 @@ def ignore_warning(message: str) -> Iterator[None]:
         yield
 
 
+def refuse_to_continue(was: str, now: str, remedy: str) -> NoReturn:
+    """Raise the error of a training that cannot continue with what it is given now.
+
+    Parameters
+    ----------
+    was : str
+        What training continues with.
+    now : str
+        What is different now, as a clause.
+    remedy : str
+        What to do in order to continue, as a clause.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> refuse_to_continue("quantile=0.5", "now got 0.9", "Set it back")
+    Traceback (most recent call last):
+    ...
+    ValueError: Training continues with quantile=0.5, but now got 0.9. Set it back, or fit from ...
+    """
+    raise ValueError(
+        f"Training continues with {was}, but {now}. {remedy}, or fit from the start: with "
+        "warm_start=False, or a clone of this estimator."
+    )
+
+
 class StopTraining(KeyboardInterrupt):
     """Raised by a callback to end the training; skorch's loop ends on KeyboardInterrupt."""
 
@@ -161,6 +196,21 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
         # An array without dimensions holds a single value.
         return tuple(np.atleast_1d(value).tolist())
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return a sequence as an array of its values as they are; numpy would make 1 a "1".
+
+    Text is not copied, which a million paths would make felt.
+
+    Examples
+    --------
+    >>> as_objects(["a", 1])
+    array(['a', 1], dtype=object)
+    """
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 # scikit-learn writes "an instance of 'tuple'".

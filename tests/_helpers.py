@@ -116,7 +116,7 @@ def make_net(seed=0, network=None, label_smoothing=0.0, **options):
         "lr": 0.1,
         "batch_size": 16,
         "max_epochs": 2,
-        "plan": PredictionBatching(25),
+        "batching": PredictionBatching(25),
         "device": "cpu",
         **options,
     }
@@ -148,12 +148,12 @@ def logits_of(net, images):
         return net.module_.eval()(torch.tensor(images))
 
 
-def outputs_of(net, images, *, features=False, **plan):
-    """Outputs of a net, or features, by a plan of one's own where one is given."""
-    plan = PredictionBatching(**plan) if plan else net.plan
+def outputs_of(net, images, *, features=False, **batching):
+    """Outputs of a net, or features, with a batching of one's own where one is given."""
+    batching = PredictionBatching(**batching) if batching else net.batching
     function = net.module_.eval()
     function = function.features if features else function
-    return run_images(function, images, torch.device(net.device), plan)
+    return run_images(function, images, torch.device(net.device), batching)
 
 
 CLASSES = np.array(["ant", "bee", "fly", "moth"])

@@ -128,7 +128,7 @@ def test_going_on_is_as_reproducible_as_beginning(method, data):
     assert_array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
-def test_each_part_of_a_fit_that_goes_on_draws_anew(data):
+def test_each_part_of_a_fit_that_goes_on_draws_again(data):
     """Or each call would see the images in the same order, with the same augmentation."""
     X, y = data
     seen = []

@@ -166,7 +166,7 @@ def test_dir_lists_what_is_public():
 
 
 def test_a_folder_of_the_same_name_beside_a_script_is_not_taken_for_the_package(tmp_path):
-    """An editable install, built anew, is tried where somebody has a clone named skcnn."""
+    """An editable install, built again, is tried where somebody has a clone named skcnn."""
     pytest.importorskip("setuptools", reason="setuptools is not installed; pip brings it")
     build = "import sys; from setuptools.build_meta import build_editable as b; b(sys.argv[1])"
     command = [sys.executable, "-c", build, str(tmp_path)]

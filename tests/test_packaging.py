@@ -139,7 +139,7 @@ def test_a_release_that_does_not_fit_is_refused(release, prepared, file, old, ne
 
 
 def test_metadata_of_a_release_are_valid(release, prepared, tmp_path):
-    """The wheel is built anew with the addresses, as the release does it."""
+    """The wheel is built again with the addresses, as the release does it."""
     pytest.importorskip("twine", reason='twine is not installed: pip install -e ".[release]"')
     pytest.importorskip("setuptools", reason="setuptools is not installed")
     release.main("v1.2.3", "https://git.example/ada/skcnn", prepared)

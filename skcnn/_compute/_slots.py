@@ -152,7 +152,7 @@ class _ProcessSlots:
             del self.by_pool[share.pool]
             share.release()
 
-    def start_anew(self) -> None:
+    def after_fork(self) -> None:
         """Keep in a forked child what the parent holds, without ever giving it back."""
         self.changing, self.waiting = threading.Lock(), threading.Lock()
         for share in self.by_pool.values():
@@ -160,7 +160,7 @@ class _ProcessSlots:
 
 
 _of_this_process = _ProcessSlots()
-call_in_forked_children(_of_this_process.start_anew)
+call_in_forked_children(_of_this_process.after_fork)
 
 
 def _wait_for_slots(share: _Share, n_requested: int) -> _Share:

@@ -12,12 +12,10 @@ import pandas as pd
 from skcnn._data._conversion import decoded, from_torch
 from skcnn._data._paths import find_path_column, holds_text, is_frame, is_missing, listed
 from skcnn._from_r import check_no_na
-from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, warn
+from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, ROUNDING, warn
 
 Floats = npt.NDArray[np.float64]
 
-# A deviation below this fraction of the values themselves is rounding.
-_ROUNDING = 1e-12
 # Above, numbers are codes for missing values, such as -3.4e38 of rasters.
 _LARGEST = 1e30
 
@@ -329,7 +327,7 @@ def _measured(column: CovariateColumn, read: Floats, name: str) -> CovariateColu
     if column.categories is not None:
         return column
     mean, scale = float(known.mean()), float(known.std())
-    if scale <= _ROUNDING * abs(mean):
+    if scale <= ROUNDING * abs(mean):
         scale = 1.0
     return replace(column, mean=mean, scale=scale, had_missing=len(known) < len(read))
 

@@ -22,7 +22,7 @@ from skcnn._data._covariates import CovariateEncoder, images_alone, split_covari
 from skcnn._data._file_keys import file_keys
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages, read_files
-from skcnn._data._paths import as_frame, listed, read_paths
+from skcnn._data._paths import as_pandas, listed, read_paths
 from skcnn._data._pixel_range import check_range_as_fitted
 
 AnyImages = Images | FileImages
@@ -72,7 +72,7 @@ def check_input(
         If X cannot be read as images, or not as images of the fitted shape, or has other columns
         of covariates than in fit.
     """
-    X = as_frame(X)
+    X = as_pandas(X)
     is_table = isinstance(X, pd.DataFrame | pd.Series)
     frame = None
     if takes_covariates:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN
+from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, as_objects
 
 #: The column of a DataFrame with the paths, where several columns hold text.
 PATH_COLUMN = "path"
@@ -87,7 +87,7 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     if isinstance(X, list | tuple):
         if not _is_text(next((value for value in X if not is_missing(value)), None)):
             return None
-        return Paths(_checked(_as_objects(X), name))
+        return Paths(_checked(as_objects(X), name))
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OUT":
         return None
     if not isinstance(X, np.ndarray):
@@ -130,13 +130,6 @@ def as_rows(X: Any, name: str = "X") -> Any:
             "check that it finds files: in your folder their names may end in .JPG or .jpeg."
         )
     return X
-
-
-def _as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
-    # Without a copy of the text, which a million paths would make felt.
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 def _is_text(value: object) -> bool:
@@ -182,7 +175,7 @@ def is_frame(X: object) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
-def as_frame(X: Any) -> Any:
+def as_pandas(X: Any) -> Any:
     """Return a table of polars or pyarrow that holds text as a DataFrame; else X itself."""
     names = getattr(X, "column_names", getattr(X, "columns", None))
     if is_frame(X) or names is None or not hasattr(X, "to_pandas"):

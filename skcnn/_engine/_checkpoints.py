@@ -157,7 +157,7 @@ class TrainingCheckpoint(Callback):
         return sorted(found, reverse=True)
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
-        """Let early stopping, which has begun anew, go on from the stored state."""
+        """Let early stopping, which has begun again, go on from the stored state."""
         if self._state is not None:
             put_stopper_state(net, self._state)
             self._state = None

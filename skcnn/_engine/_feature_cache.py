@@ -17,7 +17,7 @@ from skcnn._data._decoded_cache import DecodedCache, Keys
 from skcnn._data._file_keys import KEY
 from skcnn._data._inputs import AnyImages
 from skcnn.networks import ImageNetwork
-from skcnn.networks._rows import ignores_company
+from skcnn.networks._batch_independence import is_batch_independent
 
 _CHUNK_ROWS = 512
 
@@ -67,7 +67,7 @@ class FeatureCache:
         may change, for those whose hooks want to see every image, and where the features of an
         image depend on the others in its batch.
         """
-        if cache_dir is None or not network.frozen_stages or not ignores_company(network):
+        if cache_dir is None or not network.frozen_stages or not is_batch_independent(network):
             return None
         return cls(cache_dir, network, image_shape, device)
 

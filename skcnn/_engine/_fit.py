@@ -39,6 +39,7 @@ from skcnn._engine._network_checks import (
 )
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
+from skcnn._utils import refuse_to_continue
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._spec import ImageShape
@@ -193,9 +194,9 @@ def _use_features(
     or both as they are, where random changes to images make other features in each epoch.
     """
     network, device = net.module_, torch.device(net.device)
-    plan = _plan(network, job, summary, device)
+    batching = _choose_batching(network, job, summary, device)
     cache = FeatureCache.open(settings.cache_dir, network, job.image_shape, device)
-    frozen = FrozenPart(network, summary, device, plan, settings.thread_limit, cache)
+    frozen = FrozenPart(network, summary, device, batching, settings.thread_limit, cache)
     datasets = [job.dataset, *([] if job.validation is None else [job.validation])]
     shrinks = any(scale < 1 for scale in settings.resizing)
     once = not settings.augment and not shrinks
@@ -210,7 +211,7 @@ def _use_features(
     return job, summary
 
 
-def _plan(
+def _choose_batching(
     network: ImageNetwork, job: FitJob, summary: NetworkSummary, device: torch.device
 ) -> PredictionBatching:
     shape = network.inner_shape(job.image_shape)
@@ -275,10 +276,8 @@ def _check_same_network(net: TrainedNet, settings: FitSettings) -> None:
     else:
         changed = [name for name in new if repr(new[name]) != repr(old[name])]
     if changed:
-        raise ValueError(
-            f"Training continues with the fitted network, but {', '.join(changed)} has changed. "
-            "Set it back, or fit a new network: with warm_start=False, or a clone of this "
-            "estimator."
+        refuse_to_continue(
+            "the fitted network", f"{', '.join(changed)} has changed", "Set it back"
         )
 
 
@@ -302,7 +301,7 @@ def _prepare(
     net.set_params(
         target=job.target,
         precision=_name(settings.precision),
-        plan=_plan(net.module_, job, summary, device),
+        batching=_choose_batching(net.module_, job, summary, device),
         lr=settings.lr,
         bias_lr_factor=settings.bias_lr_factor,
         max_epochs=job.epochs,

@@ -32,7 +32,7 @@ class FrozenPart:
     summary : NetworkSummary
         Of the network.
     device : torch.device
-    plan : PredictionBatching
+    batching : PredictionBatching
     thread_limit : int or None
         As for `compute_threads`.
     cache : FeatureCache or None
@@ -44,14 +44,14 @@ class FrozenPart:
         network: ImageNetwork,
         summary: NetworkSummary,
         device: torch.device,
-        plan: PredictionBatching,
+        batching: PredictionBatching,
         thread_limit: int | None,
         cache: FeatureCache | None = None,
     ) -> None:
         self.network = network
         self.summary = summary
         self.device = device
-        self.plan = plan.suited_to(network)
+        self.batching = batching.suited_to(network)
         self.thread_limit = thread_limit
         self.cache = cache
 
@@ -68,7 +68,7 @@ class FrozenPart:
         images : Images, or ndarray of images or of earlier results
         to_the_end : bool, default=False
         """
-        network, n_at_once = self.network, self.plan.batch_size
+        network, n_at_once = self.network, self.batching.batch_size
         needed = torch.float32.itemsize * self.summary.n_values * n_at_once
         work = self.summary.multiply_adds * min(len(images), n_at_once)
         was_training = network.training
@@ -85,14 +85,14 @@ class FrozenPart:
             function = network.features if to_the_end else network.frozen_features
             network.eval()
             try:
-                return run_images(function, images, self.device, self.plan)
+                return run_images(function, images, self.device, self.batching)
             finally:
                 network.train(was_training)
 
     def replace_images(self, dataset: ImageDataset) -> ImageDataset:
         """Return a data set with features in place of its images."""
         if self.cache is not None:
-            size = self.plan.batch_size
+            size = self.batching.batch_size
             features: Any = self.cache.replace_images(dataset.X, self.run, size, is_fit=True)
             return ImageDataset(features, dataset.y, dataset.sample_weight)
         features = self.run(dataset.X)

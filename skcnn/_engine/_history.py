@@ -16,7 +16,7 @@ def whole_epochs(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in history if "dur" in row]
 
 
-def as_frame(history: Any, score_name: str | None = None) -> pd.DataFrame:
+def history_frame(history: Any, score_name: str | None = None) -> pd.DataFrame:
     """Return a skorch history with one row per epoch and the figures of callbacks last.
 
     Parameters
@@ -27,7 +27,7 @@ def as_frame(history: Any, score_name: str | None = None) -> pd.DataFrame:
 
     Examples
     --------
-    >>> print(as_frame([{"epoch": 1, "train_loss": 0.5, "dur": 2.0, "mine": 7}]).to_string())
+    >>> print(history_frame([{"epoch": 1, "train_loss": 0.5, "dur": 2.0, "mine": 7}]).to_string())
            train_loss  valid_loss  lr  seconds  mine
     epoch
     1             0.5         NaN NaN      2.0     7

@@ -27,7 +27,7 @@ def infer(
     function: Callable[..., Tensor],
     images: AnyImages,
     device: torch.device,
-    plan: PredictionBatching,
+    batching: PredictionBatching,
     costs: tuple[int, int],
     thread_limit: int | None,
     *,
@@ -38,7 +38,7 @@ def infer(
 
     Parameters
     ----------
-    function, images, device, plan, flip
+    function, images, device, batching, flip
         As for `run_images`.
     costs : tuple of (multiply_adds, n_values)
         Of the network, for one image.
@@ -52,10 +52,10 @@ def infer(
     outputs : ndarray of shape (n, n_outputs), float32
     """
     multiply_adds, n_values = costs
-    work = multiply_adds * min(len(images), plan.batch_size)
+    work = multiply_adds * min(len(images), batching.batch_size)
     with (
         hold_interrupts(),
-        reserve_device_memory(device, torch.float32.itemsize * n_values * plan.batch_size),
+        reserve_device_memory(device, torch.float32.itemsize * n_values * batching.batch_size),
         compute_threads(
             device,
             work,
@@ -69,9 +69,10 @@ def infer(
         images.check()
         source: ImageSource = images
         if cache is not None:
-            run = partial(run_images, cache.network.frozen_features, device=device, plan=plan)
-            source = cache.replace_images(images, run, plan.batch_size, is_fit=False)
-        outputs = run_images(function, source, device, plan, flip=flip)
+            frozen = cache.network.frozen_features
+            run = partial(run_images, frozen, device=device, batching=batching)
+            source = cache.replace_images(images, run, batching.batch_size, is_fit=False)
+        outputs = run_images(function, source, device, batching, flip=flip)
     images.clear_missing(outputs)
     return outputs
 

@@ -106,7 +106,7 @@ class TrainedNet(skorch.NeuralNet):
         Whether a callback may shorten the training, see `shorten`.
     divides : bool, default=True
         Whether batches that memory is too small for are computed in parts.
-    plan : PredictionBatching, default=PredictionBatching(256)
+    batching : PredictionBatching, default=PredictionBatching(256)
         How images are batched in validation and prediction.
     **kwargs
         As in `skorch.NeuralNet`.
@@ -131,7 +131,7 @@ class TrainedNet(skorch.NeuralNet):
         progress: bool = False,
         open_ended: bool = False,
         divides: bool = True,
-        plan: PredictionBatching = PredictionBatching(256),  # noqa: B008  (cannot be changed)
+        batching: PredictionBatching = PredictionBatching(256),  # noqa: B008  (cannot be changed)
         dataset: object = ImageDataset,
         train_split: object = None,
         verbose: int = 0,
@@ -152,7 +152,7 @@ class TrainedNet(skorch.NeuralNet):
         self.progress = progress
         self.open_ended = open_ended
         self.divides = divides
-        self.plan = plan
+        self.batching = batching
         self._losses: list[Tensor] = []
         self._scores: list[Tensor] = []
         super().__init__(
@@ -189,6 +189,9 @@ class TrainedNet(skorch.NeuralNet):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = {n: value for n, value in state.items() if n not in (_APART, _CODE)}
+        if "plan" in rest:
+            # Its name in pickles of earlier versions.
+            rest["batching"] = rest.pop("plan")
         super().__setstate__({**rest, _APART: pickle.dumps({})})
         device = torch.device(self.device)
         self.__dict__ |= load_apart(state[_APART], state.get(_CODE, ()), device)
@@ -226,7 +229,7 @@ class TrainedNet(skorch.NeuralNet):
         """Return the batches of a data set; see `skorch.NeuralNet.get_iterator`."""
         device = torch.device(self.device)
         if not training:
-            return Batches(dataset, self.plan.batch_size, device=device)
+            return Batches(dataset, self.batching.batch_size, device=device)
         batches = Batches(
             dataset,
             self.batch_size,

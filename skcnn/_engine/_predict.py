@@ -21,7 +21,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine._parts import BatchParts
 from skcnn._utils import RowChoice
-from skcnn.networks._rows import ignores_company
+from skcnn.networks._batch_independence import is_batch_independent
 
 # Pixels per batch that keep the largest feature maps near the caches of a CPU.
 _CPU_PIXELS = 2**18
@@ -66,7 +66,7 @@ class PredictionBatching:
         A module that looks across the batch would compute other outputs, and hooks would see
         images that nobody passed.
         """
-        return self if not self.pad or ignores_company(network) else replace(self, pad=False)
+        return self if not self.pad or is_batch_independent(network) else replace(self, pad=False)
 
 
 def plan_batches(
@@ -110,7 +110,7 @@ def run_images(
     function: Callable[..., Tensor],
     images: ImageSource,
     device: torch.device,
-    plan: PredictionBatching,
+    batching: PredictionBatching,
     *,
     flip: bool = False,
 ) -> npt.NDArray[np.float32]:
@@ -127,7 +127,7 @@ def run_images(
         where images have any.
     images : Images or ndarray of shape (n, height, width, channels)
     device : torch.device
-    plan : PredictionBatching
+    batching : PredictionBatching
     flip : bool, default=False
         Whether to average over each image and its mirror image.
 
@@ -135,15 +135,15 @@ def run_images(
     -------
     outputs : ndarray of shape (n, n_outputs), float32
     """
-    size = plan.batch_size if plan.pad else 0
-    exact = _ExactDense() if plan.pad else nullcontext()
+    size = batching.batch_size if batching.pad else 0
+    exact = _ExactDense() if batching.pad else nullcontext()
     # Small outputs that stay between the large blocks of batches would keep an allocator from
     # using these again, so that memory would grow with every batch.
     whole = torch.empty(0)
     n_done = 0
     parts = BatchParts()
     with torch.inference_mode(), no_autocast(device), exact:
-        for batch, *beside in _batches(images, plan.batch_size, device):
+        for batch, *beside in _batches(images, batching.batch_size, device):
             padded, *rest = (_pad_batch(part, size) for part in (batch, *beside))
             run = partial(_mean_with_mirrored, function) if flip else function
             with computing():

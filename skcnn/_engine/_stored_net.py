@@ -13,7 +13,7 @@ from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import plan_batches
 from skcnn.networks._weights import load_weights
 
-# What predictions and further training need. A fit sets everything else anew.
+# What predictions and further training need. A fit sets everything else again.
 _SETTINGS = (
     "target",
     "optimizer",
@@ -68,5 +68,5 @@ def make_net(parts: Mapping[str, Any], device: torch.device) -> TrainedNet:
     net.costs_ = parts["costs"]
     shape = net.module_.inner_shape(options["module__image_shape"])
     multiply_adds, n_values = net.costs_
-    net.plan = plan_batches(shape, multiply_adds, n_values, device)
+    net.batching = plan_batches(shape, multiply_adds, n_values, device)
     return net

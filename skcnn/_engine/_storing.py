@@ -6,7 +6,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-# Modules whose callbacks set their state anew at the start of each training. Others may count on
+# Modules whose callbacks set their state again at the start of each training. Others may count on
 # what their constructors have set.
 _RESET_AT_START = ("skorch.", "skcnn.")
 

@@ -8,20 +8,22 @@ in braces:
   estimator has a default of its own;
 - ``{references}`` becomes the list of the sources that the text cites by a name in brackets,
   numbered as they are first cited.
+
+The parameters of `ConvBlocks` have the entries of its docstring, but for `normalization` and
+`global_pool`, whose text is shorter for the estimators.
 """
 
 import re
+from inspect import cleandoc
 from textwrap import dedent, indent
 from typing import TypeVar
+
+from skcnn._estimators._parameters import NETWORK_PARAMETERS
+from skcnn.networks import ConvBlocks
 
 Class = TypeVar("Class", bound=type)
 
 _ENTRIES = """
-filters : int, sequence of int or "auto", default="auto"
-    Convolution filters of each block. There are as many blocks as values. Each block halves
-    the sides of the image unless `pool` or `pool_size` say otherwise. "auto" takes as many
-    of 32, 64, 128, 256 as the image can be halved. ``()`` is a network without convolutions:
-    all pixels go to `dense_units`, if any, and to the head.
 image_shape : sequence of (height, width) or (height, width, channels), default=None
     Shape that image files get, in pixels, and that flattened images had. If the channels are
     left out, files are read in gray (1) if all are gray, else in RGB (3), and rows in the one
@@ -50,29 +52,10 @@ early_stopping : bool, default=False
 random_state : int, RandomState instance or None, default=None
     Decides initial weights, order of the images, augmentation, dropout and the images held
     out. The same number gives the same network, bit for bit, on the CPU of one machine.
-convs_per_block : int or sequence of int, default=2
-    Convolution layers per block, before its pooling.
-kernel_size : int or sequence of int, default=3
-    Side of the convolution windows in pixels, the same for height and width. Images are
-    padded with zeros so that a convolution keeps their size.
-pool : {"max", "average"}, None, or a sequence of these, default="max"
-    Pooling at the end of each block. None means no pooling.
-pool_size : int or sequence of int, default=2
-    Side of the pooling windows in pixels, and their stride.
-activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh"}, default="silu"
-    Activation function after each convolution and each dense layer.
 normalization : {"batch", "ghost"}, None, or a sequence of these, default="batch"
     Batch normalization [ioffe2015]_ between convolution and activation, or none. "ghost"
     normalizes each 32 images of a training batch by themselves, for batches of several hundred
     images, see `skcnn.networks.ConvBlocks`.
-residual : bool or sequence of bool, default=True
-    Whether a shortcut spans the convolutions of a block [he2016]_.
-dense_units : int, sequence of int or None, default=None
-    Units of the dense layers between global pooling and the head.
-dropout : float or sequence of float, default=0.0
-    Fraction in [0, 1) of values set to zero at random in training [srivastava2014]_. A single
-    rate acts on the features after global pooling. With one rate per block, each of the others
-    acts on the output of its block, and the last one on the features.
 data_format : {"auto", "channels_last", "channels_first"}, default="auto"
     Whether images come as (n, height, width, channels) or (n, channels, height, width).
     "auto" reads channels last, and raises an error where that looks wrong.
@@ -257,11 +240,15 @@ micikevicius2018
    Micikevicius et al.: Mixed precision training. ICLR 2018.
 """
 
+#: Names of the sources that `ConvBlocks` cites by numbers, for the parameters shared with it.
+NAMES_OF_SOURCES = {"4": "he2016", "6": "srivastava2014"}
+
 _PLACEHOLDER = re.compile(
     r"^( *)\{(?!references)(description of )?(\w+(?:, \w+)*)\}$", re.MULTILINE
 )
 _LIST = re.compile(r"^( *)\{references\}$", re.MULTILINE)
 _CITATION = re.compile(r"\[([a-z]\w*)\]_")
+_NUMBER = re.compile(r"\[(\d+)\]_")
 
 
 def documented(cls: Class) -> Class:
@@ -309,5 +296,16 @@ def _parse(text: str) -> dict[str, str]:
     return {re.split(" : |\n", entry)[0]: entry for entry in entries}
 
 
-ENTRIES = _parse(_ENTRIES)
+def _read_entries() -> dict[str, str]:
+    """Return all entries: those of `ConvBlocks` for its parameters, and those of this module."""
+    # Without docstrings (python -OO) there are none.
+    text = cleandoc(ConvBlocks.__doc__ or "").partition("Parameters\n----------\n")[2]
+    network = _parse(text.partition("\n\n")[0])
+    own = _parse(_ENTRIES)
+    for name in set(NETWORK_PARAMETERS) & network.keys() - own.keys():
+        own[name] = _NUMBER.sub(lambda found: f"[{NAMES_OF_SOURCES[found[1]]}]_", network[name])
+    return own
+
+
+ENTRIES = _read_entries()
 REFERENCES = {name: text.partition("\n   ")[2] for name, text in _parse(_REFERENCES).items()}

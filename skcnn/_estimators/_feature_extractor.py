@@ -26,6 +26,7 @@ from skcnn._data._inputs import check_input
 from skcnn._engine._feature_cache import FeatureCache
 from skcnn._engine._inference import infer
 from skcnn._engine._predict import plan_batches
+from skcnn._estimators._docs import documented
 from skcnn._estimators._fitted import ImageFeaturesOutMixin
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
 from skcnn._from_r import whole
@@ -37,6 +38,7 @@ from skcnn.networks._summary import summarize
 from skcnn.networks._weights import load_weights
 
 
+@documented
 class FeatureExtractor(ThreadLimitMixin, ImageFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Images to features: what a network that was trained on other images sees in them.
 
@@ -54,30 +56,19 @@ class FeatureExtractor(ThreadLimitMixin, ImageFeaturesOutMixin, TransformerMixin
         "skcnn[pretrained]"``.
     image_shape : sequence of (height, width) or (height, width, channels), default=None
         Shape that image files get, or that flattened images had, as for `ConvNetClassifier`.
-    data_format : {"auto", "channels_last", "channels_first"}, default="auto"
-        Whether images come as (n, height, width, channels) or (n, channels, height, width).
-    resize : {"crop", "pad", "stretch"}, default="stretch"
-        How image files of other proportions get the shape of all, as for `ConvNetClassifier`.
+    {data_format, resize}
     on_error : {"raise", "skip"}, default="raise"
         Whether image files that cannot be read are an error, or get features of NaN.
     cache_dir : str or PathLike, default=None
         Folder where features of images are kept, and decoded image files, for later calls, in
         this process or others, as for `ConvNetClassifier`.
-    device : str or torch.device, default="auto"
-        "auto" takes the first of "cuda", "xpu", "mps" and "cpu" that is available.
+    {device}
 
     Attributes
     ----------
     module_ : skcnn.networks.ImageNetwork
         The torch network; its `features` are the result.
-    device_ : torch.device
-        Device the network is on.
-    image_shape_ : tuple of (height, width, channels)
-        Shape of one image.
-    n_features_in_ : int
-        Values per image: height * width * channels.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the pixels, if X was a DataFrame.
+    {device_, image_shape_, n_features_in_, feature_names_in_}
 
     See Also
     --------
@@ -227,13 +218,13 @@ class FeatureExtractor(ThreadLimitMixin, ImageFeaturesOutMixin, TransformerMixin
         check_is_fitted(self, "module_")
         images, _ = check_input(self, X, reset=False, data_format=self.data_format)
         network, device = self.module_, self.device_
-        plan = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
+        batching = plan_batches(network.inner_shape(self.image_shape_), *self._costs, device)
         folded = fold(network)
         return infer(
             folded.features,
             images,
             device,
-            plan.suited_to(network),
+            batching.suited_to(network),
             self._costs,
             self._thread_limit,
             cache=FeatureCache.open(self.cache_dir, folded, images.shape, device),

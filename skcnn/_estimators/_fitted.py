@@ -18,7 +18,7 @@ from skcnn._compute._rng import own_random_numbers
 from skcnn._data._arrays import ImageShape, as_shape
 from skcnn._data._inputs import AnyImages, check_input
 from skcnn._engine._feature_cache import FeatureCache
-from skcnn._engine._history import as_frame
+from skcnn._engine._history import history_frame
 from skcnn._engine._inference import infer, plan_inference
 from skcnn._engine._net import TrainedNet
 from skcnn._from_r import whole
@@ -87,7 +87,7 @@ class FittedNetEstimator(ImageFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def history_(self) -> pd.DataFrame:
         """Figures of the training: one row per epoch."""
         check_is_fitted(self, "net_")
-        return as_frame(self.net_.history, self._target.score_name)
+        return history_frame(self.net_.history, self._target.score_name)
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the features of images: the input of the network's head.
@@ -190,16 +190,16 @@ class FittedNetEstimator(ImageFeaturesOutMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self, "net_")
         net, network, images = self.net_, self.module_, self._read_images(X)
         device = torch.device(net.device)
-        plan, costs = net.plan, net.costs_
+        batching, costs = net.batching, net.costs_
         if images.shape != self.image_shape_:
-            plan, costs = plan_inference(network, images.shape, device)
+            batching, costs = plan_inference(network, images.shape, device)
         folded, flip = fold(network), self.test_time_flip and not features
         cache_dir = None if flip else self.cache_dir
         return infer(
             folded.features if features else folded,
             images,
             device,
-            plan.suited_to(network),
+            batching.suited_to(network),
             costs,
             self._thread_limit,
             flip=flip,

@@ -15,12 +15,14 @@ from skcnn._data._covariates import images_alone
 from skcnn._data._file_shapes import COLORS, find_shape
 from skcnn._data._files import read_files
 from skcnn._data._paths import Paths, read_paths
+from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS, validate_each
 from skcnn._utils import StrOptions
 
 _CHANNEL_NAMES = {1: ("",), 3: ("_red", "_green", "_blue")}
 
 
+@documented
 class ImageLoader(TransformerMixin, BaseEstimator):
     """Paths of image files to an array of pixels, for any estimator of scikit-learn.
 
@@ -33,10 +35,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
     image_shape : sequence of (height, width) or (height, width, channels), default=None
         Shape that all images get, in pixels. None keeps the size of the files in `fit` if they
         all have the same and no side is longer than 128 pixels, and makes others 96x96.
-    resize : {"crop", "pad", "stretch"}, default="stretch"
-        How files of other proportions get the shape of all. "crop" takes the middle, and loses
-        two opposite edges. "pad" keeps the proportions, and fills the rest with the mean color of
-        the edges. "stretch" keeps the whole image, and changes its proportions.
+    {resize}
     color : {"auto", "rgb", "gray"}, default="auto"
         "auto" is gray if all files in `fit` are gray, else RGB. `image_shape` may say it, too.
     on_error : {"raise", "skip"}, default="raise"
@@ -50,8 +49,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    image_shape_ : tuple of (height, width, channels)
-        Shape of one image.
+    {image_shape_}
 
     See Also
     --------

@@ -23,7 +23,7 @@ from skcnn._targets import Target
 from skcnn._targets._columns import as_table, check_none_missing
 from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
-from skcnn._utils import safe_indexing, warn
+from skcnn._utils import refuse_to_continue, safe_indexing, warn
 
 Classes = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 
@@ -183,10 +183,10 @@ class ReadingEstimator(BaseEstimator):
     def _take_target(self, target: Target, *, continues: bool) -> Target:
         """Store the target of this fit, which may continue that of an earlier one."""
         if continues and type(target) is not type(self._target):
-            raise ValueError(
-                f"Training continues with {self._target.description}, but this y asks for "
-                f"{target.description}. Give a y of the same kind, or fit from the start: with "
-                "warm_start=False, or a clone of this estimator."
+            refuse_to_continue(
+                self._target.description,
+                f"this y asks for {target.description}",
+                "Give a y of the same kind",
             )
         self._target = self._target.continued(target) if continues else target
         return self._target

@@ -536,11 +536,11 @@ class ConvNetSegmenter(ConvNetEstimator):
                 logits = ((logits.softmax(1) + mirrored) / 2).log()
             return finish(logits)
 
-        plan, costs = net.plan, net.costs_
+        batching, costs = net.batching, net.costs_
         if images.shape != self.image_shape_:
-            plan, costs = scale_plan(costs, self.image_shape_, images.shape, device)
-        plan = plan.suited_to(network)
-        return infer(run, images, device, plan, costs, self._thread_limit)
+            batching, costs = scale_plan(costs, self.image_shape_, images.shape, device)
+        batching = batching.suited_to(network)
+        return infer(run, images, device, batching, costs, self._thread_limit)
 
     def _needs_tiles(self, images: AnyImages, tile_size: TileSize) -> bool:
         if tile_size is None or not isinstance(images, Images):

@@ -18,10 +18,9 @@ from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
-from skcnn._targets._classes import ClassTarget
+from skcnn._targets._classes import ClassTarget, normalized_class_weights
 from skcnn._targets._columns import given_names
 from skcnn._targets._losses import LOSSES
-from skcnn._targets._multioutput import mean_one
 from skcnn._targets._numbers import NumberTarget
 from skcnn._targets._several import Floats, SeveralTarget
 from skcnn._targets._weights import ClassWeight
@@ -206,7 +205,7 @@ def _infer_one(
     if task != "classification":
         return NumberTarget.infer(answers, task), None
     target = ClassTarget.infer(answers, classes, label_smoothing=label_smoothing)
-    return target, mean_one(class_weight, target, answers)
+    return target, normalized_class_weights(class_weight, target.classes, answers)
 
 
 def _of_question(

@@ -17,7 +17,13 @@ from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._columns import check_none_missing
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
-from skcnn._targets._weights import ClassWeight, class_weights, combine_weights
+from skcnn._targets._weights import (
+    ClassWeight,
+    class_weights,
+    combine_weights,
+    scale_class_weights,
+)
+from skcnn._utils import refuse_to_continue
 
 Labels = npt.NDArray[Any]
 
@@ -62,6 +68,24 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
             f"some of {classes[:10].tolist()}{' ...' if len(classes) > 10 else ''}."
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def normalized_class_weights(
+    class_weight: ClassWeight, classes: Labels, y: Labels
+) -> npt.NDArray[np.float64] | None:
+    """Return the weights of classes, scaled to a mean of 1 over images with the labels y.
+
+    Examples
+    --------
+    >>> classes, y = np.array(["elk", "fox"]), np.array(["elk", "elk", "elk", "fox"])
+    >>> normalized_class_weights({"fox": 5}, classes, y)
+    array([0.5, 2.5])
+    """
+    weights = class_weights(class_weight, classes, y)
+    if weights is None:
+        return None
+    of_images = weights[encode(y, classes)]
+    return scale_class_weights(weights, of_images, class_weight, "all labels of a column of y")
 
 
 def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
@@ -111,10 +135,10 @@ def _is_text(labels: Labels) -> bool:
 def check_same_classes(classes: Labels, new: Labels) -> None:
     """Raise a ValueError unless training can continue from some classes to others."""
     if not np.array_equal(classes, new):
-        raise ValueError(
-            f"Training continues with the classes {classes.tolist()}, but now got "
-            f"{new.tolist()}. Give labels of the same classes, or fit from the "
-            "start: with warm_start=False, or a clone of this estimator."
+        refuse_to_continue(
+            f"the classes {classes.tolist()}",
+            f"now got {new.tolist()}",
+            "Give labels of the same classes",
         )
 
 

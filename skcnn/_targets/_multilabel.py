@@ -18,8 +18,13 @@ from skcnn._targets._columns import check_names, column_names
 from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, split_with_each_label
-from skcnn._targets._weights import ClassWeights, class_weights, each_class_weight
-from skcnn._utils import warn
+from skcnn._targets._weights import (
+    ClassWeights,
+    class_weights,
+    each_class_weight,
+    scale_class_weights,
+)
+from skcnn._utils import refuse_to_continue, warn
 
 Indicators = npt.NDArray[np.uint8]
 # What a column of an indicator matrix says: the label is not in the image, or it is.
@@ -203,10 +208,10 @@ class MultilabelTarget(ClassifierTarget):
     def check_same(self, other: Self) -> None:
         """Training continues with the same labels only."""
         if not np.array_equal(self.classes, other.classes):
-            raise ValueError(
-                f"Training continues with the labels {self.classes.tolist()}, but y now has the "
-                f"columns {other.classes.tolist()}. Give the same columns, or fit from the start: "
-                "with warm_start=False, or a clone of this estimator."
+            refuse_to_continue(
+                f"the labels {self.classes.tolist()}",
+                f"y now has the columns {other.classes.tolist()}",
+                "Give the same columns",
             )
 
     def mix(
@@ -241,11 +246,5 @@ def _label_weights(
         of_label = None if balanced else class_weights(weight, _ABSENT_OR_PRESENT, column)
         if of_label is not None:
             weights[number] = of_label
-    mean = weights[np.arange(n_labels), present].mean()
-    if not mean:
-        raise ValueError(
-            f"class_weight={class_weight!r} is zero for all that y holds. Expected at least one "
-            "positive weight."
-        )
-    scaled: npt.NDArray[np.float64] = weights / mean
-    return scaled
+    of_images = weights[np.arange(n_labels), present]
+    return scale_class_weights(weights, of_images, class_weight, "all that y holds")

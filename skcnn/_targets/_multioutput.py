@@ -11,15 +11,10 @@ from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from skcnn._targets._base import ClassifierTarget, Outputs
-from skcnn._targets._classes import ClassTarget, Labels
+from skcnn._targets._classes import ClassTarget, Labels, normalized_class_weights
 from skcnn._targets._columns import check_names, column_names, each_column
 from skcnn._targets._several import SeveralTarget
-from skcnn._targets._weights import (
-    ClassWeight,
-    ClassWeights,
-    class_weights,
-    each_class_weight,
-)
+from skcnn._targets._weights import ClassWeights, each_class_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +60,10 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
             for column, labels in zip(columns, each)
         )
         each_weight = each_class_weight(class_weight, len(columns), "column")
-        weights = tuple(mean_one(w, t, c) for w, t, c in zip(each_weight, targets, columns))
+        weights = tuple(
+            normalized_class_weights(weight, target.classes, column)
+            for weight, target, column in zip(each_weight, targets, columns)
+        )
         return cls(names, targets, (1.0,) * len(targets), weights)
 
     @property
@@ -109,20 +107,3 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
         if len(checked) != n_images:
             raise ValueError(f"{name} has {len(checked)} rows for {n_images} images.")
         return checked
-
-
-def mean_one(
-    class_weight: ClassWeight, target: ClassTarget, labels: npt.NDArray[Any]
-) -> npt.NDArray[np.float64] | None:
-    """Return the weights of classes, scaled to a mean of 1 over images with these labels."""
-    weights = class_weights(class_weight, target.classes, labels)
-    if weights is None:
-        return None
-    mean = weights[target.encode(labels)].mean()
-    if not mean:
-        raise ValueError(
-            f"class_weight={class_weight!r} is zero for all labels of a column of y. Expected at "
-            "least one positive weight."
-        )
-    scaled: npt.NDArray[np.float64] = weights / mean
-    return scaled

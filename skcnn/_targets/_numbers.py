@@ -22,9 +22,7 @@ from skcnn._targets._losses import (
 )
 from skcnn._targets._mixing import blend
 from skcnn._targets._weights import combine_weights
-
-# A deviation below this fraction of the values themselves is rounding.
-_ROUNDING = 1e-12
+from skcnn._utils import ROUNDING, refuse_to_continue
 
 # Of what the head says, relative to the standardized number. The gradients of losses of numbers
 # have no bound, as those of classes have: without this, the steps of the head at the usual
@@ -96,21 +94,21 @@ class NumberTarget(Target):
         ValueError
             If y has values that are not numbers, or that the loss is not defined for.
         """
-        numbers, how_far = _as_numbers(y, "y"), make_loss(loss, quantile)
-        _check_range(numbers, how_far, sums, "y")
+        numbers, loss_function = _as_numbers(y, "y"), make_loss(loss, quantile)
+        _check_range(numbers, loss_function, sums, "y")
         given = combine_weights(sample_weight, None, numbers)
         weight = np.ones(len(numbers)) if given is None else given
         columns = numbers.reshape(len(numbers), -1).T
-        from_zero = sums or how_far.is_positive
-        best = np.array([how_far.best_constant(column, weight) for column in columns])
+        from_zero = sums or loss_function.is_positive
+        best = np.array([loss_function.best_constant(column, weight) for column in columns])
         if from_zero:
             center = np.zeros(len(columns))
             spread = columns @ weight / weight.sum()
         else:
             center = best
-            spread = np.array([how_far.spread(c, b, weight) for c, b in zip(columns, best)])
+            spread = np.array([loss_function.spread(c, b, weight) for c, b in zip(columns, best)])
         size = np.abs(columns).max(axis=1)
-        scale = np.where(spread > _ROUNDING * size, spread, 1.0)
+        scale = np.where(spread > ROUNDING * size, spread, 1.0)
         if not np.isfinite([center, scale]).all():
             raise ValueError(
                 f"y has values up to {size.max():g}, too large to standardize. Divide y by a "
@@ -118,8 +116,8 @@ class NumberTarget(Target):
             )
         # The constant may be zero where most numbers are; its logarithm is not defined.
         encoded, constant = (columns - center[:, None]) / scale[:, None], (best - center) / scale
-        guess = np.log(np.maximum(constant, 1e-30)) if how_far.is_positive else constant
-        losses = how_far(*map(torch.from_numpy, (guess[:, None], encoded))).numpy()
+        guess = np.log(np.maximum(constant, 1e-30)) if loss_function.is_positive else constant
+        losses = loss_function(*map(torch.from_numpy, (guess[:, None], encoded))).numpy()
         return cls(
             loss,
             center,
@@ -191,11 +189,11 @@ class NumberTarget(Target):
         return (1 - self._each_loss(outputs, encoded) / null).mean(1)
 
     def _each_loss(self, outputs: Tensor, encoded: Tensor) -> Tensor:
-        how_far = self._loss
+        loss_function = self._loss
         outputs = self._scaled(outputs)
-        if how_far.is_positive:
+        if loss_function.is_positive:
             outputs = log_of_sums(outputs) if self.sums else log_of_softplus_link(outputs)
-        return how_far(outputs, encoded.view(outputs.shape))
+        return loss_function(outputs, encoded.view(outputs.shape))
 
     def _scaled(self, outputs: Tensor) -> Tensor:
         # The sums of a map are numbers of things, and start small.
@@ -213,11 +211,8 @@ class NumberTarget(Target):
         for what in ("loss_name", "quantile", "n_outputs"):
             old, new = getattr(self, what), getattr(other, what)
             if old != new:
-                raise ValueError(
-                    f"Training continues with {what.removesuffix('_name')}={old!r}, but now got "
-                    f"{new!r}. Set it back, or fit from the start: with warm_start=False, or a "
-                    "clone of this estimator."
-                )
+                name = what.removesuffix("_name")
+                refuse_to_continue(f"{name}={old!r}", f"now got {new!r}", "Set it back")
 
     def mix(
         self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None
@@ -252,8 +247,8 @@ def _types(y: object) -> list[object]:
     return list(y.dtypes) if isinstance(y, pd.DataFrame) else [getattr(y, "dtype", None)]
 
 
-def _check_range(numbers: Floats, how_far: NumberLoss, sums: bool, name: str) -> None:
-    how_far.check(numbers, name)
+def _check_range(numbers: Floats, loss_function: NumberLoss, sums: bool, name: str) -> None:
+    loss_function.check(numbers, name)
     if sums and numbers.min() < 0:
         raise ValueError(
             f'{name} has negative values, the lowest {numbers.min():g}, but global_pool="sum" '

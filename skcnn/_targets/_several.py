@@ -14,6 +14,7 @@ from skcnn._targets._base import Target
 from skcnn._targets._columns import each_column
 from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._split import Rows, Seed, split_with_each_label
+from skcnn._utils import refuse_to_continue
 
 Floats = npt.NDArray[np.float32]
 
@@ -127,10 +128,10 @@ class SeveralTarget(Target):
     def check_same(self, other: Self) -> None:
         """Training continues with the same targets only."""
         if self.names != other.names:
-            raise ValueError(
-                f"Training continues with the columns {list(self.names)} of y, but now got "
-                f"{list(other.names)}. Give the same columns, or fit from the start: with "
-                "warm_start=False, or a clone of this estimator."
+            refuse_to_continue(
+                f"the columns {list(self.names)} of y",
+                f"now got {list(other.names)}",
+                "Give the same columns",
             )
         for mine, new in zip(self.targets, other.targets):
             mine.check_same(new)

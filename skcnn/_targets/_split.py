@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._targets._columns import check_none_missing
-from skcnn._utils import check_random_state, ignore_warning, warn
+from skcnn._utils import as_objects, check_random_state, ignore_warning, warn
 
 Rows = npt.NDArray[np.intp]
 Seed = int | np.random.RandomState
@@ -18,11 +18,18 @@ Seed = int | np.random.RandomState
 _N_DRAWS = 20
 
 
-def _check_groups(
+def _encode_groups(
     groups: npt.ArrayLike, n_images: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the names of the groups, and the index of the group of each image."""
-    each = _as_objects(groups) if isinstance(groups, list | tuple) else np.asarray(groups)
+    each: npt.NDArray[Any]
+    # A tuple in a list may be the name of a group; a list in it is a row.
+    if isinstance(groups, list | tuple) and not any(
+        isinstance(group, list | np.ndarray) for group in groups
+    ):
+        each = as_objects(groups)
+    else:
+        each = np.asarray(groups)
     if each.ndim == 2 and each.shape[1] == 1:
         each = each[:, 0]
     if each.ndim != 1:
@@ -55,15 +62,6 @@ def check_groups(groups: object, n_images: int) -> None:
             "a column of a DataFrame."
         )
     check_consistent_length(np.empty(n_images), groups)
-
-
-def _as_objects(values: list[Any] | tuple[Any, ...]) -> npt.NDArray[Any]:
-    """Return a list as an array that leaves each value as it is; numpy would make 1 a "1"."""
-    if any(isinstance(value, list | np.ndarray) for value in values):
-        return np.asarray(values)
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def _kind(value: object) -> str:
@@ -105,7 +103,7 @@ def random_split(
     """
     rng = check_random_state(random_state)
     if groups is not None:
-        _, numbers = _check_groups(groups, n)
+        _, numbers = _encode_groups(groups, n)
         held_out = _draw_groups(np.bincount(numbers), fraction * n, rng)[numbers]
         _warn_if_far(held_out.sum(), n, fraction)
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -177,7 +175,7 @@ def train_validation_split(
     """
     rng = check_random_state(random_state)
     if groups is not None:
-        names, groups = _check_groups(groups, len(y))
+        names, groups = _encode_groups(groups, len(y))
         share = min(fraction, 1 - fraction)
         n_folds = max(2, min(round(1 / share), len(names), int(np.bincount(y).max())))
         # The folds depend on the order of the groups, and it is this order that is shuffled:
@@ -248,7 +246,7 @@ def split_with_each_label(
     training, validation = random_split(len(indicators), fraction, groups, random_state)
     units = np.arange(len(indicators))
     if groups is not None:
-        units = _check_groups(groups, len(indicators))[1]
+        units = _encode_groups(groups, len(indicators))[1]
     values = np.hstack([indicators, 1 - indicators])
     for value in values.T:
         if value[validation].any() and not value[training].any():

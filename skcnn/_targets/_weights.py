@@ -55,6 +55,26 @@ def class_weights(
     return weights
 
 
+def scale_class_weights(
+    weights: npt.NDArray[np.float64],
+    of_images: npt.NDArray[np.float64],
+    class_weight: ClassWeights,
+    what: str,
+) -> npt.NDArray[np.float64]:
+    """Scale weights of classes to a mean of 1 over images, of which `of_images` are the weights.
+
+    The others are for the message: what the user gave, and where all of it is zero.
+    """
+    mean = of_images.mean()
+    if not mean:
+        raise ValueError(
+            f"class_weight={class_weight!r} is zero for {what}. Expected at least one positive "
+            "weight."
+        )
+    scaled: npt.NDArray[np.float64] = weights / mean
+    return scaled
+
+
 def _by_label(class_weight: Mapping[Any, float], classes: Labels) -> dict[Any, float]:
     """Return weights by the labels themselves: names in lists of R are always text."""
     labels = [label for label in classes.tolist() if not isinstance(label, str)]

@@ -81,16 +81,7 @@ def _size(content: Mapping[str, object], where: str) -> tuple[float, float] | No
 
 def _labelme_corners(shape: Mapping[str, object], where: str) -> Corners | None:
     """Return the box around a shape of LabelMe, None if it has no area."""
-    points: Points = []
-    for item in as_list(shape.get("points"), f"{where}.points"):
-        pair = as_list(item, f"{where}.points")
-        if len(pair) != 2:
-            raise ValueError(
-                f"{where}.points: expected pairs of numbers. Got {len(pair)} of them."
-            )
-        points.append(
-            (as_number(pair[0], f"{where}.points"), as_number(pair[1], f"{where}.points"))
-        )
+    points = _points(shape.get("points"), f"{where}.points")
     if shape.get("shape_type") == "circle" and len(points) == 2:
         (x, y), edge = points
         radius = math.dist((x, y), edge)

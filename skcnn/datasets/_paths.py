@@ -68,7 +68,7 @@ def is_absolute(text: str) -> bool:
 
 
 def join(*parts: str | None) -> str:
-    """Join folders and a file name, as tables have them; a part that is absolute begins anew.
+    """Join folders and a file name, as tables have them; a part that is absolute starts over.
 
     Examples
     --------

@@ -157,7 +157,7 @@ def walk(root: Path) -> list[tuple[str, str]]:
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=_cannot_list):
         status = os.stat(folder)
-        # A link to a folder above it would be followed for ever. Some file systems number nothing.
+        # A link to a folder above it would be followed forever. Some file systems number nothing.
         if status.st_ino and (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -198,11 +198,9 @@ def _find_delimiter(text: str, columns: Collection[str]) -> str:
     return best
 
 
-def _reader(lines: Iterable[str], delimiter: str, strict: bool = False) -> Iterable[list[str]]:
-    """Return the rows of a table."""
-    return csv.reader(
-        lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=strict
-    )
+def _reader(lines: Iterable[str], delimiter: str, **options: Any) -> Any:
+    """Return a reader of the rows of a table, with more options of `csv.reader`."""
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", **options)
 
 
 def _parse(text: str, delimiter: str, where: str) -> tuple[list[int], list[list[str]]]:
@@ -216,7 +214,7 @@ def _parse(text: str, delimiter: str, where: str) -> tuple[list[int], list[list[
         if "end of data" in problem:
             # Text that was never quoted may contain single quotes, such as 5" for a length.
             if delimiter == "\t":
-                return _rows(text, delimiter, quoted=False)
+                return _rows(text, delimiter, quoting=csv.QUOTE_NONE)
             raise ValueError(
                 f'{where}: a quotation mark " is opened and not closed, so the end of the file '
                 "would be part of one cell. Write it twice where it belongs to the text."
@@ -228,19 +226,11 @@ def _parse(text: str, delimiter: str, where: str) -> tuple[list[int], list[list[
         csv.field_size_limit(before)
 
 
-def _rows(
-    text: str, delimiter: str, strict: bool = False, quoted: bool = True
-) -> tuple[list[int], list[list[str]]]:
+def _rows(text: str, delimiter: str, **options: Any) -> tuple[list[int], list[list[str]]]:
     """Return line numbers and stripped cells of all rows that are not empty."""
     shared: dict[str, str] = {}
     numbers, rows = [], []
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        skipinitialspace=delimiter != "\t",
-        strict=strict,
-    )
+    reader = _reader(io.StringIO(text, newline=""), delimiter, **options)
     for row in reader:
         cells = [cell.strip() for cell in row]
         if any(cells):

@@ -30,7 +30,7 @@ def structural_copy(network: nn.Module) -> nn.Module:
     shared = [*network.parameters(), *network.buffers()]
     memo = {id(tensor): tensor for tensor in shared}
     # Hooks of weight and spectral norm leave here what they last computed, which torch would not
-    # copy, and compute it anew in each pass.
+    # copy, and compute it again in each pass.
     computed = [value for module in network.modules() for value in vars(module).values()]
     memo |= {id(v): v.detach() for v in computed if isinstance(v, Tensor) and not v.is_leaf}
     return copy.deepcopy(network, memo=memo)

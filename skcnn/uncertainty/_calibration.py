@@ -8,12 +8,7 @@ import pandas as pd
 
 from skcnn._from_r import whole_arguments
 from skcnn._utils import one_thread_at_a_time
-from skcnn.uncertainty._checks import (
-    check_classes,
-    check_codes,
-    check_count,
-    check_probabilities,
-)
+from skcnn.uncertainty._checks import check_count, confidence_and_errors
 from skcnn.uncertainty._display import ProbabilityDisplay
 
 if TYPE_CHECKING:
@@ -65,16 +60,13 @@ def calibration_table(
     0  0.5   1.0       4         0.75      0.75
     """
     check_count(n_bins, "n_bins")
-    probabilities = check_probabilities(proba)
-    names = check_classes(classes, y, probabilities.shape[1])
-    codes = check_codes(y, names, len(probabilities))
-    highest = probabilities.max(axis=1)
+    highest, wrong = confidence_and_errors(y, proba, classes)
     bins = np.minimum((highest * n_bins).astype(int), n_bins - 1)
     answers = pd.DataFrame(
         {
             "bin": bins,
             "probability": highest,
-            "accuracy": (probabilities.argmax(axis=1) == codes).astype(float),
+            "accuracy": (~wrong).astype(float),
         }
     )
     grouped = answers.groupby("bin")

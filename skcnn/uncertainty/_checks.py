@@ -12,35 +12,35 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 Labels = npt.NDArray[np.object_ | np.generic]
 
 
-def check_table(proba: npt.ArrayLike, name: str = "proba") -> npt.NDArray[np.float64]:
+def check_table(proba: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return numbers as an array (n, n_columns) without missing values."""
     given = np.asarray(proba)
     if len(given.shape) != 2 or not given.size or _kinds(given.ravel()[:1]) == {"text"}:
         content = " and holds text" if given.size and _kinds(given.ravel()[:1]) == {"text"} else ""
         raise ValueError(
-            f"{name} has shape {given.shape}{content}. Expected probabilities of shape "
+            f"proba has shape {given.shape}{content}. Expected probabilities of shape "
             f"(n, n_classes), one row per image, as predict_proba returns them. The labels y come "
-            f"first, then {name}. For the probability p of one of two classes, pass "
+            "first, then proba. For the probability p of one of two classes, pass "
             "np.column_stack([1 - p, p])."
         )
     unknown = pd.isna(given).any(axis=1)
     if unknown.any():
         raise ValueError(
-            f"{name} has NaN in {int(unknown.sum())} of {len(given)} rows. predict_proba returns "
+            f"proba has NaN in {int(unknown.sum())} of {len(given)} rows. predict_proba returns "
             f"it for image files that were skipped. Leave them out of all arguments: "
-            f"known = ~np.isnan({name}).any(axis=1)."
+            "known = ~np.isnan(proba).any(axis=1)."
         )
-    array: npt.NDArray[np.float64] = check_array(proba, dtype=np.float64, input_name=name)
+    array: npt.NDArray[np.float64] = check_array(proba, dtype=np.float64, input_name="proba")
     return array
 
 
-def check_probabilities(proba: npt.ArrayLike, name: str = "proba") -> npt.NDArray[np.float64]:
+def check_probabilities(proba: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return probabilities as an array (n, n_classes), each row of which sums to 1."""
-    array = check_table(proba, name)
+    array = check_table(proba)
     sums = array.sum(axis=1)
     if array.min() < 0 or np.abs(sums - 1).max() > 1e-3:
         raise ValueError(
-            f"{name} has values from {array.min():g} to {array.max():g} and rows that sum to "
+            f"proba has values from {array.min():g} to {array.max():g} and rows that sum to "
             f"{sums.min():g} to {sums.max():g}. Expected probabilities: from 0, and rows that "
             "sum to 1, as predict_proba returns them."
         )
@@ -117,15 +117,12 @@ def check_classes(
     return names
 
 
-def check_codes(
-    y: npt.ArrayLike, classes: Labels, n_rows: int, name: str = "y"
-) -> npt.NDArray[np.intp]:
+def check_codes(y: npt.ArrayLike, classes: Labels, n_rows: int) -> npt.NDArray[np.intp]:
     """Return the column of the class of each label."""
-    labels = check_labels(y, name)
+    labels = check_labels(y)
     if len(labels) != n_rows:
         raise ValueError(
-            f"{name} has {len(labels)} labels, but proba has {n_rows} rows. Expected one label "
-            "per row."
+            f"y has {len(labels)} labels, but proba has {n_rows} rows. Expected one label per row."
         )
     columns = {label: column for column, label in enumerate(classes.tolist())}
     codes = np.array([columns.get(label, -1) for label in labels.tolist()], dtype=np.intp)
@@ -134,12 +131,21 @@ def check_codes(
         expected = f"Expected labels among {', '.join(map(str, classes[:5].tolist()))} ..."
         if not _kinds(labels) & _kinds(classes):
             holds, wanted = _kinds(labels).pop(), _kinds(classes).pop()
-            expected = f"{name} holds {holds}, and the classes are {wanted}: convert {name}."
+            expected = f"y holds {holds}, and the classes are {wanted}: convert y."
         raise ValueError(
-            f"{name} has labels that are not among the classes: {', '.join(unknown[:5])}. "
-            f"{expected}"
+            f"y has labels that are not among the classes: {', '.join(unknown[:5])}. {expected}"
         )
     return codes
+
+
+def confidence_and_errors(
+    y: npt.ArrayLike, proba: npt.ArrayLike, classes: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the probability of each predicted label, and whether it is wrong."""
+    probabilities = check_probabilities(proba)
+    names = check_classes(classes, y, probabilities.shape[1])
+    codes = check_codes(y, names, len(probabilities))
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
 def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -6,15 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
-from sklearn.utils.validation import check_consistent_length
 
 from skcnn._utils import one_thread_at_a_time
-from skcnn.uncertainty._checks import (
-    check_classes,
-    check_codes,
-    check_fraction,
-    check_probabilities,
-)
+from skcnn.uncertainty._checks import check_fraction, confidence_and_errors
 from skcnn.uncertainty._display import ProbabilityDisplay
 
 if TYPE_CHECKING:
@@ -79,7 +73,7 @@ def review_table(
     0        0.0      0.00      1000   0.19       0.17        0.22
     1        0.9      0.57       425   0.03       0.01        0.05
     """
-    highest, wrong = _answers(y, proba, classes)
+    highest, wrong = confidence_and_errors(y, proba, classes)
     check_fraction(level, "level")
     rows = []
     for threshold in _check_thresholds(thresholds):
@@ -150,7 +144,7 @@ def review_threshold(
     """
     check_fraction(error, "error")
     check_fraction(level, "level")
-    highest, wrong = _answers(y, proba, classes)
+    highest, wrong = confidence_and_errors(y, proba, classes)
     found = float("inf")
     for threshold in np.arange(100, -1, -1) / 100:
         accepted = highest >= threshold
@@ -175,17 +169,6 @@ def _check_thresholds(thresholds: npt.ArrayLike) -> npt.NDArray[np.float64]:
             "for example thresholds=[0.5, 0.9]."
         )
     return values
-
-
-def _answers(
-    y: npt.ArrayLike, proba: npt.ArrayLike, classes: npt.ArrayLike | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return the probability of each predicted label, and whether it is wrong."""
-    probabilities = check_probabilities(proba)
-    names = check_classes(classes, y, probabilities.shape[1])
-    codes = check_codes(y, names, len(probabilities))
-    check_consistent_length(codes, probabilities)
-    return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
 def _error_interval(n_wrong: int, n: int, level: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from skcnn import (
     FeatureExtractor,
     ImageLoader,
 )
-from skcnn._data._paths import as_frame, read_paths
+from skcnn._data._paths import as_pandas, read_paths
 from skcnn._utils import BOX_COLUMNS
 
 NAMES = ["a/fox.jpg", "a/hare.jpg", "b/été.png"]
@@ -127,15 +127,15 @@ class Table:
 
 def test_tables_of_other_libraries_become_frames_where_they_hold_text():
     site = pd.Categorical(["pond", "lake", "pond"])
-    frame = as_frame(Table(path=NAMES, depth=[1.5, 2.0, 2.5], site=site))
+    frame = as_pandas(Table(path=NAMES, depth=[1.5, 2.0, 2.5], site=site))
     assert frame.columns.tolist() == ["path", "depth", "site"]
     assert frame["site"].cat.categories.tolist() == ["lake", "pond"]
     assert frame["depth"].tolist() == [1.5, 2.0, 2.5]
     assert read_paths(frame[["path"]]).names.tolist() == NAMES
     numbers = Table(a=[1.0], b=[2.0])
-    assert as_frame(numbers) is numbers
+    assert as_pandas(numbers) is numbers
     given = pd.DataFrame({"path": NAMES})
-    assert as_frame(given) is given
+    assert as_pandas(given) is given
 
 
 def test_text_of_numpy_2():

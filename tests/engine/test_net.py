@@ -186,7 +186,7 @@ def test_each_step_takes_the_rate_of_the_schedule(schedule, hooks, images):
     expected = [0.1 * lr_multiplier(schedule, step, 12) for step in range(12)]
     np.testing.assert_allclose(net.optimizer_.noted, np.stack([expected] * 3, axis=1))
     assert net.history[:, "lr"] == pytest.approx(expected[3::4])
-    # Afterwards it is as it was, and a further call begins anew.
+    # Afterwards it is as it was, and a further call starts over.
     assert [group["lr"] for group in net.optimizer_.param_groups] == [0.1, 0.1, 0.1]
     net.optimizer_.noted.clear()
     train(net, images)
@@ -434,6 +434,17 @@ def test_compiling_changes_the_speed_and_not_what_is_stored(images):
     assert compiled.module_.state_dict().keys() == plain.module_.state_dict().keys()
     again = pickle.loads(pickle.dumps(compiled))
     np.testing.assert_array_equal(outputs_of(again, images), outputs_of(compiled, images))
+
+
+def test_pickles_of_earlier_versions_are_read(images):
+    net = train(make_net(), images)
+    state = net.__getstate__()
+    state["plan"] = state.pop("batching")
+    again = TrainedNet.__new__(TrainedNet)
+    again.__setstate__(state)
+    assert again.batching == net.batching
+    assert not hasattr(again, "plan")
+    np.testing.assert_array_equal(outputs_of(again, images), outputs_of(net, images))
 
 
 def test_without_a_progress_bar_it_is_silent(images, capsys):

@@ -521,7 +521,7 @@ def test_automatic_epochs_go_on_from_a_checkpoint(tmp_path):
         small_net(max_epochs="auto", checkpoint_dir=tmp_path).fit(X, y) for _ in range(2)
     )
     assert first.n_iter_ == second.n_iter_ == _schedule.choose_epochs(60)
-    # Nothing was trained anew: the seconds are those of the first training.
+    # Nothing was trained again: the seconds are those of the first training.
     assert first.history_["seconds"].tolist() == second.history_["seconds"].tolist()
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from skcnn._estimators._docs import ENTRIES, REFERENCES, documented, fill
+from skcnn._estimators._docs import ENTRIES, NAMES_OF_SOURCES, REFERENCES, documented, fill
+from skcnn.networks import ConvBlocks
 
 
 def test_entries_are_filled_in_at_the_margin_of_their_names():
@@ -68,3 +69,9 @@ def test_each_source_is_cited():
     # Only some estimators smooth labels, count, answer several questions, and name pixels.
     of_some = {"szegedy2016", "lempitsky2010", "caruana1997", "ronneberger2015", "milletari2016"}
     assert REFERENCES.keys() == cited | of_some
+
+
+def test_sources_that_conv_blocks_cites_are_those_of_the_same_authors():
+    for number, name in NAMES_OF_SOURCES.items():
+        (source,) = re.findall(rf"\.\. \[{number}\] (.*)", ConvBlocks.__doc__)
+        assert source.partition(":")[0] == REFERENCES[name].partition(":")[0]

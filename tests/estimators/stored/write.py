@@ -1,7 +1,7 @@
 """Write files of the current format, each with what its estimator answers, once for each format.
 
 Run it when `FORMAT` in skcnn/_storage/_container.py has gone up, and commit the new files. Those
-of former formats stay as they are: they must be loaded for ever.
+of former formats stay as they are: they must be loaded forever.
 """
 
 import json

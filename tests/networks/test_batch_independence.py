@@ -8,7 +8,7 @@ from torch import nn
 
 from skcnn import FeatureExtractor
 from skcnn.networks import Backbone, ConvBlocks, ImageNetwork, NetworkSpec
-from skcnn.networks._rows import ignores_company
+from skcnn.networks._batch_independence import is_batch_independent
 
 X, Y = stripes(60)
 
@@ -50,7 +50,7 @@ OWN = {
 @pytest.mark.parametrize("case", OWN)
 def test_modules_that_look_across_the_batch_see_only_its_images(case):
     clf = small_net(module=OWN[case], max_epochs=1).fit(X, Y)
-    assert clf.net_.plan.pad
+    assert clf.net_.batching.pad
     few = X[:7]
     with torch.inference_mode():
         expected = clf.module_.eval()(torch.from_numpy(few)).softmax(1)
@@ -72,7 +72,7 @@ def test_features_of_a_body_that_looks_across_the_batch_are_those_of_its_images(
 @pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
 def test_hooks_see_the_images_that_were_passed_and_no_others(kind):
     clf = small_net(max_epochs=1).fit(X, Y)
-    assert clf.net_.plan.pad
+    assert clf.net_.batching.pad
     before = clf.predict_proba(X[:7])
     seen = []
     handle = getattr(clf.module_.head, kind)(lambda *call: seen.append(len(call[1][0])))
@@ -89,4 +89,4 @@ def test_hooks_see_the_images_that_were_passed_and_no_others(kind):
     ids=str,
 )
 def test_batches_of_built_in_networks_are_filled(parameters):
-    assert ignores_company(ConvBlocks((8, 8), **parameters).build((8, 8, 3), n_outputs=3))
+    assert is_batch_independent(ConvBlocks((8, 8), **parameters).build((8, 8, 3), n_outputs=3))

@@ -1,4 +1,4 @@
-"""Whether rows that only fill up a batch go unnoticed in a network."""
+"""Whether the outputs of a network for an image depend on the images beside it."""
 
 from functools import partial
 
@@ -12,8 +12,8 @@ _KNOWN = ("skcnn", "torch", *LIBRARIES)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def ignores_company(network: nn.Module) -> bool:
-    """Whether further images in a batch change nothing for the others, and nobody sees them.
+def is_batch_independent(network: nn.Module) -> bool:
+    """Whether outputs do not depend on the other images of a batch, and no hook sees these.
 
     Parameters
     ----------
@@ -22,18 +22,18 @@ def ignores_company(network: nn.Module) -> bool:
 
     Returns
     -------
-    ignores : bool
+    is_independent : bool
         False for a user's own module, whose code is not known, and where hooks see each batch.
 
     Examples
     --------
     >>> from skcnn.networks import ConvBlocks
     >>> network = ConvBlocks((8,)).build((8, 8, 3), n_outputs=2)
-    >>> ignores_company(network)
+    >>> is_batch_independent(network)
     True
     >>> network.body.append(nn.BatchNorm1d(8, track_running_stats=False))
     Sequential(...
-    >>> ignores_company(network)
+    >>> is_batch_independent(network)
     False
     """
     if isinstance(network, OwnNetwork) or has_hooks(network):
