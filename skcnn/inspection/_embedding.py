@@ -12,8 +12,8 @@ from skcnn._data._inputs import AnyImages
 from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import read_images
 from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
+from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
 
 if TYPE_CHECKING:

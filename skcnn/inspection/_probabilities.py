@@ -11,8 +11,8 @@ from skcnn._from_r import whole_arguments
 from skcnn._targets import MultilabelTarget
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import class_indices, read_images
 from skcnn.inspection._images import take_rows
+from skcnn.inspection._reading import class_indices, read_images
 from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
