@@ -14,8 +14,9 @@ from skcnn.inspection._history import HistoryDisplay
 from skcnn.inspection._images import ChannelsDisplay, ImageGridDisplay
 from skcnn.inspection._learning_rate import LearningRateDisplay, learning_rate_curve
 from skcnn.inspection._masks import MaskDisplay
-from skcnn.inspection._predictions import PredictionsDisplay, TopLossesDisplay
+from skcnn.inspection._predictions import PredictionsDisplay
 from skcnn.inspection._probabilities import ProbabilitiesDisplay
+from skcnn.inspection._top_losses import TopLossesDisplay
 
 __all__ = [
     "ArchitectureDisplay",

@@ -173,43 +173,6 @@ def test_a_history_without_validation_has_no_best_epoch(organisms):
     assert [line.get_label() for line in display.axes_[0].get_lines()] == ["training"]
 
 
-def test_predictions_are_told_apart_without_colour(organisms):
-    X, _ = organisms
-    probability = np.array([[0.7, 0.3], [0.6, 0.4]])
-    display = PredictionsDisplay.from_predictions(
-        X[:2], probability, ["elk", "oak"], classes=["elk", "oak"]
-    )
-    right, wrong = display.axes_.flat
-    assert right.get_title() == "✓ elk 70%"
-    assert right.get_xlabel() == ""
-    assert wrong.get_title() == "✗ elk 60%"
-    assert wrong.get_xlabel() == "actual: oak 40%"
-    lines = [ax.spines["top"].get_linestyle() for ax in (right, wrong)]
-    assert lines == ["-", "--"]
-
-
-def test_predictions_need_no_labels(fitted, organisms):
-    X, _ = organisms
-    display = PredictionsDisplay.from_estimator(fitted, X[:3])
-    probability = fitted.predict_proba(X[:3])
-    for ax, label, share in zip(display.axes_.flat, fitted.predict(X[:3]), probability.max(1)):
-        title = ax.get_title().replace("\n", "").replace("_ ", "_")
-        assert title == f"{label} {share:.0%}"
-
-
-def test_top_losses_are_the_images_whose_label_was_least_expected(fitted, organisms):
-    X, y = organisms
-    display = TopLossesDisplay.from_estimator(fitted, X, y, max_images=4)
-    probability = fitted.predict_proba(X)
-    share = probability[np.arange(len(y)), np.searchsorted(fitted.classes_, y)]
-    worst = np.argsort(share, kind="stable")
-    np.testing.assert_array_equal(display.images, X[worst[:4]])
-    np.testing.assert_allclose(display.actual_probability, share[worst[:4]], rtol=1e-4)
-    assert display.axes_.size == 4
-    same = TopLossesDisplay.from_predictions(X, probability, y, classes=fitted.classes_)
-    np.testing.assert_array_equal(same.images, X[worst])
-
-
 @pytest.mark.parametrize(
     ("display", "y", "message"),
     [
