@@ -12,11 +12,12 @@ from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
+from skcnn._targets import MultilabelTarget, NumberTarget
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._layers import LayerRecorder, find_layer
 from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._reading import class_indices, image_batches, read_images
-from skcnn.inspection._unwrap import unwrap
+from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,14 +40,15 @@ def grad_cam(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one. Of a pipeline, the last step counts.
     X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
         Images, in any form that ``estimator.predict`` takes.
     target : label or array-like of shape (n,), default=None
         Class to explain: one for all images, or one per image, out of ``estimator.classes_``.
-        None takes the predicted class of each image. Of a regressor with several outputs, the
-        number of the output, from 0; None takes the first.
+        None takes the predicted class of each image. With several labels per image, it is one of
+        the labels; None takes the most probable one of each image. Of a regressor with several
+        outputs, it is the number of the output, from 0; None takes the first.
     layer : str or int, default=None
         Layer whose feature maps are summed, as in `feature_maps`. None takes the last layer
         that is as large as the last convolution.
@@ -65,7 +67,8 @@ def grad_cam(
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the estimator has no network.
+        If the estimator has no network, or predicts several columns of labels, answers to several
+        questions, or label images: these have no single class to explain.
 
     See Also
     --------
@@ -87,6 +90,7 @@ def grad_cam(
     (5, 16, 16)
     """
     estimator, X = unwrap(estimator, X)
+    check_one_label(estimator, "grad_cam", allowed=(MultilabelTarget, NumberTarget))
     name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
     images = read_images(estimator, X)
     if target is None and is_regressor(estimator):
@@ -172,7 +176,7 @@ class GradCAMDisplay(OverlayDisplay):
     maps : ndarray of shape (n, height, width)
         As returned by `grad_cam`.
     labels : ndarray of shape (n,)
-        Class that each map explains, or the prediction of a regressor.
+        Class or label that each map explains, or the prediction of a regressor.
     are_predicted : bool, default=False
         Whether these are the predictions for the images, which the titles then say.
 
@@ -229,8 +233,8 @@ class GradCAMDisplay(OverlayDisplay):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         target, layer
@@ -256,9 +260,12 @@ class GradCAMDisplay(OverlayDisplay):
         target = np.asarray(own) if one_each else target
         estimator, X = unwrap(estimator, X)
         maps = grad_cam(estimator, X, target, layer=layer)
-        are_predicted = target is None or is_regressor(estimator)
+        has_several = isinstance(estimator._target, MultilabelTarget)
+        are_predicted = is_regressor(estimator) or (target is None and not has_several)
         if is_regressor(estimator):
             labels = np.array([_as_text(numbers) for numbers in estimator.predict(X)])
+        elif target is None and has_several:
+            labels = estimator.classes_[estimator.predict_proba(X).argmax(axis=1)]
         elif target is None:
             labels = estimator.predict(X)
         else:

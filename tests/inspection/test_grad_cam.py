@@ -3,13 +3,16 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from _helpers import small_blocks, small_multi_task, small_net, stripes
 from torch import nn
 
-from skcnn import ConvNetClassifier, recipes
+from skcnn import ConvNetClassifier, ConvNetSegmenter, recipes
 from skcnn.datasets import make_organisms
 from skcnn.inspection import GradCAMDisplay, feature_maps, filters, grad_cam
+from skcnn.networks import UNet
 
 
 class Bright(nn.Module):
@@ -153,3 +156,43 @@ def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organism
     np.testing.assert_array_equal(display.maps, grad_cam(fitted, X[:2], y[:2]))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GradCAMDisplay.from_estimator(fitted, X, y[:2])
+
+
+SEVERAL = np.arange(120).reshape(60, 2) // 3 % 2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y_of", "message"),
+    [
+        (small_net(), lambda X, y: SEVERAL * 3, "several columns of labels"),
+        (small_multi_task(), lambda X, y: y, "several answers"),
+        (
+            ConvNetSegmenter(UNet(small_blocks())),
+            lambda X, y: X[..., 0] > 128,
+            "label images. Use MaskDisplay",
+        ),
+    ],
+    ids=["columns", "tasks", "masks"],
+)
+def test_what_has_no_single_class_to_explain_is_refused(estimator, y_of, message):
+    X, y = stripes(60)
+    clf = estimator.set_params(max_epochs=1).fit(X, y_of(X, y))
+    for function in (grad_cam, GradCAMDisplay.from_estimator):
+        for target in (None, 3):
+            with pytest.raises(TypeError, match=f"grad_cam shows one label.*{message}"):
+                function(clf, X[:2], target)
+
+
+@pytest.mark.parametrize("names", [None, ["fox", "elk", "owl"]])
+def test_of_several_labels_the_one_that_is_explained_is_named(names):
+    X, _ = stripes(60)
+    y = np.column_stack([SEVERAL, np.ones(60, dtype=int)])
+    y = y if names is None else pd.DataFrame(y, columns=names)
+    clf = small_net(max_epochs=1).fit(X, y)
+    likeliest = clf.classes_[clf.predict_proba(X[:4]).argmax(axis=1)]
+    display = GradCAMDisplay.from_estimator(clf, X[:4])
+    titles = [ax.get_title() for ax in display.axes_[0]]
+    assert titles == [str(label) for label in likeliest]
+    np.testing.assert_array_equal(display.maps, grad_cam(clf, X[:4], likeliest))
+    one = GradCAMDisplay.from_estimator(clf, X[:4], clf.classes_[0])
+    assert [ax.get_title() for ax in one.axes_[0]] == [str(clf.classes_[0])] * 4
