@@ -36,9 +36,8 @@ def attention_maps(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one with ``module=CompactTransformer(...)``. It may be the last step of a
-        pipeline.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one with ``module=CompactTransformer(...)``. Of a pipeline, the last step counts.
     X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
         Images, in any form that ``estimator.predict`` takes.
     method : {"rollout", "pooling"}, default="rollout"

@@ -115,8 +115,8 @@ class EmbeddingDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
             Images.
         y : array-like of shape (n,), default=None

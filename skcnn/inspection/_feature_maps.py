@@ -32,8 +32,8 @@ def feature_maps(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one. Of a pipeline, the last step counts.
     X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
         Images, in any form that ``estimator.predict`` takes.
     layer : str or int, default=0
@@ -130,8 +130,8 @@ class FeatureMapsDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         image : array-like
             One image, as a row of the X that ``estimator.predict`` takes, or an X of one row.
         layers : sequence of str or int, default=None

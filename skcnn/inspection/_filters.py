@@ -25,8 +25,8 @@ def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.fl
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one. Of a pipeline, the last step counts.
     layer : str or int, default=0
         Name of a convolution in ``estimator.summary()``, or its number, counted from 0, or
         backwards from -1; convolutions in shortcuts are not counted.
@@ -121,8 +121,8 @@ class FiltersDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         layer : str or int, default=0
             As in `skcnn.inspection.filters`.
         ax, **kwargs

@@ -22,7 +22,7 @@ def find_layer(estimator: BaseEstimator, layer: str | int) -> tuple[str, Part]:
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : skcnn estimator with a network
         A fitted one.
     layer : str or int
         Name of a layer in ``estimator.summary()``, or of a part that holds several layers, such
@@ -64,7 +64,7 @@ def compute_outputs(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : skcnn estimator with a network
         A fitted one.
     images : Images or FileImages
     names : sequence of str
@@ -97,7 +97,7 @@ class LayerRecorder:
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : skcnn estimator with a network
         A fitted one.
     names : sequence of str
         Names of the layers.

@@ -97,8 +97,9 @@ class PredictionsDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one: a classifier of one label per image, or a regressor of one number. Of a
+            pipeline, the last step counts.
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
@@ -117,11 +118,13 @@ class PredictionsDisplay(Display):
         Raises
         ------
         ValueError
-            If the lengths differ, or y has labels that the estimator does not know.
+            If the lengths differ, y has labels that the estimator does not know, or a regressor
+            predicts several numbers.
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no network.
+            If the estimator has no network, or predicts several labels, several answers or label
+            images.
         """
         X, y = take_rows(X, y, max_images, random_state)
         estimator, X = unwrap(estimator, X)

@@ -22,7 +22,7 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
+    estimator : skcnn estimator with a network
         A fitted one.
     X : array-like
         Images, in any form that its `predict` takes.
