@@ -46,8 +46,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from skcnn import ConvNetClassifier, export_onnx, recipes
-from skcnn._engine._loop import scale_of
-from skcnn._engine._schedule import choose_epochs
+from skcnn._engine._schedule import choose_epochs, scale_of
 from skcnn.datasets import fetch_cifar100
 
 # Training images of CIFAR-100's ecology categories.

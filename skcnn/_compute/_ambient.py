@@ -37,3 +37,10 @@ def no_autocast(device: torch.device) -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Compute in a floating-point type, whatever the caller's own autocast is."""
+    low = precision != torch.float32
+    # Inside a caller's autocast, a cache would keep the weights of earlier steps.
+    return torch.autocast(device.type, dtype=precision, enabled=low, cache_enabled=False)

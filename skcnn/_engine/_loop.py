@@ -1,48 +1,32 @@
-"""The training loop of one fit: steps, their schedule, precision, averaging and CUDA graphs."""
+"""The training loop of one fit: its epochs, their schedule, averaging and progress bar."""
 
-import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from skcnn._compute._ambient import autocast
 from skcnn._compute._interrupt import check_interrupts
 from skcnn._compute._process_group import ProcessGroup
-from skcnn._data._dataset import Batch
 from skcnn._data._loader import Batches
 from skcnn._engine._averaging import WeightAverage
-from skcnn._engine._cuda_graphs import CUDAGraphRunner
-from skcnn._engine._figures import loss_figures, weighted_mean
-from skcnn._engine._optimizer_checks import explain_step
-from skcnn._engine._optimizers import add_missing_momenta, make_capturable
-from skcnn._engine._parts import BatchParts, smallest_batch, warn_of_parts
-from skcnn._engine._schedule import LRSchedule
+from skcnn._engine._optimizers import make_capturable
+from skcnn._engine._parts import BatchParts, smallest_batch
+from skcnn._engine._schedule import LRSchedule, scale_of
+from skcnn._engine._step import Step, TrainingStep
 from skcnn._targets import Target
-from skcnn.augmentation import Augmentation
 
-# Torch's default is so high that the first steps of every network are lost in finding a lower one.
-FIRST_LOSS_SCALE = 2.0**11
 # Batches that batch normalization sees after weights were averaged.
 _STATISTICS_BATCHES = 50
 # Without batches and their number per second, which leave no room for the figures of the epoch.
 _BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 # Most epochs over which the learning rate rises if the training is open-ended.
 _WARM_UP_EPOCHS = 5
-
-Step = Callable[..., Tensor]
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Compute in a floating-point type, whatever the caller's own autocast is."""
-    low = precision != torch.float32
-    # Inside a caller's autocast, a cache would keep the weights of earlier steps.
-    return torch.autocast(device.type, dtype=precision, enabled=low, cache_enabled=False)
 
 
 class LoopState(TypedDict):
@@ -127,6 +111,7 @@ class TrainingLoop:
     Attributes
     ----------
     lr_schedule : LRSchedule
+    training_step : TrainingStep
     captures : bool
         Whether steps are captured in CUDA graphs.
     parts, validation_parts : BatchParts
@@ -144,10 +129,7 @@ class TrainingLoop:
         group: ProcessGroup | None = None,
     ) -> None:
         self.module = network
-        self.optimizer = optimizer
-        self.target = target
         self.options = options
-        self.scaler = scaler
         self.group = group
         self.captures = (
             make_capturable(optimizer, options.device)
@@ -159,11 +141,21 @@ class TrainingLoop:
             optimizer, options.schedule, options.device if self.captures else None
         )
         # What training runs images through: the module itself, or what was compiled from it.
-        self.network: Any = torch.compile(network) if options.compiles else network
+        trained: Any = torch.compile(network) if options.compiles else network
         if group is not None:
-            self.network = group.wrap_ddp(self.network, options.device)
+            trained = group.wrap_ddp(trained, options.device)
         self.parts = BatchParts(smallest_batch(network))
         self.validation_parts = BatchParts()
+        self.training_step = TrainingStep(
+            trained,
+            optimizer,
+            target,
+            options.device,
+            options.precision,
+            scaler=scaler,
+            parts=self.parts,
+            divides=options.divides and group is None,
+        )
         self.batches: Batches | None = None
         self.epoch = 0
         # Which parameters are trained, and the size of images: a CUDA graph is for one of each.
@@ -188,7 +180,7 @@ class TrainingLoop:
             )
         self._kind = (batches.scale, *trained)
         if self._kind not in self._steps:
-            self._steps[self._kind] = self._make_step(batches)
+            self._steps[self._kind] = self.training_step.of_inputs(batches, captures=self.captures)
 
     @property
     def step(self) -> Step:
@@ -227,102 +219,6 @@ class TrainingLoop:
         self.lr_schedule.plan.restore(**state["plan"])
         if self._average is not None and state["average"] is not None:
             self._average.restore(**state["average"])
-
-    def _make_step(self, batches: Batches) -> Step:
-        if not self.captures:
-            return self._load_and_train
-        if all(isinstance(change, Augmentation) for change in batches.augment):
-            assert batches.augment_rng is not None
-            return CUDAGraphRunner(self._load_and_train, [batches.augment_rng])
-        # Which generator a user's own augmentation uses is not known: it runs outside the graph.
-        present: list[str] = []
-        runner = CUDAGraphRunner(
-            lambda *parts: self.train_on_batch(**dict(zip(present, parts, strict=True)))
-        )
-
-        def load_then_replay(*inputs: Tensor) -> Tensor:
-            batch = batches.load(*inputs)
-            present[:] = [name for name, part in batch._asdict().items() if part is not None]
-            return runner(*(part for part in batch if part is not None))
-
-        return load_then_replay
-
-    def _load_and_train(self, *inputs: Tensor) -> Tensor:
-        assert self.batches is not None
-        return self.train_on_batch(*self.batches.load(*inputs))
-
-    def train_on_batch(
-        self,
-        images: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        covariates: Tensor | None = None,
-    ) -> Tensor:
-        """Take one step of the optimizer, and return the figures of the loss before it."""
-        batch = Batch(images, target, weight, covariates)
-        loss, outputs = self.compute_gradients(batch)
-        figures = loss_figures(self.target, loss, outputs, batch, training=True)
-        self.update_weights()
-        return figures
-
-    def compute_gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, whose gradients are in the parameters, and the outputs."""
-        n_images, before = len(batch.images), self.parts.most
-        if not self.options.divides or self.group is not None:
-            return self._compute_in_parts(batch, [slice(0, n_images)])
-        found = self.parts.run(partial(self._compute_in_parts, batch), n_images)
-        if before is None and self.parts.most is not None:
-            warn_of_parts(n_images, self.parts.most, self.options.device)
-        return found
-
-    def _compute_in_parts(self, batch: Batch, slices: Sequence[slice]) -> tuple[Tensor, Tensor]:
-        """Add up the gradients of parts of a batch, in which each image counts as in the whole."""
-        self.optimizer.zero_grad()
-        if len(slices) == 1:
-            return self._add_gradients(batch)
-        losses, outputs = [], []
-        for rows in slices:
-            part = batch.part(rows)
-            share = len(part.images) / len(batch.images)
-            loss, output = self._add_gradients(part, share)
-            losses.append(loss.detach())
-            outputs.append(output.detach())
-        return torch.stack(losses).sum(), torch.cat(outputs)
-
-    def _add_gradients(self, batch: Batch, share: float | None = None) -> tuple[Tensor, Tensor]:
-        """Add the gradients of a batch, or of a share of one, to those of the parameters."""
-        with autocast(self.options.device, self.options.precision):
-            outputs = self.network(*batch.inputs)
-        outputs = outputs.float()
-        if not outputs.requires_grad:
-            raise ValueError(
-                "The outputs of the network have no gradient, so that nothing can be trained. "
-                "Expected outputs that depend on parameters with requires_grad: leave out "
-                "torch.no_grad(), .detach() and .data in the forward of module=, and train at "
-                "least one layer that its outputs come from."
-            )
-        loss = weighted_mean(self.target.loss(outputs, batch.target, training=True), batch.weight)
-        loss = loss if share is None else loss * share
-        torch.autograd.backward(loss if self.scaler is None else self.scaler.scale(loss))
-        return loss, outputs
-
-    def unscale_gradients(self) -> None:
-        """Give gradients their true size, for callbacks that look at them."""
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-
-    def update_weights(self) -> None:
-        """Let the optimizer take its step."""
-        add_missing_momenta(self.optimizer)
-        try:
-            if self.scaler is None:
-                self.optimizer.step()
-            else:
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-        except RuntimeError as error:
-            explain_step(self.optimizer, error)
-            raise
 
     def on_step_end(self) -> None:
         """Count a batch, and include the weights after it in their average."""
@@ -381,8 +277,7 @@ class TrainingLoop:
     def close(self) -> None:
         """Restore the optimizer's learning rates, and release what the GPU captured."""
         self.lr_schedule.restore()
-        # Steps refer to the loop, and the loop to them: captured graphs and the images on the GPU
-        # would stay until the next garbage collection.
+        # Captured graphs and the images on the GPU are not to stay as long as the loop.
         self._steps.clear()
         if self._bar is not None:
             self._bar.close()
@@ -394,18 +289,3 @@ def _progress_bar() -> Any:
         warnings.filterwarnings("ignore", "IProgress not found")
         from tqdm.auto import tqdm
     return tqdm
-
-
-def scale_of(epoch: float, n_epochs: int, scales: Sequence[float]) -> float:
-    """Return the fraction of their sides that images are reduced to in an epoch.
-
-    The epochs are spread evenly over the scales, and the last epoch gets the last one.
-
-    Examples
-    --------
-    >>> [scale_of(epoch, 4, (0.625, 1.0)) for epoch in range(4)]
-    [0.625, 0.625, 1.0, 1.0]
-    """
-    if not scales:
-        return 1.0
-    return float(scales[math.ceil((epoch + 1) * len(scales) / n_epochs) - 1])

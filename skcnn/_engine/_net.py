@@ -15,6 +15,7 @@ from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator, to_numpy, to_tensor
 from torch import Generator, Tensor, nn
 
+from skcnn._compute._ambient import autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import check_interrupts
 from skcnn._compute._process_group import current_group
@@ -31,16 +32,11 @@ from skcnn._engine._figures import (
     weighted_mean,
 )
 from skcnn._engine._light_optimizers import light
-from skcnn._engine._loop import (
-    FIRST_LOSS_SCALE,
-    LoopOptions,
-    LoopState,
-    TrainingLoop,
-    autocast,
-)
+from skcnn._engine._loop import LoopOptions, LoopState, TrainingLoop
 from skcnn._engine._parameter_groups import parameter_groups, set_lr
 from skcnn._engine._pickling import dump_apart, load_apart
 from skcnn._engine._predict import PredictionBatching
+from skcnn._engine._step import FIRST_LOSS_SCALE
 from skcnn._engine._storing import without_state
 from skcnn._targets import Target
 from skcnn._utils import StopTraining
@@ -438,13 +434,14 @@ class TrainedNet(skorch.NeuralNet):
         """Take one step of the optimizer, where callbacks ask for every batch."""
         self._set_training(True)
         self._loop.lr_schedule.advance()
+        step = self._loop.training_step
         with computing():
-            loss, outputs = self._loop.compute_gradients(batch)
-        self._loop.unscale_gradients()
+            loss, outputs = step.compute_gradients(batch)
+        step.unscale_gradients()
         named = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=named, batch=batch.pair, training=True)
         with computing():
-            self._loop.update_weights()
+            step.update_weights()
         self._loop.on_step_end()
         figures = loss_figures(self.target, loss, outputs, batch, training=True)
         return {"loss": loss, "figures": figures, "y_pred": outputs}

@@ -1,6 +1,7 @@
-"""Learning-rate schedules."""
+"""Schedules over the epochs: of the learning rate, and of the size of images."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,21 @@ def choose_epochs(n_images: int) -> int:
     """
     epochs = round(_EPOCHS * math.pow(_N_IMAGES / n_images, _FALL))
     return min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+
+def scale_of(epoch: float, n_epochs: int, scales: Sequence[float]) -> float:
+    """Return the fraction of their sides that images are reduced to in an epoch.
+
+    The epochs are spread evenly over the scales, and the last epoch gets the last one.
+
+    Examples
+    --------
+    >>> [scale_of(epoch, 4, (0.625, 1.0)) for epoch in range(4)]
+    [0.625, 0.625, 1.0, 1.0]
+    """
+    if not scales:
+        return 1.0
+    return float(scales[math.ceil((epoch + 1) * len(scales) / n_epochs) - 1])
 
 
 def lr_multiplier(

@@ -1,8 +1,7 @@
 """The segmenter: its parameters, their documentation, and its predictions for each pixel."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
 
@@ -12,42 +11,27 @@ import numpy.typing as npt
 import torch
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from skcnn._compute._fork import computing
-from skcnn._compute._interrupt import allow_interrupts, hold_interrupts
-from skcnn._data._arrays import Images, as_shape
-from skcnn._data._dataset import ImageDataset
-from skcnn._data._inputs import AnyImages
-from skcnn._data._masks import read_label_files, read_masks
-from skcnn._data._paths import as_rows, read_paths
-from skcnn._data._pieces import cut_pieces, image_list, piece_size
-from skcnn._engine._inference import infer, scale_plan
+from skcnn._data._pieces import image_list
 from skcnn._engine._optimizers import Optimizer
+from skcnn._engine._pixel_inference import PixelInference, TileSize, tile_side
 from skcnn._engine._sklearn_callbacks import with_callbacks
-from skcnn._engine._tiles import Part, blended_tiles, exact_tiles, find_margin
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
+from skcnn._estimators._mask_reading import MaskReadingEstimator
 from skcnn._estimators._parameters import SEGMENTER_CONSTRAINTS, check_augmentation_of_masks
-from skcnn._estimators._reading import Classes, TrainingRows, rows_of
-from skcnn._targets import MaskTarget, Target
+from skcnn._targets import MaskTarget
 from skcnn._utils import Interval, StrOptions, check_values
 from skcnn.masks import iou_score
-from skcnn.masks._scores import LabelImages
 from skcnn.networks import NetworkSpec
-from skcnn.networks._folding import fold
 
-# Images of up to this side are run as a whole; of larger ones, tiles of this side.
-_TILE_SIDE = 1024
 _TILE_SIZE = {
     "tile_size": [Interval(Integral, 64, None, closed="left"), StrOptions({"auto"}), None]
 }
 
-TileSize = int | Literal["auto"] | None
-
 
 @documented
-class ConvNetSegmenter(ConvNetEstimator):
+class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
     """A convolutional network that names each pixel of an image.
 
     It learns from label images: for each pixel of an image, the label of what is there. The
@@ -154,9 +138,7 @@ class ConvNetSegmenter(ConvNetEstimator):
     """
 
     _parameter_constraints = SEGMENTER_CONSTRAINTS
-    _takes_covariates = False
     _target: MaskTarget
-    _has_flat_masks: bool
 
     def __init__(
         self,
@@ -337,14 +319,15 @@ class ConvNetSegmenter(ConvNetEstimator):
             return found
         images = self._read_images(X)
         target, n, (height, width) = self._target, len(images), images.shape[:2]
-        if self._needs_tiles(images, tile_size):
+        inference, side = self._inference(), tile_side(images, tile_size)
+        if side is not None:
             labels = np.empty((n, height, width), dtype=target.classes.dtype)
-            tiles_of = self._tiles(images, tile_size)
+            tiles_of = inference.tiles(images, side)
             for row in range(n):
                 for rows, columns, probability in tiles_of(row):
                     labels[row, rows, columns] = target.decode(probability.argmax(axis=2))
         else:
-            codes = self._infer(images, lambda logits: logits.argmax(1))
+            codes = inference.run(images, lambda logits: logits.argmax(1))
             missing = np.isnan(codes[:, 0, 0])
             codes[missing] = 0
             labels = target.decode(codes.astype(np.intp))
@@ -370,11 +353,12 @@ class ConvNetSegmenter(ConvNetEstimator):
         if found is not None:
             return found
         images = self._read_images(X)
-        if not self._needs_tiles(images, tile_size):
-            return self._infer(images, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
+        inference, side = self._inference(), tile_side(images, tile_size)
+        if side is None:
+            return inference.run(images, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
         shape = (len(images), *images.shape[:2], self._target.n_outputs)
         whole_images = np.empty(shape, dtype=np.float32)
-        tiles_of = self._tiles(images, tile_size)
+        tiles_of = inference.tiles(images, side)
         for row in range(len(images)):
             for rows, columns, probability in tiles_of(row):
                 whole_images[row, rows, columns] = probability
@@ -411,86 +395,6 @@ class ConvNetSegmenter(ConvNetEstimator):
             )
         )
 
-    # ------------------------------------------------------------------ images and masks
-
-    def _read_rows(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None,
-        *,
-        continues: bool,
-        classes: Classes = None,
-        groups: npt.ArrayLike | None = None,
-    ) -> TrainingRows:
-        asked = self.image_shape_ if continues else self.image_shape
-        pixels, masks, rows = self._cut(X, y, asked)
-        if rows is not None:
-            sample_weight = rows_of(sample_weight, rows, X)
-            if groups is not None or len(np.unique(rows)) > 1:
-                # Pieces of an image stay together.
-                groups = rows if groups is None else rows_of(groups, rows, X)
-        return super()._read_rows(
-            pixels, masks, sample_weight, continues=continues, classes=classes, groups=groups
-        )
-
-    def _read_validation(
-        self, X_val: npt.ArrayLike | None, y_val: npt.ArrayLike | None, target: Target
-    ) -> ImageDataset | None:
-        if X_val is not None and y_val is not None:
-            X_val, y_val, _ = self._cut(X_val, y_val, self.image_shape_, "_val")
-        return super()._read_validation(X_val, y_val, target)
-
-    def _cut(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        asked: Sequence[int] | None,
-        suffix: str = "",
-    ) -> tuple[Any, Any, npt.NDArray[np.intp] | None]:
-        """Cut images of unequal or large sizes into pieces; return the row of each piece."""
-        images = image_list(X, self.data_format)
-        if images is None:
-            return X, y, None
-        wanted = piece_size(images, None if asked is None else as_shape(asked)[:2])
-        if wanted is None:
-            return X, y, None
-        with allow_interrupts():
-            pieces = cut_pieces(images, y, wanted, self.ignore_label, suffix)
-        pixels = pieces.images
-        if self.data_format == "channels_first":
-            pixels = np.moveaxis(pixels, -1, 1)
-        return pixels, pieces.masks, pieces.rows
-
-    def _check_input(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
-    ) -> tuple[AnyImages, npt.NDArray[Any]]:
-        rows = as_rows(X)
-        n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
-        # Label images are checked here: scikit-learn takes none.
-        images, _ = super()._check_input(X, np.zeros(n_images), reset=reset)
-        masks, self._has_flat_masks = read_masks(y, len(images), images.shape[:2], self.resize)
-        return images, masks
-
-    def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
-        # Arrays of images have been cut to it.
-        return None if image_list(X, self.data_format) is not None else self.image_shape
-
-    def _check_validation_target(
-        self, y_val: npt.ArrayLike, images: AnyImages, target: Target
-    ) -> npt.NDArray[Any]:
-        with allow_interrupts():
-            return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
-
-    def _label_images(self, y: npt.ArrayLike, predicted: LabelImages) -> Any:
-        """Read label images as fit does, each in the size of the predicted one."""
-        paths = read_paths(y, "y")
-        if paths is None:
-            return y
-        size = self.image_shape_[:2]
-        sizes = [size if mask is None else np.shape(mask) for mask in predicted]
-        return read_label_files(paths, sizes, self.resize)
-
     def _make_target(
         self,
         y: npt.NDArray[Any],
@@ -509,7 +413,10 @@ class ConvNetSegmenter(ConvNetEstimator):
         super()._check_parameters()
         check_augmentation_of_masks(type(self).__name__, self.augment)
 
-    # ------------------------------------------------------------------ prediction
+    def _inference(self) -> PixelInference:
+        return PixelInference(
+            self.net_, self.image_shape_, self.test_time_flip, self._thread_limit
+        )
 
     def _in_each(self, X: npt.ArrayLike, method: Callable[..., Any], tile_size: TileSize) -> Any:
         """Predict images of unequal sizes one by one; None for any other X."""
@@ -521,55 +428,6 @@ class ConvNetSegmenter(ConvNetEstimator):
         if images is None or len({image.shape for image in images}) == 1:
             return None
         return [method([image], tile_size=tile_size)[0] for image in X]
-
-    def _infer(
-        self, images: AnyImages, finish: Callable[[Tensor], Tensor]
-    ) -> npt.NDArray[np.float32]:
-        """Run images through the network, and return what `finish` makes of the logits."""
-        net, network = self.net_, fold(self.module_)
-        device = torch.device(net.device)
-
-        def run(batch: Tensor) -> Tensor:
-            logits: Tensor = network(batch)
-            if self.test_time_flip:
-                mirrored = network(batch.flip(2)).softmax(1).flip(3)
-                logits = ((logits.softmax(1) + mirrored) / 2).log()
-            return finish(logits)
-
-        batching, costs = net.batching, net.costs_
-        if images.shape != self.image_shape_:
-            batching, costs = scale_plan(costs, self.image_shape_, images.shape, device)
-        batching = batching.suited_to(network)
-        return infer(run, images, device, batching, costs, self._thread_limit)
-
-    def _needs_tiles(self, images: AnyImages, tile_size: TileSize) -> bool:
-        if tile_size is None or not isinstance(images, Images):
-            return False
-        return max(images.shape[:2]) > self._tile_side(tile_size)
-
-    def _tile_side(self, tile_size: TileSize) -> int:
-        return _TILE_SIDE if tile_size in ("auto", None) else int(tile_size)
-
-    def _tiles(self, images: AnyImages, tile_size: TileSize) -> Callable[[int], Iterator[Part]]:
-        """Return a function from the row of an image to its parts and their probabilities."""
-        assert isinstance(images, Images)
-        size, side = images.shape[:2], self._tile_side(tile_size)
-        stride = self.module_.stride
-        with hold_interrupts(), computing():
-            margin = find_margin(self.module_, images.shape[2])
-
-        def run(row: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
-            tile = images.window(row, rows, columns)
-            found = self._infer(tile, lambda logits: logits.softmax(1).permute(0, 2, 3, 1))
-            probability: npt.NDArray[np.float32] = found[0]
-            return probability
-
-        def tiles_of(row: int) -> Iterator[Part]:
-            if margin is None or stride is None:
-                return blended_tiles(partial(run, row), size, side)
-            return exact_tiles(partial(run, row), size, side, margin, stride)
-
-        return tiles_of
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()

@@ -15,7 +15,7 @@ from skcnn._data._inputs import AnyImages
 from skcnn._data._paths import as_rows
 from skcnn._targets import ClassTarget, NumberTarget
 from skcnn._utils import ignore_warning
-from skcnn.inspection._feature_maps import read_images
+from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
 
 #: Called with X; returns probabilities, or the numbers of a regressor.

@@ -7,14 +7,16 @@ from skcnn.inspection._density import DensityDisplay, density_map
 from skcnn.inspection._display import Display
 from skcnn.inspection._duplicates import find_duplicates
 from skcnn.inspection._embedding import EmbeddingDisplay
-from skcnn.inspection._feature_maps import feature_maps, filters, grad_cam
+from skcnn.inspection._feature_maps import FeatureMapsDisplay, feature_maps
+from skcnn.inspection._filters import FiltersDisplay, filters
+from skcnn.inspection._grad_cam import GradCAMDisplay, grad_cam
 from skcnn.inspection._history import HistoryDisplay
 from skcnn.inspection._images import ChannelsDisplay, ImageGridDisplay
 from skcnn.inspection._learning_rate import LearningRateDisplay, learning_rate_curve
-from skcnn.inspection._maps import FeatureMapsDisplay, FiltersDisplay, GradCAMDisplay
 from skcnn.inspection._masks import MaskDisplay
-from skcnn.inspection._predictions import PredictionsDisplay, TopLossesDisplay
+from skcnn.inspection._predictions import PredictionsDisplay
 from skcnn.inspection._probabilities import ProbabilitiesDisplay
+from skcnn.inspection._top_losses import TopLossesDisplay
 
 __all__ = [
     "ArchitectureDisplay",

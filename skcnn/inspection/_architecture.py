@@ -104,9 +104,9 @@ class ArchitectureDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one, or a ConvNetClassifier that is not fitted together with the next two
-            arguments. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one, or one that is not fitted together with the next two arguments. Of a
+            pipeline, the last step counts.
         image_shape : sequence of (height, width) or (height, width, channels), default=None
             Shape of the images for a network that is not fitted yet.
         n_classes : int, default=None

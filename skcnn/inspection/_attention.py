@@ -13,9 +13,9 @@ from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
-from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
+from skcnn.inspection._reading import image_batches, read_images
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._attention import AttentionProduct, Positions, SequencePooling
 from skcnn.networks._copy import structural_copy
@@ -36,9 +36,8 @@ def attention_maps(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one with ``module=CompactTransformer(...)``. It may be the last step of a
-        pipeline.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one with ``module=CompactTransformer(...)``. Of a pipeline, the last step counts.
     X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
         Images, in any form that ``estimator.predict`` takes.
     method : {"rollout", "pooling"}, default="rollout"

@@ -12,9 +12,9 @@ from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
-from skcnn.inspection._feature_maps import image_batches, read_images
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
+from skcnn.inspection._reading import image_batches, read_images
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._density import DensityNetwork
 

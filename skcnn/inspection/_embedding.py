@@ -12,8 +12,8 @@ from skcnn._data._inputs import AnyImages
 from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import read_images
 from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
+from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ class EmbeddingDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
             Images.
         y : array-like of shape (n,), default=None

@@ -1,120 +1,25 @@
-"""Filters, feature maps and Grad-CAM maps of a fitted network, as arrays."""
+"""Feature maps: the outputs of layers for images."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from sklearn.base import BaseEstimator, is_regressor
-from torch import Tensor, nn
+from sklearn.base import BaseEstimator
 
-from skcnn._compute._ambient import default_torch_settings, no_autocast
-from skcnn._compute._fork import computing
-from skcnn._compute._interrupt import check_interrupts, hold_interrupts
-from skcnn._data._files import FileImages
-from skcnn._data._inputs import AnyImages
 from skcnn._from_r import whole_arguments
-from skcnn._targets._classes import encode
+from skcnn._utils import as_tuple
+from skcnn.inspection import _drawing
+from skcnn.inspection._display import Display
+from skcnn.inspection._layers import compute_outputs, find_layer
+from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
-from skcnn.networks._copy import structural_copy
-from skcnn.networks._mirror import MirroredConv2d
-from skcnn.networks._summary import Part, named_parts
 
-_BATCH_SIZE = 64
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-
-def find_layer(estimator: BaseEstimator, layer: str | int) -> tuple[str, Part]:
-    """Find a layer of a fitted network by its name, or a convolution by its number.
-
-    Parameters
-    ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    layer : str or int
-        Name of a layer in ``estimator.summary()``, or of a part that holds several layers, such
-        as "block2". Or the number of a convolution, counted from 0, or backwards from -1;
-        convolutions in shortcuts are not counted.
-
-    Returns
-    -------
-    name : str
-    part : Part
-        The module, with its role.
-
-    Raises
-    ------
-    ValueError
-        If the network has no such layer.
-    """
-    parts = named_parts(estimator.module_)
-    if isinstance(layer, str):
-        if layer in parts:
-            return layer, parts[layer]
-        raise ValueError(
-            f"layer={layer!r} is not a layer of the network. Expected one of {', '.join(parts)}, "
-            "or the number of a convolution."
-        )
-    names = [name for name, part in parts.items() if part.role == "convolution"]
-    if not -len(names) <= layer < len(names):
-        raise ValueError(
-            f"layer={layer} is not a convolution of the network, which has {len(names)}. Expected "
-            f"a number from {-len(names)} to {len(names) - 1}, or the name of a layer."
-        )
-    return names[layer], parts[names[layer]]
-
-
-@whole_arguments("layer")
-def filters(estimator: BaseEstimator, layer: str | int = 0) -> npt.NDArray[np.float32]:
-    """Return the filters of a convolution.
-
-    Parameters
-    ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
-    layer : str or int, default=0
-        Name of a convolution in ``estimator.summary()``, or its number, counted from 0, or
-        backwards from -1; convolutions in shortcuts are not counted.
-
-    Returns
-    -------
-    filters : ndarray of shape (n_filters, height, width, n_channels), float32
-        The weights, without biases.
-
-    Raises
-    ------
-    ValueError
-        If the network has no such layer, or the layer is not a 2-D convolution.
-    NotFittedError
-        If the estimator is not fitted.
-    TypeError
-        If the estimator has no network.
-
-    See Also
-    --------
-    FiltersDisplay : Draws them.
-
-    Examples
-    --------
-    >>> from skcnn import ConvNetClassifier
-    >>> from skcnn.datasets import make_organisms
-    >>> from skcnn.inspection import filters
-    >>> X, y = make_organisms(n_samples=60, n_classes=3, image_size=16, random_state=0)
-    >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0).fit(X, y)
-    >>> filters(clf).shape, filters(clf, -1).shape
-    ((8, 3, 3, 3), (16, 3, 3, 16))
-    """
-    estimator, _ = unwrap(estimator)
-    name, part = find_layer(estimator, layer)
-    conv = part.module
-    if not isinstance(conv, nn.Conv2d):
-        raise ValueError(
-            f"layer={name!r} is a {type(conv).__name__}, which has no filters. Expected a Conv2d."
-        )
-    weight = conv.all_filters() if isinstance(conv, MirroredConv2d) else conv.weight
-    weight = weight.detach().permute(0, 2, 3, 1)
-    array: npt.NDArray[np.float32] = weight.float().cpu().contiguous().numpy()
-    return array
+_MAX_DEFAULT_LAYERS = 8
 
 
 @whole_arguments("layer")
@@ -127,8 +32,8 @@ def feature_maps(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+    estimator : skcnn estimator with a network, Pipeline or search
+        A fitted one. Of a pipeline, the last step counts.
     X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
         Images, in any form that ``estimator.predict`` takes.
     layer : str or int, default=0
@@ -168,268 +73,174 @@ def feature_maps(
     return compute_outputs(estimator, read_images(estimator, X), [name])[name]
 
 
-@whole_arguments("layer")
-def grad_cam(
-    estimator: BaseEstimator,
-    X: npt.ArrayLike,
-    target: npt.ArrayLike | None = None,
-    *,
-    layer: str | int | None = None,
-) -> npt.NDArray[np.float32]:
-    """Compute Grad-CAM maps: which regions of an image support a class, or raise a number.
+class FeatureMapsDisplay(Display):
+    """Feature maps of one image, with one row per layer.
 
-    A map is the sum of the feature maps of a layer. Their weights are the gradients of the logit
-    of the class, or of the output of a regressor, with respect to each feature map, averaged over
-    its pixels. Negative values are set to zero. Several threads may call the function with the
-    same estimator.
+    Brighter pixels are higher values. Each map has its own scale.
+
+    Make one with `from_estimator`.
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
-        A fitted one. The last step of a pipeline must be a ConvNetClassifier.
-    X : array-like of shape (n, height, width, n_channels), (n, height, width) or (n, n_pixels)
-        Images, in any form that ``estimator.predict`` takes.
-    target : label or array-like of shape (n,), default=None
-        Class to explain: one for all images, or one per image, out of ``estimator.classes_``.
-        None takes the predicted class of each image. Of a regressor with several outputs, the
-        number of the output, from 0; None takes the first.
-    layer : str or int, default=None
-        Layer whose feature maps are summed, as in `feature_maps`. None takes the last layer
-        that is as large as the last convolution.
+    image : ndarray of shape (height, width, n_channels)
+    maps : dict of str to ndarray of shape (height, width, n_channels)
+        Feature maps of each layer. The keys are the labels of the rows.
+    limits : tuple of (low, high), default=(0, 255)
+        Pixel values of the image that are shown as black and as white.
 
-    Returns
-    -------
-    maps : ndarray of shape (n, height, width), float32
-        Maps of the size of the images, each scaled so that its maximum is 1. A map is all zero
-        if no region supports the class.
-
-    Raises
-    ------
-    ValueError
-        If the target is not a class, if the layer has no feature maps, or if no gradient reaches
-        it.
-    NotFittedError
-        If the estimator is not fitted.
-    TypeError
-        If the estimator has no network.
-
-    See Also
-    --------
-    GradCAMDisplay : Draws the maps over the images.
-
-    References
+    Attributes
     ----------
-    Selvaraju et al.: Grad-CAM: visual explanations from deep networks via gradient-based
-    localization. ICCV 2017, arXiv:1610.02391.
+    axes_ : ndarray of matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
 
     Examples
     --------
     >>> from skcnn import ConvNetClassifier
     >>> from skcnn.datasets import make_organisms
-    >>> from skcnn.inspection import grad_cam
+    >>> from skcnn.inspection import FeatureMapsDisplay
     >>> X, y = make_organisms(n_samples=60, n_classes=3, image_size=16, random_state=0)
     >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=2, random_state=0).fit(X, y)
-    >>> grad_cam(clf, X[:5]).shape
-    (5, 16, 16)
-    """
-    estimator, X = unwrap(estimator, X)
-    name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
-    images = read_images(estimator, X)
-    if target is None and is_regressor(estimator):
-        target = 0
-    codes = None if target is None else _output_numbers(estimator, target, len(images))
-
-    maps = []
-    with hold_interrupts(), default_torch_settings(estimator.device_):
-        run = _LayerRecorder(estimator, [name])
-        for rows, inputs in image_batches(images, estimator.device_):
-            logits, outputs = run(*inputs)
-            chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
-            score = logits.gather(1, chosen[:, None]).sum()
-            weighted = _weighted_maps(score, outputs[name], name)
-            size = inputs[0].shape[1:3]
-            large = nn.functional.interpolate(weighted[:, None], size=size, mode="bilinear")[:, 0]
-            highest = large.amax((1, 2), keepdim=True)
-            maps.append((large / torch.where(highest > 0, highest, 1)).detach().cpu().numpy())
-    array: npt.NDArray[np.float32] = np.concatenate(maps)
-    return array
-
-
-def compute_outputs(
-    estimator: BaseEstimator, images: AnyImages, names: Sequence[str]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Run images through the network once, and return the outputs of some layers.
-
-    Parameters
-    ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    images : Images or FileImages
-    names : sequence of str
-        Names of layers, as `find_layer` returns them.
-
-    Returns
-    -------
-    outputs : dict of str to ndarray of shape (n, height, width, n_channels) or (n, n_units)
-    """
-
-    def to_host(output: Tensor) -> Tensor:
-        # A copy in all cases: the next layer may work in place.
-        return output.to("cpu", torch.float32, copy=True)
-
-    batches: dict[str, list[Tensor]] = {name: [] for name in names}
-    device = estimator.device_
-    with hold_interrupts(), no_autocast(device), torch.inference_mode():
-        run = _LayerRecorder(estimator, names, to_host)
-        for _, inputs in image_batches(images, device):
-            for name, output in run(*inputs)[1].items():
-                batches[name].append(output.movedim(1, -1) if output.ndim == 4 else output)
-    return {name: torch.cat(outputs).contiguous().numpy() for name, outputs in batches.items()}
-
-
-def class_indices(
-    labels: npt.ArrayLike, classes: npt.ArrayLike, name: str
-) -> npt.NDArray[np.intp]:
-    """Number labels by their place among classes in any order."""
-    names = np.asarray(classes)
-    order = np.argsort(names)
-    numbers: npt.NDArray[np.intp] = order[encode(np.asarray(labels), names[order], name)]
-    return numbers
-
-
-def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
-    """Read images as a fitted estimator does, without gathering their pixels.
-
-    Parameters
-    ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    X : array-like
-        Images, in any form that its `predict` takes.
-
-    Returns
-    -------
-    images : Images or FileImages
-        Slices and arrays of row numbers give uint8 or float32 arrays of shape (n, height, width,
-        n_channels).
-    """
-    images: AnyImages = estimator._read_images(X)
-    # There is nothing to show of a file that cannot be read.
-    return replace(images, skips=False) if isinstance(images, FileImages) else images
-
-
-class _LayerRecorder:
-    """Runs batches through a network, and returns the outputs of some of its layers.
-
-    The hooks are on a copy that shares the weights: on the network itself they would record what
-    other threads run through it.
-
-    Parameters
-    ----------
-    estimator : ConvNetClassifier
-        A fitted one.
-    names : sequence of str
-        Names of the layers.
-    keep : callable, default=None
-        Called with an output as soon as it is computed; its result is kept instead.
+    >>> FeatureMapsDisplay.from_estimator(clf, X[0], max_maps=6).axes_.shape
+    (7, 7)
     """
 
     def __init__(
         self,
-        estimator: BaseEstimator,
-        names: Sequence[str],
-        keep: Callable[[Tensor], Tensor] | None = None,
+        *,
+        image: npt.NDArray[Any],
+        maps: dict[str, npt.NDArray[np.float32]],
+        limits: tuple[float, float] = (0.0, 255.0),
     ) -> None:
-        self._network = structural_copy(estimator.module_).eval()
-        self._names = names
-        self._keep = keep or (lambda output: output)
-        self._outputs: dict[str, Tensor] = {}
-        parts = named_parts(self._network)
-        for name in names:
-            parts[name].module.register_forward_hook(self._hook(name))
+        self.image = image
+        self.maps = maps
+        self.limits = limits
 
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        self._outputs = {}
-        with computing():
-            logits: Tensor = self._network(*inputs)
-        for name in self._names:
-            if name not in self._outputs:
+    @classmethod
+    @whole_arguments("layers")
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        image: npt.ArrayLike,
+        layers: Sequence[str | int] | None = None,
+        *,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Run an image through a fitted network and draw the feature maps of its layers.
+
+        Parameters
+        ----------
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
+        image : array-like
+            One image, as a row of the X that ``estimator.predict`` takes, or an X of one row.
+        layers : sequence of str or int, default=None
+            As in `skcnn.inspection.feature_maps`. None takes all convolutions outside of
+            shortcuts and all pooling layers except global pooling, but at most eight layers: the
+            first seven and the last. Of a U-Net, all blocks of the encoder and the decoder.
+        ax, **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        display : FeatureMapsDisplay
+
+        Raises
+        ------
+        ValueError
+            If a layer does not exist or has no feature maps, or the image does not fit.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no network.
+        """
+        array = np.asarray(image)
+        shape = unwrap(estimator)[0].image_shape_
+        estimator, X = unwrap(estimator, array if _is_batch(array, shape) else array[None])
+        images = read_images(estimator, X)
+        chosen = _convolutions_and_pooling(estimator) if layers is None else as_tuple(layers)
+        parts = dict(find_layer(estimator, layer) for layer in chosen)
+        maps = {}
+        for name, outputs in compute_outputs(estimator, images, list(parts)).items():
+            if outputs.ndim != 4:
                 raise ValueError(
-                    f"layer={name!r} is not used when the network runs, or does not return a "
-                    "tensor. Choose a layer out of estimator.summary()."
+                    f"layer={name!r} has an output of shape {outputs.shape[1:]} per image, which "
+                    "is not a set of feature maps. Choose a layer before the images become "
+                    "features."
                 )
-        return logits, self._outputs
+            kind = parts[name].role or type(parts[name].module).__name__
+            named = name in estimator.module_.main_parts
+            maps[name if named else f"{kind}\n{name}"] = outputs[0]
+        pixels = images[:]
+        display = cls(image=pixels[0], maps=maps, limits=_drawing.limits_of(pixels))
+        return display.plot(ax, **kwargs)
 
-    def _hook(self, name: str) -> Callable[..., None]:
-        def record(module: nn.Module, inputs: object, output: object) -> None:
-            # Attention returns its weights beside the output.
-            values = output[0] if isinstance(output, tuple) else output
-            if isinstance(values, Tensor):
-                self._outputs[name] = self._keep(values)
+    @whole_arguments("max_maps")
+    def plot(self, ax: "Axes | None" = None, *, max_maps: int = 8) -> Self:
+        """Draw the image and its feature maps.
 
-        return record
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Axes whose place is divided among the maps. None makes a new figure.
+        max_maps : int, default=8
+            Number of maps to draw per layer, from the first.
 
-
-def image_batches(
-    images: AnyImages, device: torch.device
-) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
-    """Gather the arguments of the network batch by batch, and move them to the device."""
-    parts = [images] if images.covariates is None else [images, images.covariates]
-    for start in range(0, len(images), _BATCH_SIZE):
-        check_interrupts()
-        rows = slice(start, start + _BATCH_SIZE)
-        # Torch warns of arrays that cannot be written to.
-        arrays = (np.require(part[rows], requirements=["C", "W"]) for part in parts)
-        yield rows, tuple(torch.from_numpy(array).to(device) for array in arrays)
-
-
-def _weighted_maps(score: Tensor, output: Tensor, name: str) -> Tensor:
-    if output.ndim != 4:
-        raise ValueError(
-            f"layer={name!r} has an output of shape {tuple(output.shape[1:])} per image, which is "
-            "not a set of feature maps. Choose a layer before the images become features."
-        )
-    gradient = None
-    if output.requires_grad:
-        with computing():
-            (gradient,) = torch.autograd.grad(score, output, allow_unused=True)
-    if gradient is None:
-        raise ValueError(
-            f"layer={name!r} comes before all trained layers or does not affect the logits, so "
-            "that no gradient reaches it. Choose a later layer."
-        )
-    weights = gradient.mean((2, 3), keepdim=True)
-    return (weights * output.detach()).sum(1).clamp_min(0).float()
+        Returns
+        -------
+        display : FeatureMapsDisplay
+        """
+        n_cols = 1 + min(max_maps, max(values.shape[2] for values in self.maps.values()))
+        axes = _drawing.make_axes(ax, 1 + len(self.maps), n_cols, cell=(1.0, 1.05))
+        _describe(axes[0, 0], "image", self.image)
+        _drawing.show_image(axes[0, 1], self.image, self.limits)
+        _drawing.hide_rest(axes[0], 2)
+        for row, (name, values) in zip(axes[1:], self.maps.items()):
+            _describe(row[0], name, values)
+            channels = np.moveaxis(values, 2, 0)[:max_maps]
+            for place, channel in zip(row[1:], channels):
+                place.imshow(channel, cmap="viridis", interpolation="nearest")
+                _drawing.remove_ticks(place)
+            _drawing.hide_rest(row, 1 + len(channels))
+        if ax is None:
+            _drawing.set_title(
+                axes,
+                f"First {n_cols - 1} feature maps per layer (bright is high, scaled per map)",
+            )
+        return self._set_axes(axes)
 
 
-def _last_before_pooling(estimator: BaseEstimator) -> str:
-    """Name of the last layer whose maps are as large as those of the last convolution."""
-    layers = estimator.summary().layers
-    # Convolutions in shortcuts may have fewer pixels than those beside them.
-    sizes = [layer.output_shape[:2] for layer in layers if layer.role == "convolution"]
-    if not sizes:
-        raise ValueError(
-            "The network has no convolution, and Grad-CAM needs feature maps. Name a layer that "
-            "has some with layer=."
-        )
-    name: str = next(
-        layer.name
-        for layer in reversed(layers)
-        if len(layer.output_shape) == 3 and layer.output_shape[:2] == sizes[-1]
+def _is_batch(image: npt.NDArray[Any], image_shape: tuple[int, int, int]) -> bool:
+    """Whether an array is an X of one row in place of an image."""
+    if image.ndim == 4:
+        return len(image) == 1
+    height, width, channels = image_shape
+    return image.shape in [(1, math.prod(image_shape)), (1, height, width)] and (
+        image.ndim == 2 or channels == 1
     )
-    return name
 
 
-def _output_numbers(estimator: BaseEstimator, target: npt.ArrayLike, n_images: int) -> Tensor:
-    """Return the number of the output to explain for each image."""
-    labels = np.asarray(target)
-    if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_images):
+def _describe(ax: "Axes", name: str, values: npt.NDArray[Any]) -> None:
+    """Label a row with the name and the shape of what it shows."""
+    label = f"{name}\n{'×'.join(map(str, values.shape))}"
+    ax.text(1, 0.5, label, ha="right", va="center", fontsize=7)
+    ax.set_axis_off()
+
+
+def _convolutions_and_pooling(estimator: BaseEstimator) -> list[str]:
+    if estimator.module_.main_parts:
+        return list(estimator.module_.main_parts)
+    names = [
+        layer.name
+        for layer in estimator.summary().layers
+        # Global pooling leaves a single pixel.
+        if layer.role in ("convolution", "pooling") and math.prod(layer.output_shape[:-1]) > 1
+    ]
+    if not names:
         raise ValueError(
-            f"target has shape {labels.shape}, expected one label for all images, or {n_images} "
-            "labels, one per image."
+            "The network has no convolution and no pooling layer whose output has several pixels. "
+            "Name the layers to draw with layers=."
         )
-    names = getattr(estimator, "classes_", None)
-    if names is None:
-        names = np.arange(estimator.net_.target.n_outputs)
-    codes = class_indices(np.atleast_1d(labels), names, "target")
-    return torch.from_numpy(np.broadcast_to(codes, n_images).copy())
+    if len(names) > _MAX_DEFAULT_LAYERS:
+        names[_MAX_DEFAULT_LAYERS - 1 : -1] = []
+    return names

@@ -62,8 +62,8 @@ class HistoryDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one. Of a pipeline, the last step counts.
         ax
             As in `plot`.
 

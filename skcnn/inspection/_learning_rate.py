@@ -64,12 +64,12 @@ def learning_rate_curve(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier
-        Fitted or not. Its clones are trained without callbacks.
+    estimator : skcnn estimator with a network
+        Fitted or not; no pipeline or search. Its clones are trained without callbacks.
     X : array-like
         Images, in any form that ``estimator.fit`` takes.
-    y : array-like of shape (n,)
-        Labels.
+    y : array-like
+        Labels, numbers or label images, in any form that ``estimator.fit`` takes.
     lr_min, lr_max : float, default=1e-4, 10
         Lowest and highest learning rate. The others lie between, at equal ratios.
     n_rates : int, default=16

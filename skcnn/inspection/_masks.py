@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_consistent_length
 from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import read_images
 from skcnn.inspection._images import take_rows
+from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
 from skcnn.masks import iou_score
 from skcnn.masks._scores import LabelImages

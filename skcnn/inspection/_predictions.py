@@ -1,4 +1,4 @@
-"""Displays of predictions for single images."""
+"""Display of predictions for single images."""
 
 from collections.abc import Sequence
 from numbers import Number
@@ -9,12 +9,11 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._data._paths import as_rows
-from skcnn._from_r import as_column, whole_arguments
+from skcnn._from_r import whole_arguments
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import class_indices, read_images
 from skcnn.inspection._images import take_rows
+from skcnn.inspection._reading import class_indices, read_images
 from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
@@ -98,8 +97,9 @@ class PredictionsDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one: a classifier of one label per image, or a regressor of one number. Of a
+            pipeline, the last step counts.
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
@@ -118,17 +118,19 @@ class PredictionsDisplay(Display):
         Raises
         ------
         ValueError
-            If the lengths differ, or y has labels that the estimator does not know.
+            If the lengths differ, y has labels that the estimator does not know, or a regressor
+            predicts several numbers.
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no network.
+            If the estimator has no network, or predicts several labels, several answers or label
+            images.
         """
         X, y = take_rows(X, y, max_images, random_state)
         estimator, X = unwrap(estimator, X)
         return cls.from_predictions(
             read_images(estimator, X)[:],
-            _predict(estimator, X, cls.__name__),
+            predict_for_display(estimator, X, cls.__name__),
             y,
             classes=getattr(estimator, "classes_", None),
             max_images=max_images,
@@ -170,7 +172,7 @@ class PredictionsDisplay(Display):
         ValueError
             If the lengths differ, or y has labels that are not among the classes.
         """
-        return cls(**_compare(images, probability, y, classes)).plot(ax, **kwargs)
+        return cls(**compare_predictions(images, probability, y, classes)).plot(ax, **kwargs)
 
     @whole_arguments("max_images", "n_columns")
     def plot(
@@ -245,138 +247,7 @@ class PredictionsDisplay(Display):
         _drawing.set_frame(place, color, line)
 
 
-class TopLossesDisplay(PredictionsDisplay):
-    """Images with the highest losses, the worst first.
-
-    The loss of an image is minus the logarithm of the predicted probability of its actual class.
-    With a regressor, it is the distance between the predicted and the actual number.
-
-    Make one with `from_estimator` or `from_predictions`, which need the actual labels and sort
-    the images.
-
-    Parameters
-    ----------
-    images, predicted, probability, actual, actual_probability
-        As in `PredictionsDisplay`.
-
-    Attributes
-    ----------
-    axes_ : ndarray of matplotlib.axes.Axes
-    figure_ : matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> from skcnn import ConvNetClassifier
-    >>> from skcnn.datasets import make_organisms
-    >>> from skcnn.inspection import TopLossesDisplay
-    >>> X, y = make_organisms(n_samples=90, n_classes=3, image_size=16, random_state=0)
-    >>> clf = ConvNetClassifier(filters=(8, 16), max_epochs=3, random_state=0).fit(X, y)
-    >>> display = TopLossesDisplay.from_estimator(clf, X, y, max_images=5)
-    >>> bool((display.actual_probability[:-1] <= display.actual_probability[1:]).all())
-    True
-    """
-
-    @classmethod
-    @whole_arguments("max_images")
-    def from_estimator(
-        cls,
-        estimator: BaseEstimator,
-        X: Any,
-        y: npt.ArrayLike | None = None,
-        *,
-        max_images: int = 25,
-        ax: "Axes | None" = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Predict images and draw those with the highest losses.
-
-        Parameters
-        ----------
-        estimator, ax, **kwargs
-            As in `PredictionsDisplay.from_estimator`.
-        X : array-like
-            Images, in any form that ``estimator.predict`` takes. All are predicted.
-        y : array-like of shape (n,)
-            Actual labels or numbers.
-        max_images : int, default=25
-            Number of images to draw.
-
-        Returns
-        -------
-        display : TopLossesDisplay
-
-        Raises
-        ------
-        ValueError
-            If y is missing, the lengths differ, or y has labels that the estimator does not know.
-        NotFittedError
-            If the estimator is not fitted.
-        TypeError
-            If the estimator has no network.
-        """
-        labels = _check_has_labels(y)
-        X = as_rows(X)
-        check_consistent_length(X, labels)
-        estimator, X = unwrap(estimator, X)
-        predicted = _predict(estimator, X, cls.__name__)
-        classes = getattr(estimator, "classes_", None)
-        losses = _losses(_compare(labels, predicted, labels, classes))
-        # Files that cannot be read have no predictions, and come last.
-        worst = _worst_first(losses)[: min(max_images, np.isfinite(losses).sum())]
-        return cls.from_predictions(
-            read_images(estimator, X)[worst],
-            predicted[worst],
-            labels[worst],
-            classes=classes,
-            max_images=max_images,
-            ax=ax,
-            **kwargs,
-        )
-
-    @classmethod
-    def from_predictions(
-        cls,
-        images: npt.NDArray[Any],
-        probability: npt.ArrayLike,
-        y: npt.ArrayLike | None = None,
-        *,
-        classes: Sequence[Any] | npt.NDArray[Any] | None = None,
-        ax: "Axes | None" = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Sort images by the losses of given predictions, and draw the worst.
-
-        Parameters
-        ----------
-        images, probability, classes, ax, **kwargs
-            As in `PredictionsDisplay.from_predictions`.
-        y : array-like of shape (n,)
-            Actual labels or numbers.
-
-        Returns
-        -------
-        display : TopLossesDisplay
-
-        Raises
-        ------
-        ValueError
-            If y is missing, and as in `PredictionsDisplay.from_predictions`.
-        """
-        compared = _compare(images, probability, _check_has_labels(y), classes)
-        worst = _worst_first(_losses(compared))
-        return cls(**{name: values[worst] for name, values in compared.items()}).plot(ax, **kwargs)
-
-
-def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
-    if y is None:
-        raise ValueError(
-            "TopLossesDisplay got y=None, but there is no loss without the actual labels. Give "
-            "them as y, or use PredictionsDisplay, which draws images without labels."
-        )
-    return np.asarray(as_column(y))
-
-
-def _predict(estimator: BaseEstimator, X: Any, display: str) -> npt.NDArray[np.float64]:
+def predict_for_display(estimator: BaseEstimator, X: Any, display: str) -> npt.NDArray[np.float64]:
     """Return probabilities of classes (n, n_classes), or the numbers of a regressor (n,)."""
     if not is_regressor(estimator):
         check_one_label(estimator, display)
@@ -391,19 +262,6 @@ def _predict(estimator: BaseEstimator, X: Any, display: str) -> npt.NDArray[np.f
     return numbers
 
 
-def _losses(compared: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
-    """Return a number per image that rises with its loss."""
-    if "actual_probability" in compared:
-        losses: npt.NDArray[np.float64] = -compared["actual_probability"]
-    else:
-        losses = np.abs(compared["predicted"] - compared["actual"])
-    return losses
-
-
-def _worst_first(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    return np.argsort(-losses, kind="stable")
-
-
 def _actual_probability(
     y: npt.ArrayLike, probability: npt.NDArray[np.float64], classes: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
@@ -413,7 +271,7 @@ def _actual_probability(
     return shares
 
 
-def _compare(
+def compare_predictions(
     images: npt.NDArray[Any],
     probability: npt.ArrayLike,
     y: npt.ArrayLike | None,

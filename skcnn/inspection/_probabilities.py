@@ -11,8 +11,8 @@ from skcnn._from_r import whole_arguments
 from skcnn._targets import MultilabelTarget
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._feature_maps import class_indices, read_images
 from skcnn.inspection._images import take_rows
+from skcnn.inspection._reading import class_indices, read_images
 from skcnn.inspection._unwrap import check_one_label, unwrap
 
 if TYPE_CHECKING:
@@ -96,8 +96,9 @@ class ProbabilitiesDisplay(Display):
 
         Parameters
         ----------
-        estimator : ConvNetClassifier, Pipeline or search
-            A fitted one. The last step of a pipeline must be a ConvNetClassifier.
+        estimator : skcnn estimator with a network, Pipeline or search
+            A fitted one: a classifier of one label per image or, without y, of several labels in a
+            matrix of 0 and 1. Of a pipeline, the last step counts.
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,), default=None
@@ -120,7 +121,7 @@ class ProbabilitiesDisplay(Display):
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no network.
+            If the estimator has no network, or predicts something else than these labels.
         """
         X, y = take_rows(X, y, max_images, random_state)
         estimator, X = unwrap(estimator, X)

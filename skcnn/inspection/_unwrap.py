@@ -31,14 +31,14 @@ def unwrap(estimator: BaseEstimator, X: Any | None = None) -> tuple[BaseEstimato
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, Pipeline or search
+    estimator : skcnn estimator with a network, Pipeline or search
         A fitted one. The last step of a pipeline counts, and the best estimator of a search.
     X : array-like, default=None
         Images, in any form that ``estimator.predict`` takes. None where none are needed.
 
     Returns
     -------
-    estimator : ConvNetClassifier
+    estimator : skcnn estimator with a network
     X : array-like
         The images as this estimator gets them, after the earlier steps of the pipelines.
 
@@ -87,7 +87,8 @@ def unwrap_unfitted(estimator: BaseEstimator, X: Any | None = None) -> tuple[Bas
     if not hasattr(estimator, "summary"):
         raise TypeError(
             f"estimator is or ends in {estimator!r}, which has no network to look into. Expected "
-            "a ConvNetClassifier, or a Pipeline or a search whose last step is one."
+            "a classifier, regressor, segmenter or multi-task estimator of skcnn, or a Pipeline "
+            "or a search whose last step is one."
         )
     return estimator, X
 

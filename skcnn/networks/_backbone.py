@@ -253,7 +253,7 @@ class Backbone(NetworkSpec):
         OSError
             If the weights are not on this machine and cannot be downloaded.
         """
-        source, pixels = self._read_stages(image_shape, measured)
+        source, pixels = read_stages(self, image_shape, measured)
         preprocessing = self._preprocessing(source)
         size = preprocessing.size_of(image_shape[:2], whole(self.image_size))
         if source.set_size is not None:
@@ -273,7 +273,7 @@ class Backbone(NetworkSpec):
                 image_shape=image_shape,
                 size=size,
                 n_outputs=n_outputs,
-                trained=self._trained(source, body, (1, len(pixels["mean"]), *size)),
+                trained=trained_parts(self, source, body, (1, len(pixels["mean"]), *size)),
                 lr_factor=float(self.lr_factor),
                 n_covariates=n_covariates,
             )
@@ -331,29 +331,6 @@ class Backbone(NetworkSpec):
                 'convolutional networks do, and no tokens. Use "average", "max" or '
                 '"average_max".'
             )
-
-    def _read_stages(
-        self, image_shape: ImageShape, measured: Measured | None
-    ) -> tuple[Source, dict[str, list[float]]]:
-        """Return the network of the source, and the mean and scale of its pixels."""
-        source = self._read(pretrained=measured is not None)
-        for stage in source.stages.values():
-            # Whatever it was trained in, and wherever.
-            stage.to("cpu", torch.float32)
-        preprocessing = self._preprocessing(source)
-        channels = len(preprocessing.mean)
-        if image_shape[2] not in (1, channels):
-            expected = "1 channel" if channels == 1 else f"1 or {channels} channels"
-            way_out = f"Choose the channels to use, such as X[..., :{channels}]."
-            if channels == 1 and image_shape[2] == _COLORS:
-                way_out = "Make gray images of them, such as X.mean(axis=3)."
-            raise ValueError(
-                f"X has images with {image_shape[2]} channels, but the backbone "
-                f"{self._name()} takes {expected}. {way_out}"
-            )
-        unit = BYTE if measured is None else measured["unit"]
-        pixels = {"mean": preprocessing.mean, "scale": preprocessing.std}
-        return source, {name: [unit * value for value in pixels[name]] for name in pixels}
 
     def _read(self, *, pretrained: bool) -> Source:
         """Return the network of the source."""
@@ -415,20 +392,45 @@ class Backbone(NetworkSpec):
         kind = source.pooling if self.pooling == "auto" and not self.layer else self.pooling
         return Pool(kind, source.n_prefix)
 
-    def _trained(
-        self, source: Source, body: OrderedDict[str, nn.Module], shape: tuple[int, ...]
-    ) -> list[nn.Module]:
-        """Return the parts of the last stages, as many as are not frozen."""
-        n_trained = int(whole(self.unfreeze))
-        if not n_trained:
-            return []
-        units = units_that_run(source.units, nn.Sequential(body), torch.zeros(shape))
-        if n_trained > len(units):
-            raise ValueError(
-                f"Backbone has unfreeze={n_trained}, but {self._name()} has {len(units)} stages. "
-                f"Expected a number from 0 to {len(units)}."
-            )
-        return [part for unit in units[-n_trained:] for part in unit]
+
+def read_stages(
+    backbone: Backbone, image_shape: ImageShape, measured: Measured | None
+) -> tuple[Source, dict[str, list[float]]]:
+    """Return the network of the source, and the mean and scale of its pixels."""
+    source = backbone._read(pretrained=measured is not None)
+    for stage in source.stages.values():
+        # Whatever it was trained in, and wherever.
+        stage.to("cpu", torch.float32)
+    preprocessing = backbone._preprocessing(source)
+    channels = len(preprocessing.mean)
+    if image_shape[2] not in (1, channels):
+        expected = "1 channel" if channels == 1 else f"1 or {channels} channels"
+        way_out = f"Choose the channels to use, such as X[..., :{channels}]."
+        if channels == 1 and image_shape[2] == _COLORS:
+            way_out = "Make gray images of them, such as X.mean(axis=3)."
+        raise ValueError(
+            f"X has images with {image_shape[2]} channels, but the backbone "
+            f"{backbone._name()} takes {expected}. {way_out}"
+        )
+    unit = BYTE if measured is None else measured["unit"]
+    pixels = {"mean": preprocessing.mean, "scale": preprocessing.std}
+    return source, {name: [unit * value for value in pixels[name]] for name in pixels}
+
+
+def trained_parts(
+    backbone: Backbone, source: Source, body: OrderedDict[str, nn.Module], shape: tuple[int, ...]
+) -> list[nn.Module]:
+    """Return the parts of the last stages, as many as are not frozen."""
+    n_trained = int(whole(backbone.unfreeze))
+    if not n_trained:
+        return []
+    units = units_that_run(source.units, nn.Sequential(body), torch.zeros(shape))
+    if n_trained > len(units):
+        raise ValueError(
+            f"Backbone has unfreeze={n_trained}, but {backbone._name()} has {len(units)} stages. "
+            f"Expected a number from 0 to {len(units)}."
+        )
+    return [part for unit in units[-n_trained:] for part in unit]
 
 
 def _check_has_weights(module: nn.Module) -> None:

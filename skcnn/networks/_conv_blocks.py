@@ -12,6 +12,13 @@ from torch import nn
 
 from skcnn._from_r import whole
 from skcnn._utils import Interval, StrOptions, as_tuple, check_values
+from skcnn.networks._block_parameters import (
+    BlockParameters,
+    block_parameters,
+    choose_filters,
+    dropout_rates,
+    ints,
+)
 from skcnn.networks._blocks import (
     ACTIVATIONS,
     NORMALIZATIONS,
@@ -34,7 +41,6 @@ GLOBAL_POOLS: dict[str, Callable[[], nn.Module]] = {
 }
 STEMS = ("whitening",)
 INITS = ("uniform", "dirac")
-_AUTO_FILTERS = (32, 64, 128, 256)
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 _SEQUENCES = [tuple, list]
@@ -292,39 +298,36 @@ class ConvBlocks(NetworkSpec):
             channels = n_filters
         filters = choose_filters(sides) if isinstance(self.filters, str) else ints(self.filters)
         self._check_filters(filters)
-        block_dropout, dropout = self._dropout_rates(len(filters))
-        for number, block in enumerate(self._blocks(filters), start=1):
-            width, convs, kernel, pooling, window_size, norm, skip = block
+        block_dropout, dropout = dropout_rates(self.dropout, len(filters))
+        blocks = block_parameters(self, filters)
+        for number, block in enumerate(blocks, start=1):
             # There is nothing to convolve along a side of one pixel.
-            kernels = tuple(kernel if side > 1 else 1 for side in image_shape[:2])
+            kernels = tuple(block.kernel_size if side > 1 else 1 for side in image_shape[:2])
             windows = [1, 1]
-            if pooling is not None:
-                windows = [window_size if side > 1 else 1 for side in image_shape[:2]]
+            if block.pool is not None:
+                windows = [block.pool_size if side > 1 else 1 for side in image_shape[:2]]
                 if not clip_pool_size and any(w > s for w, s in zip(windows, sides)):
-                    pools = _per_block("pool", self.pool, len(filters))
-                    raise ValueError(
-                        _pooling_error(image_shape, sides, number, pools, window_size)
-                    )
+                    raise ValueError(_pooling_error(image_shape, sides, number, blocks))
                 windows = [min(w, s) for w, s in zip(windows, sides)]
                 sides = [side // w for side, w in zip(sides, windows)]
             layers[f"block{number}"] = built = build_block(
                 channels,
-                width,
-                n_convs=convs,
+                block.filters,
+                n_convs=block.n_convs,
                 kernel_size=(kernels[0], kernels[1]),
                 activation=self.activation,
-                normalization=norm,
-                residual=skip,
+                normalization=block.normalization,
+                residual=block.residual,
                 symmetry=self.symmetry,
                 is_first=number == 1,
-                pool=pooling,
+                pool=block.pool,
                 windows=(windows[0], windows[1]),
                 pool_after=self.pool_after,
                 # Zeros would tell where the edge is: a network that knows may count everything
                 # in the middle of training images, and too much where the middle is larger.
                 padding_mode="replicate" if self.adds_up else "zeros",
             )
-            channels = width
+            channels = block.filters
             if number < len(filters) and block_dropout[number - 1]:
                 built.append(Dropout(block_dropout[number - 1]))
         n_places = math.prod(sides)
@@ -348,70 +351,12 @@ class ConvBlocks(NetworkSpec):
             n_features = width
         return layers, n_features, n_places
 
-    def _blocks(self, filters: Sequence[int]) -> Any:
-        """Iterate over the parameters of each block."""
-        names = (
-            "convs_per_block",
-            "kernel_size",
-            "pool",
-            "pool_size",
-            "normalization",
-            "residual",
-        )
-        values = [_per_block(name, getattr(self, name), len(filters)) for name in names]
-        return zip(filters, *values, strict=True)
-
-    def _dropout_rates(self, n_blocks: int) -> tuple[list[float], float]:
-        """Rates of all blocks but the last, and of the features."""
-        rates = whole(self.dropout)
-        if not isinstance(rates, Sequence):
-            return [0.0] * (n_blocks - 1), rates
-        *of_blocks, of_features = _per_block("dropout", rates, n_blocks)
-        return of_blocks, of_features
-
     def _check_filters(self, filters: Sequence[int]) -> None:
         if self.symmetry == "mirror" and any(width % 2 for width in filters):
             raise ValueError(
                 f'symmetry="mirror" makes pairs of filters, but filters={tuple(filters)} has an '
                 "odd number. Use even numbers of filters, or symmetry=None."
             )
-
-
-def ints(value: object) -> tuple[int, ...]:
-    """Return one or several numbers as a tuple of int."""
-    return tuple(int(n) for n in as_tuple(value))
-
-
-def _per_block(name: str, value: Any, n_blocks: int) -> list[Any]:
-    """Repeat a scalar for each block, or check that there is one value per block.
-
-    Examples
-    --------
-    >>> _per_block("kernel_size", 3, 2), _per_block("pool", ("max", None), 2)
-    ([3, 3], ['max', None])
-    """
-    value = whole(value)
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        return [value] * n_blocks
-    if len(value) != n_blocks:
-        raise ValueError(
-            f"{name}={value!r} has {len(value)} values, but filters makes {n_blocks} blocks. "
-            "Give one value, or one per block."
-        )
-    return list(value)
-
-
-def choose_filters(sides: Sequence[int]) -> tuple[int, ...]:
-    """Return as many of 32, 64, 128, 256 filters as the image can be halved.
-
-    Examples
-    --------
-    >>> choose_filters((32, 32)), choose_filters((8, 8))
-    ((32, 64, 128, 256), (32, 64, 128))
-    """
-    # A side of one pixel is never pooled, and sets no limit.
-    halvings = [int(math.log2(side)) for side in sides if side > 1]
-    return _AUTO_FILTERS[: min(halvings, default=1)]
 
 
 def _set_stem(network: nn.Module, stem: nn.Module, filters: torch.Tensor) -> None:
@@ -435,13 +380,13 @@ def _pooling_error(
     image_shape: tuple[int, int, int],
     sides: list[int],
     number: int,
-    pools: list[str | None],
-    window: int,
+    blocks: Sequence[BlockParameters],
 ) -> str:
     height, width, _ = image_shape
-    fewer = (*pools[: number - 1], *[None] * (len(pools) - number + 1))
+    before, window = blocks[: number - 1], blocks[number - 1].pool_size
+    fewer = (*(block.pool for block in before), *[None] * (len(blocks) - len(before)))
     return (
-        f"filters makes {len(pools)} blocks, and an image of {height}x{width} pixels is down to "
+        f"filters makes {len(blocks)} blocks, and an image of {height}x{width} pixels is down to "
         f"{sides[0]}x{sides[1]} before block {number} pools it by pool_size={window}. Use fewer "
         f"filters, a smaller pool_size, larger images, or less pooling: pool={fewer}."
     )

@@ -10,7 +10,8 @@ from torch import nn
 from skcnn._from_r import whole
 from skcnn._utils import Interval, StrOptions, as_tuple, check_values
 from skcnn.networks._backbone import Backbone
-from skcnn.networks._conv_blocks import ConvBlocks, choose_filters
+from skcnn.networks._block_parameters import choose_filters
+from skcnn.networks._conv_blocks import ConvBlocks
 from skcnn.networks._image_network import ImageNetwork
 from skcnn.networks._spec import ImageShape, Measured, NetworkSpec, TrainingImages
 from skcnn.networks._unet_encoders import (

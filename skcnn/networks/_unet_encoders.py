@@ -9,9 +9,10 @@ import torch
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from skcnn.networks._backbone import Backbone
+from skcnn.networks._backbone import Backbone, read_stages, trained_parts
+from skcnn.networks._block_parameters import block_parameters, choose_filters, dropout_rates, ints
 from skcnn.networks._blocks import POOLS, build_block
-from skcnn.networks._conv_blocks import ConvBlocks, choose_filters, dirac_init, ints
+from skcnn.networks._conv_blocks import ConvBlocks, dirac_init
 from skcnn.networks._layers import Dropout
 from skcnn.networks._spec import ImageShape, Measured, statistics
 from skcnn.networks._stages import cut_after
@@ -69,22 +70,21 @@ def pooling_encoder(
     """
     sides, channels = image_shape[:2], image_shape[2]
     filters = choose_filters(sides) if isinstance(spec.filters, str) else ints(spec.filters)
-    of_blocks, of_features = spec._dropout_rates(len(filters))
+    of_blocks, of_features = dropout_rates(spec.dropout, len(filters))
     rates = [*of_blocks, of_features]
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     levels: list[Level] = []
     stride = [1, 1]
-    for number, block in enumerate(spec._blocks(filters), start=1):
-        width, convs, kernel, pooling, window, norm, skip = block
-        kernels = [kernel if side > 1 else 1 for side in sides]
+    for number, block in enumerate(block_parameters(spec, filters), start=1):
+        kernels = [block.kernel_size if side > 1 else 1 for side in sides]
         parts[f"block{number}"] = built = build_block(
             channels,
-            width,
-            n_convs=convs,
+            block.filters,
+            n_convs=block.n_convs,
             kernel_size=(kernels[0], kernels[1]),
             activation=spec.activation,
-            normalization=norm,
-            residual=skip,
+            normalization=block.normalization,
+            residual=block.residual,
             symmetry=None,
             is_first=number == 1,
             pool=None,
@@ -93,13 +93,13 @@ def pooling_encoder(
         )
         if rates[number - 1]:
             built.append(Dropout(rates[number - 1]))
-        channels = width
+        channels = block.filters
         is_last = number == len(filters)
-        windows = [window if side > 1 else 1 for side in sides]
-        if is_last or (pooling is not None and math.prod(windows) > 1):
+        windows = [block.pool_size if side > 1 else 1 for side in sides]
+        if is_last or (block.pool is not None and math.prod(windows) > 1):
             levels.append(Level(channels, (stride[0], stride[1])))
-        if not is_last and pooling is not None and math.prod(windows) > 1:
-            parts[f"pool{number}"] = POOLS[pooling]((windows[0], windows[1]))
+        if not is_last and block.pool is not None and math.prod(windows) > 1:
+            parts[f"pool{number}"] = POOLS[block.pool]((windows[0], windows[1]))
             stride = [step * w for step, w in zip(stride, windows)]
     encoder = PoolingEncoder(parts, levels)
     if spec.init == "dirac":
@@ -120,7 +120,7 @@ def pretrained_encoder(
     """
     # Maps, and not what the source's own pooling makes of them.
     unpooled: Backbone = clone(spec).set_params(pooling="average")
-    source, pixels = unpooled._read_stages(image_shape, measured)
+    source, pixels = read_stages(unpooled, image_shape, measured)
     kept = source.stages if not spec.layer else cut_after(source.stages, spec.layer)
     stages = nn.Sequential(kept)
     probe = torch.zeros(1, len(pixels["mean"]), _PROBE, _PROBE)
@@ -135,7 +135,7 @@ def pretrained_encoder(
     levels = [Level(probe.shape[1], (1, 1)), *found.values()]
     encoder = PretrainedEncoder(kept, list(found), levels)
     encoder.requires_grad_(False)
-    for part in unpooled._trained(source, kept, tuple(probe.shape)):
+    for part in trained_parts(unpooled, source, kept, tuple(probe.shape)):
         part.requires_grad_(True)
         part.lr_factor = float(spec.lr_factor)  # type: ignore[assignment]
     return encoder, pixels

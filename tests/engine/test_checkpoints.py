@@ -235,9 +235,9 @@ def test_where_it_would_not_be_sound_training_begins_afresh(parameters, words, t
 def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
     tmp_path, trained, monkeypatch
 ):
-    from skcnn._engine._loop import TrainingLoop
+    from skcnn._engine._step import TrainingStep
 
-    step, calls = TrainingLoop.train_on_batch, []
+    step, calls = TrainingStep.train_on_batch, []
 
     def interrupted(net, *args):
         calls.append(1)
@@ -246,7 +246,7 @@ def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
         return step(net, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingLoop, "train_on_batch", interrupted)
+        patch.setattr(TrainingStep, "train_on_batch", interrupted)
         with pytest.warns(UserWarning, match="interrupted in epoch 2"):
             steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)
     again = steady_net(max_epochs=2, checkpoint_dir=str(tmp_path)).fit(X, Y)

@@ -14,7 +14,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._loader import Batches
 from skcnn._engine import _loop
 from skcnn._engine._cuda_graphs import CUDAGraphRunner
-from skcnn._engine._loop import LoopOptions, TrainingLoop, scale_of
+from skcnn._engine._loop import LoopOptions, TrainingLoop
 from skcnn.augmentation import Flip
 
 CPU = torch.device("cpu")
@@ -36,7 +36,14 @@ def recordable(monkeypatch):
     monkeypatch.setattr(_loop, "make_capturable", lambda optimizer, device: True)
 
 
-def begun(images, augment=(), **options):
+class Together:
+    """Processes that train together: they would wait for gradients that never come."""
+
+    def wrap_ddp(self, network, device):
+        return network
+
+
+def begun(images, augment=(), group=None, **options):
     net = make_net(augment=augment)
     options = {"epochs": 3, "device": CPU, "captures": True, **options}
     loop = TrainingLoop(
@@ -45,6 +52,7 @@ def begun(images, augment=(), **options):
         net.target,
         LoopOptions(**options),
         scaler=torch.amp.GradScaler("cpu") if options.get("precision") == torch.float16 else None,
+        group=group,
     )
     generator = torch.Generator().manual_seed(0)
     data = ImageDataset(images, torch.arange(60).numpy() % 3)
@@ -85,47 +93,9 @@ def test_steps_are_captured_unless_a_callback_asks_for_batches(callback, capture
     assert look.captures == captures
 
 
-@pytest.mark.usefixtures("recordable")
-def test_what_augmentations_draw_from_is_recorded_with_them(images):
-    _, run = begun(images, augment=(Flip(),), captures=True)
-    assert run.step.generators == [run.batches.augment_rng]
-
-
-@pytest.mark.usefixtures("recordable")
-def test_functions_of_others_are_called_at_each_step(images, monkeypatch):
-    called = []
-
-    def change(batch, generator):
-        called.append(len(batch))
-        return batch
-
-    monkeypatch.setattr(CUDAGraphRunner, "__call__", lambda self, *inputs: self.function(*inputs))
-    net, run = begun(images, augment=(Flip(), change), captures=True)
-    assert not isinstance(run.step, CUDAGraphRunner)
-    net.module_.train()
-    for inputs in run.batches.inputs():
-        run.lr_schedule.advance()
-        assert run.step(*inputs).isfinite()
-    assert called == [16, 16, 16, 12]
-
-
 def test_nothing_is_recorded_on_a_cpu(images):
     _, run = begun(images, captures=True)
     assert not run.captures
-
-
-@pytest.mark.parametrize(
-    ("n_epochs", "scales", "expected"),
-    [
-        (3, (), [1, 1, 1]),
-        (4, (0.5, 1), [0.5, 0.5, 1, 1]),
-        (5, (0.5, 0.75, 1), [0.5, 0.75, 0.75, 1, 1]),
-        (2, (0.5, 0.75, 1), [0.75, 1]),
-        (1, (0.5, 1), [1]),
-    ],
-)
-def test_epochs_are_spread_over_the_sizes(n_epochs, scales, expected):
-    assert [scale_of(epoch, n_epochs, scales) for epoch in range(n_epochs)] == expected
 
 
 @pytest.mark.usefixtures("recordable")
@@ -159,33 +129,16 @@ def test_a_run_and_its_batches_are_gone_at_its_end(images, recordable):
         gc.enable()
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_a_step_returns_the_loss_before_it(weighted, images):
-    net, loop = begun(images)
-    inputs, codes = torch.tensor(images), torch.arange(60) % 3
-    weight = torch.linspace(0, 2, 60) if weighted else None
-    with torch.no_grad():
-        each = torch.nn.functional.cross_entropy(net.module_(inputs), codes, reduction="none")
-    expected = each.mean() if weight is None else (each * weight).mean()
-    loss = loop.train_on_batch(inputs, codes, weight)
-    torch.testing.assert_close(loss, expected)
-    assert not loss.requires_grad
-    loop.lr_schedule.advance()
-    assert loop.train_on_batch(inputs, codes, weight) < loss
-
-
 @pytest.mark.parametrize("together", [False, True], ids=["not allowed", "several processes"])
 def test_a_batch_may_have_to_stay_whole(together, images, monkeypatch):
-    _, loop = begun(images, divides=together)
-    # The others would wait for gradients that never come.
-    loop.group = object() if together else None
+    _, loop = begun(images, divides=together, group=Together() if together else None)
 
     def short(*inputs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    loop.network = short
+    loop.training_step.network = short
     with pytest.raises(torch.OutOfMemoryError):
-        loop.train_on_batch(torch.tensor(images), torch.arange(60) % 3)
+        loop.training_step.train_on_batch(torch.tensor(images), torch.arange(60) % 3)
     assert loop.parts.most is None
 
 

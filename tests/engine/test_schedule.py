@@ -1,4 +1,4 @@
-"""Learning rates over the steps of a training."""
+"""Learning rates and sizes of images over a training."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from _helpers import optimizer_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcnn._engine._schedule import SCHEDULES, LRSchedule, lr_multiplier
+from skcnn._engine._schedule import SCHEDULES, LRSchedule, lr_multiplier, scale_of
 
 STEPS = st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n)))
 
@@ -76,3 +76,17 @@ def test_the_rate_noted_is_the_one_that_the_step_took():
     assert rates.last_lr == 0.1
     rates.advance()
     assert rates.last_lr == 0.05
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "scales", "expected"),
+    [
+        (3, (), [1, 1, 1]),
+        (4, (0.5, 1), [0.5, 0.5, 1, 1]),
+        (5, (0.5, 0.75, 1), [0.5, 0.75, 0.75, 1, 1]),
+        (2, (0.5, 0.75, 1), [0.75, 1]),
+        (1, (0.5, 1), [1]),
+    ],
+)
+def test_epochs_are_spread_over_the_sizes(n_epochs, scales, expected):
+    assert [scale_of(epoch, n_epochs, scales) for epoch in range(n_epochs)] == expected

@@ -16,7 +16,7 @@ from torch import nn
 
 import skcnn
 from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor, FeatureExtractor
-from skcnn._engine import _loop
+from skcnn._engine import _loop, _step
 from skcnn.datasets import make_images_and_covariates, make_organisms
 from skcnn.inspection import (
     EmbeddingDisplay,
@@ -190,7 +190,7 @@ def test_captured_steps_get_the_columns(sample_weight, data, monkeypatch):
         return lambda *parts: calls.append(len(parts)) or function(*parts)
 
     monkeypatch.setattr(_loop, "make_capturable", lambda *_: True)
-    monkeypatch.setattr(_loop, "CUDAGraphRunner", runner)
+    monkeypatch.setattr(_step, "CUDAGraphRunner", runner)
     assert_array_equal(clf.fit(X, y, sample_weight)._outputs(X), expected)
     assert set(calls) == {3 if sample_weight is None else 4}
 

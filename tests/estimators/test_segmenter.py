@@ -1,4 +1,4 @@
-"""The segmenter: label images in every form, images of every size, scribbles, tools."""
+"""The segmenter: what it predicts, labels that are missing, training, tools."""
 
 import copy
 import pickle
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from _squares import MASKS, MASKS_NEW, SIDE, X_NEW, X, small, squares
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import (
@@ -27,40 +27,6 @@ from skcnn.augmentation import Flip, GeometricAugmentation, Shift
 from skcnn.datasets import make_images_and_covariates
 from skcnn.masks import iou_score, mask_scorer
 from skcnn.networks import Backbone, ConvBlocks, UNet
-
-SIDE = 16
-
-
-def squares(n=24, size=(SIDE, SIDE), channels=3, seed=0):
-    """Dark images with bright and gray squares: the class of a pixel is how bright it is."""
-    rng = np.random.default_rng(seed)
-    masks = np.zeros((n, *size), dtype=np.uint8)
-    for mask in masks:
-        for label in (1, 2):
-            top, left = (rng.integers(0, max(1, side - 5)) for side in size)
-            mask[top : top + 6, left : left + 6] = label
-    pixels = np.array([50, 220, 130])[masks][..., None] + rng.normal(
-        0, 15, (*masks.shape, channels)
-    )
-    return pixels.clip(0, 255).astype(np.uint8), masks
-
-
-def small(module=None, **parameters):
-    defaults = {
-        "max_epochs": 6,
-        "batch_size": 4,
-        "device": "cpu",
-        "precision": "float32",
-        "augment": None,
-        "random_state": 0,
-    }
-    return ConvNetSegmenter(
-        module or UNet(ConvBlocks((6, 8), convs_per_block=1)), **{**defaults, **parameters}
-    )
-
-
-X, MASKS = squares()
-X_NEW, MASKS_NEW = squares(8, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -99,33 +65,6 @@ def test_two_classes_as_booleans():
     seg = small().fit(X, MASKS == 1)
     assert seg.predict(X_NEW).dtype == bool
     assert seg.score(X_NEW, MASKS_NEW == 1) > 0.9
-
-
-def test_flattened_masks_come_back_flattened(fitted):
-    flat = small().fit(X, MASKS.reshape(len(MASKS), -1))
-    predicted = flat.predict(X_NEW)
-    np.testing.assert_array_equal(predicted, fitted.predict(X_NEW).reshape(8, -1))
-    assert flat.score(X_NEW, MASKS_NEW.reshape(8, -1)) == fitted.score(X_NEW, MASKS_NEW)
-
-
-def test_flattened_images(fitted):
-    seg = small(image_shape=(SIDE, SIDE, 3)).fit(X.reshape(len(X), -1), MASKS)
-    np.testing.assert_array_equal(seg.predict(X_NEW.reshape(8, -1)), fitted.predict(X_NEW))
-
-
-@pytest.mark.parametrize(
-    "convert", [torch.from_numpy, lambda a: np.asfortranarray(a), list], ids=["torch", "F", "list"]
-)
-def test_the_same_images_give_the_same_network(fitted, convert):
-    seg = small().fit(convert(X), convert(MASKS))
-    np.testing.assert_array_equal(seg.predict(convert(X_NEW)), fitted.predict(X_NEW))
-
-
-def test_channels_first(fitted):
-    first = np.moveaxis(X, -1, 1)
-    seg = small(data_format="channels_first").fit(first, MASKS)
-    predicted = seg.predict(np.moveaxis(X_NEW, -1, 1))
-    np.testing.assert_array_equal(predicted, fitted.predict(X_NEW))
 
 
 def test_gray_images():
@@ -169,105 +108,6 @@ def test_training_images_may_have_odd_sides():
     seg = small().fit(images, masks)
     assert seg.image_shape_ == (13, 19, 3)
     assert seg.score(*squares(4, (13, 19), seed=1)) > 0.85
-
-
-def test_images_of_unequal_sizes_train_and_are_predicted_as_lists():
-    sizes = [(20, 24), (12, 40), (24, 16), (9, 9)] * 4
-    pairs = [squares(1, size, seed=n) for n, size in enumerate(sizes)]
-    images, masks = [x[0] for x, _ in pairs], [mask[0] for _, mask in pairs]
-    seg = small(max_epochs=8).fit(images, masks)
-    assert seg.image_shape_ == (24, 40, 3)
-    predicted = seg.predict(images)
-    assert [mask.shape for mask in predicted] == sizes
-    assert seg.score(images, masks) > 0.85
-    assert [p.shape for p in seg.predict_proba(images)] == [(*size, 3) for size in sizes]
-    alone = seg.predict([images[1]])
-    np.testing.assert_array_equal(alone[0], predicted[1])
-
-
-def test_large_images_are_cut_into_pieces():
-    images, masks = squares(4, (70, 90))
-    seg = small(image_shape=(32, 32), max_epochs=4).fit(images, masks)
-    assert seg.image_shape_ == (32, 32, 3)
-    assert len(seg.net_.history[-1]["batches"]) == 4 * 3 * 3 // 4
-    assert iou_score(masks > 0, seg.predict(images) > 0) > 0.6
-    tall = squares(1, (600, 40))
-    assert small(max_epochs=1).fit(*tall).image_shape_ == (256, 40, 3)
-
-
-def test_pieces_of_an_image_stay_on_one_side(monkeypatch):
-    images, masks = squares(6, (32, 32))
-    images[:] = np.arange(6)[:, None, None, None] * 40
-    seg = small(image_shape=(16, 16), early_stopping=True, validation_fraction=0.3, max_epochs=1)
-    seen = {}
-    train = ConvNetSegmenter._train
-
-    def spy(self, dataset, *args, validation, **kwargs):
-        seen["training"] = set(np.unique(dataset.X[:]))
-        seen["validation"] = set(np.unique(validation.X[:]))
-        return train(self, dataset, *args, validation=validation, **kwargs)
-
-    monkeypatch.setattr(ConvNetSegmenter, "_train", spy)
-    seg.fit(images, masks)
-    assert seen["training"]
-    assert seen["validation"]
-    assert not seen["training"] & seen["validation"]
-    seg.fit(images, masks, groups=[0, 0, 0, 1, 1, 1])
-    assert seen["training"] in ({0, 40, 80}, {120, 160, 200})
-
-
-def test_weights_go_with_the_pieces_of_their_images():
-    images, masks = squares(4, (32, 32))
-    masks[2:] = 2 - masks[2:]
-    weight = [1, 1, 0, 0]
-    seg = small(image_shape=(16, 16), max_epochs=8).fit(images, masks, sample_weight=weight)
-    right, wrong = seg.score(images[:2], masks[:2]), seg.score(images[2:], masks[2:])
-    assert right > 0.8 > 0.4 > wrong
-
-
-def test_tiles_say_what_the_whole_image_says(fitted):
-    images, _ = squares(2, (150, 201))
-    whole = fitted.predict_proba(images, tile_size=None)
-    tiled = fitted.predict_proba(images, tile_size=64)
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
-    np.testing.assert_array_equal(fitted.predict(images, tile_size=64), fitted.predict(images))
-
-
-def test_networks_that_see_everything_are_blended():
-    class Gated(nn.Module):
-        def __init__(self, n_channels, n_outputs):
-            super().__init__()
-            self.conv = nn.Conv2d(n_channels, n_outputs, 3, padding=1)
-            self.gate = nn.Conv2d(n_channels, n_outputs, 1)
-
-        def forward(self, x):
-            return self.conv(x) * self.gate(x.mean((2, 3), keepdim=True)).exp()
-
-    seg = small(Gated, max_epochs=8).fit(X, MASKS)
-    assert seg.predict(X_NEW).shape == MASKS_NEW.shape
-    with pytest.raises(ValueError, match="Resize the images"):
-        seg.predict(squares(1, (100, 90))[0])
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_memory_map_is_read_tile_by_tile(fitted, tmp_path, monkeypatch, dtype):
-    images, _ = squares(1, (300, 260))
-    path = tmp_path / "large.npy"
-    np.save(path, images.astype(dtype))
-    mapped = np.load(path, mmap_mode="r")
-    largest = []
-    infer = ConvNetSegmenter._infer
-
-    def spy(self, images, finish):
-        largest.append(np.prod(images.shape[:2]))
-        return infer(self, images, finish)
-
-    monkeypatch.setattr(ConvNetSegmenter, "_infer", spy)
-    predicted = fitted.predict(mapped, tile_size=100)
-    assert len(largest) == 9
-    assert max(largest) <= (100 + 2 * 40) ** 2
-    monkeypatch.undo()
-    np.testing.assert_array_equal(predicted, fitted.predict(images))
 
 
 @pytest.mark.parametrize("tile_size", [0, 63, 100.5, "large"])
@@ -359,17 +199,6 @@ def test_validation_images_are_scored():
     assert history.valid_iou.iloc[-1] == pytest.approx(np.mean(per_image), abs=1e-6)
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_validation_images_are_cut_as_those_of_training(data_format):
-    (images, masks), (new, true) = squares(4, (32, 40)), squares(2, (50, 33))
-    if data_format == "channels_first":
-        images, new = np.moveaxis(images, -1, 1), np.moveaxis(new, -1, 1)
-    seg = small(image_shape=(16, 20), data_format=data_format, max_epochs=1)
-    seg.fit(images, masks, X_val=list(new), y_val=list(true))
-    assert seg.image_shape_ == (16, 20, 3)
-    assert seg.history_.valid_iou.notna().all()
-
-
 def test_early_stopping_restores_the_best_epoch():
     seg = small(early_stopping=True, n_iter_no_change=2, max_epochs=30, validation_fraction=0.25)
     seg.fit(X, MASKS)
@@ -446,69 +275,6 @@ def test_a_network_of_ones_own_returns_maps():
     assert seg.score(X_NEW, MASKS_NEW) > 0.5
     with pytest.raises(ValueError, match=r"logits of 3 classes at each pixel, .*'n', 3, 16, 16"):
         small(ConvBlocks((4,))).fit(X, MASKS)
-
-
-# ---------------------------------------------------------------------- files
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rows = []
-    for number, (image, mask) in enumerate(zip(X, MASKS)):
-        paths = folder / f"{number}.png", folder / f"{number}_mask.png"
-        Image.fromarray(image).save(paths[0])
-        Image.fromarray(mask).save(paths[1])
-        rows.append(tuple(map(str, paths)))
-    return [list(paths) for paths in zip(*rows)]
-
-
-def test_files_give_the_same_network_as_arrays(fitted, files):
-    images, masks = files
-    seg = small().fit(images, masks)
-    np.testing.assert_array_equal(seg.predict(images), fitted.predict(X))
-    assert seg.score(images, masks) == fitted.score(X, MASKS)
-    assert small().fit(X, masks).score(X, masks) == fitted.score(X, MASKS)
-    score = cross_val_score(small(), np.array(images), masks, scoring=mask_scorer("dice"), cv=2)
-    assert (score > 0.8).all()
-
-
-def test_files_are_resized_with_their_masks(files):
-    images, masks = files
-    seg = small(image_shape=(24, 32)).fit(images, masks, X_val=images[:4], y_val=masks[:4])
-    assert seg.predict(images[:2]).shape == (2, 24, 32)
-    assert seg.score(images, masks) > 0.8
-    assert seg.history_.valid_iou.iloc[-1] > 0.8
-
-
-def test_files_that_cannot_be_read_are_skipped(files, tmp_path):
-    images, masks = files
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no image")
-    seg = small(on_error="skip")
-    with pytest.warns(UserWarning, match="Left out 1 of 25"):
-        seg.fit([str(broken), *images], [masks[0], *masks])
-    assert len(seg.skipped_) == 1
-    with pytest.warns(UserWarning, match="have no result"):
-        predicted = seg.predict([images[0], str(broken), images[1]])
-    assert predicted[1] is None
-    np.testing.assert_array_equal(predicted[2], seg.predict([images[1]])[0])
-    with pytest.warns(UserWarning, match="have no result"):
-        assert seg.score([str(broken), *images], [masks[0], *masks]) == seg.score(images, masks)
-
-
-def test_a_score_names_label_files_that_cannot_be_read(fitted, tmp_path):
-    lost = str(tmp_path / "lost.png")
-    with pytest.raises(ValueError, match=r"(?s)1 of 1 file\(s\) of y .*row 0: .*does not exist"):
-        fitted.score(X_NEW[:1], [lost])
-    with pytest.raises(ValueError, match="y has 1 label images for 2 images"):
-        fitted.score(X_NEW[:2], [lost])
-
-
-def test_pieces_for_validation_are_named_as_such():
-    large = np.zeros((1, 600, 40, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"y_val has label images of shape \(600, 39\)"):
-        small().fit(X, MASKS, X_val=large, y_val=np.zeros((1, 600, 39), int))
 
 
 # ---------------------------------------------------------------------- scikit-learn's tools
@@ -615,13 +381,3 @@ def test_columns_beside_the_images_are_refused_in_words():
     masks[:, :8] = 1
     with pytest.raises(ValueError, match="'site', which ConvNetSegmenter does not take"):
         ConvNetSegmenter(max_epochs=1).fit(X, masks)
-
-
-@pytest.mark.parametrize("what", ["sample_weight", "groups"])
-def test_values_of_other_images_are_refused_where_images_are_cut(what):
-    rng = np.random.RandomState(0)
-    images = [rng.randint(256, size=(40, side, 3), dtype=np.uint8) for side in (40, 48)]
-    masks = [(image.mean(axis=2) > 127).astype(int) for image in images]
-    seg = ConvNetSegmenter(UNet(ConvBlocks((4, 8))), image_shape=(16, 16), max_epochs=1)
-    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[2, 5\]"):
-        seg.fit(images, masks, **{what: np.ones(5)})

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from skcnn import ConvNetClassifier
+from skcnn._data._arrays import Images
 from skcnn.datasets import make_organisms
 
 matplotlib.use("Agg")
@@ -21,3 +22,18 @@ def fitted(organisms):
     X, y = organisms
     clf = ConvNetClassifier((8, 16, 32), convs_per_block=1, max_epochs=8, random_state=0)
     return clf.fit(X, y, X_val=X[:50], y_val=y[:50])
+
+
+@pytest.fixture
+def gathered(monkeypatch):
+    """Numbers of images that are gathered at once."""
+    counts = []
+    gather = Images.__getitem__
+
+    def counting(images, rows):
+        found = gather(images, rows)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr(Images, "__getitem__", counting)
+    return counts

@@ -24,7 +24,6 @@ from skcnn.inspection import (
     PredictionsDisplay,
     ProbabilitiesDisplay,
     TopLossesDisplay,
-    filters,
     grad_cam,
 )
 
@@ -174,43 +173,6 @@ def test_a_history_without_validation_has_no_best_epoch(organisms):
     assert [line.get_label() for line in display.axes_[0].get_lines()] == ["training"]
 
 
-def test_predictions_are_told_apart_without_colour(organisms):
-    X, _ = organisms
-    probability = np.array([[0.7, 0.3], [0.6, 0.4]])
-    display = PredictionsDisplay.from_predictions(
-        X[:2], probability, ["elk", "oak"], classes=["elk", "oak"]
-    )
-    right, wrong = display.axes_.flat
-    assert right.get_title() == "✓ elk 70%"
-    assert right.get_xlabel() == ""
-    assert wrong.get_title() == "✗ elk 60%"
-    assert wrong.get_xlabel() == "actual: oak 40%"
-    lines = [ax.spines["top"].get_linestyle() for ax in (right, wrong)]
-    assert lines == ["-", "--"]
-
-
-def test_predictions_need_no_labels(fitted, organisms):
-    X, _ = organisms
-    display = PredictionsDisplay.from_estimator(fitted, X[:3])
-    probability = fitted.predict_proba(X[:3])
-    for ax, label, share in zip(display.axes_.flat, fitted.predict(X[:3]), probability.max(1)):
-        title = ax.get_title().replace("\n", "").replace("_ ", "_")
-        assert title == f"{label} {share:.0%}"
-
-
-def test_top_losses_are_the_images_whose_label_was_least_expected(fitted, organisms):
-    X, y = organisms
-    display = TopLossesDisplay.from_estimator(fitted, X, y, max_images=4)
-    probability = fitted.predict_proba(X)
-    share = probability[np.arange(len(y)), np.searchsorted(fitted.classes_, y)]
-    worst = np.argsort(share, kind="stable")
-    np.testing.assert_array_equal(display.images, X[worst[:4]])
-    np.testing.assert_allclose(display.actual_probability, share[worst[:4]], rtol=1e-4)
-    assert display.axes_.size == 4
-    same = TopLossesDisplay.from_predictions(X, probability, y, classes=fitted.classes_)
-    np.testing.assert_array_equal(same.images, X[worst])
-
-
 @pytest.mark.parametrize(
     ("display", "y", "message"),
     [
@@ -227,51 +189,6 @@ def test_bad_labels(organisms, display, y, message):
     X, _ = organisms
     with pytest.raises(ValueError, match=message):
         display.from_predictions(X[:2], np.full((2, 2), 0.5), y, classes=["elk", "oak"])
-
-
-def test_filters_are_drawn_on_one_scale(fitted):
-    display = FiltersDisplay.from_estimator(fitted)
-    found = filters(fitted)
-    shown = np.stack([ax.images[0].get_array() for ax in display.axes_.flat[: len(found)]])
-    np.testing.assert_allclose(2 * np.abs(found).max() * (shown - 0.5), found, atol=1e-6)
-    assert not any(ax.images for ax in display.axes_.flat[len(found) :])
-
-
-def test_filters_that_are_not_shown_are_counted(fitted):
-    display = FiltersDisplay(filters=filters(fitted, -1), name="last").plot(max_filters=5)
-    n_more = len(filters(fitted, -1)) - 5
-    title = display.figure_.get_suptitle().partition("\n")[0]
-    assert title == f"First 5 of {n_more + 5} filters of last"
-
-
-def test_feature_maps_show_convolutions_and_pooling_side_by_side(fitted, organisms):
-    display = FeatureMapsDisplay.from_estimator(fitted, organisms[0][0])
-    kinds = [name.partition("\n")[0] for name in display.maps]
-    assert kinds == ["convolution", "pooling"] * 3
-    label = display.axes_[2, 0].texts[0].get_text()
-    assert label.splitlines() == ["pooling", "block1.2", "12×12×8"]
-
-
-def test_feature_maps_of_no_images_are_refused(fitted, organisms):
-    with pytest.raises(ValueError, match="layer='head' has an output of shape \\(4,\\) per image"):
-        FeatureMapsDisplay.from_estimator(fitted, organisms[0][0], ["head"])
-
-
-def test_grad_cam_is_drawn_over_the_images(fitted, organisms):
-    X = organisms[0][:3]
-    display = GradCAMDisplay.from_estimator(fitted, X, "newt")
-    assert [ax.get_title() for ax in display.axes_[0]] == ["newt"] * 3
-    for ax, expected in zip(display.axes_[1], grad_cam(fitted, X, "newt")):
-        np.testing.assert_array_equal(ax.images[1].get_array(), expected)
-
-
-def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organisms):
-    X, y = organisms
-    display = GradCAMDisplay.from_estimator(fitted, X, y, max_images=2)
-    assert display.axes_.shape == (2, 2)
-    np.testing.assert_array_equal(display.maps, grad_cam(fitted, X[:2], y[:2]))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        GradCAMDisplay.from_estimator(fitted, X, y[:2])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -393,18 +310,22 @@ def test_titles_say_what_is_predicted_and_what_is_a_number(fitted, organisms):
     assert [ax.get_title() for ax in display.axes_.flat] == ["✓ class 0 70%", "✗ class 1 60%"]
 
 
-@pytest.mark.parametrize("shape", [(24, 24, 3), (24, 24), (24, 24, 1)], ids=str)
-def test_feature_maps_take_an_image_or_a_batch_of_one(shape, organisms):
-    X = organisms[0][:32]
-    X = X if shape[-1] == 3 else X[..., 0].reshape(-1, *shape)
-    clf = ConvNetClassifier(filters=(4,), max_epochs=1, random_state=0)
-    clf.fit(X, np.arange(32) % 2)
-    for one, batch in ((X[0], X[:1]), (X[0].ravel(), X[:1].reshape(1, -1))):
-        drawn = [FeatureMapsDisplay.from_estimator(clf, image).maps for image in (one, batch)]
-        for name, maps in drawn[0].items():
-            np.testing.assert_array_equal(maps, drawn[1][name])
-
-
 def test_a_gray_image_is_its_only_channel(organisms):
     display = ChannelsDisplay(organisms[0][0, ..., :1]).plot()
     assert [ax.get_title() for ax in display.axes_.flat] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("display", "n_predictions"),
+    [(PredictionsDisplay, 1), (TopLossesDisplay, 1), (EmbeddingDisplay, 1), (GradCAMDisplay, 2)],
+)
+def test_displays_gather_only_the_images_that_they_show(
+    display, n_predictions, fitted, organisms, gathered
+):
+    X, y = organisms
+    target = () if display is GradCAMDisplay else (y,)
+    drawn = display.from_estimator(fitted, X, *target, max_images=4)
+    n_read = 300 if display in (TopLossesDisplay, EmbeddingDisplay) else 4
+    assert sum(gathered) == n_predictions * n_read + 4
+    assert gathered[-1] == 4
+    assert len(drawn.images) == (300 if display is EmbeddingDisplay else 4)

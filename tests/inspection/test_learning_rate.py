@@ -11,8 +11,8 @@ import torch
 from _helpers import small_net, stripes
 from skorch.callbacks import Callback
 
-from skcnn._engine._loop import TrainingLoop
 from skcnn._engine._schedule import lr_multiplier
+from skcnn._engine._step import TrainingStep
 from skcnn.inspection import LearningRateDisplay, learning_rate_curve
 
 FEW = {"lr_min": 1e-3, "lr_max": 1.0, "n_rates": 4, "n_steps": 10, "max_steps": 10}
@@ -126,13 +126,13 @@ def at_step(monkeypatch):
     """Have a function called in each step of a training, with the number of the step."""
 
     def call(function):
-        update, numbers = TrainingLoop.update_weights, itertools.count(1)
+        update, numbers = TrainingStep.update_weights, itertools.count(1)
 
-        def updating(loop):
-            update(loop)
+        def updating(step):
+            update(step)
             function(next(numbers))
 
-        monkeypatch.setattr(TrainingLoop, "update_weights", updating)
+        monkeypatch.setattr(TrainingStep, "update_weights", updating)
 
     return call
 

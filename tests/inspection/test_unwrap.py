@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skcnn import ConvNetSegmenter
+from skcnn import ConvNetClassifier, ConvNetSegmenter
 from skcnn.inspection import (
     ArchitectureDisplay,
     ConfusionDisplay,
@@ -183,3 +183,9 @@ def test_bars_of_a_regressor_are_refused():
     clf = small_regressor(max_epochs=1).fit(X, Y)
     with pytest.raises(TypeError, match=r"ConvNetRegressor predicts numbers. Use PredictionsDis"):
         ProbabilitiesDisplay.from_estimator(clf, X)
+
+
+@pytest.mark.parametrize("function", [filters, lambda clf: grad_cam(clf, np.zeros((1, 8, 8)))])
+def test_an_estimator_that_is_not_fitted_is_refused(function):
+    with pytest.raises(NotFittedError):
+        function(ConvNetClassifier())

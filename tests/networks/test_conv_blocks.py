@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from skcnn._from_r import whole
 from skcnn.networks import ConvBlocks, ImageNetwork
-from skcnn.networks._conv_blocks import _per_block
 from skcnn.networks._layers import Dropout, MaxPool2d, Residual
 from skcnn.networks._spec import OwnModule
 
@@ -506,10 +505,6 @@ def test_global_pooling_turns_the_last_block_into_features(global_pool, reduce):
         maps = layers.block1(x)
         features = maps.flatten(1) if global_pool is None else getattr(maps, reduce)((2, 3))
         torch.testing.assert_close(layers(x), layers.head(features))
-
-
-def test_per_block_takes_a_word_for_a_single_value():
-    assert _per_block("pool", "max", 3) == ["max"] * 3
 
 
 MEAN, SCALE = [100.0, 50.0, 5.0], [10.0, 20.0, 0.5]

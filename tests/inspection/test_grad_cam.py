@@ -1,0 +1,198 @@
+"""Grad-CAM maps, and their display."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from _helpers import small_blocks, small_multi_task, small_net, stripes
+from torch import nn
+
+from skcnn import ConvNetClassifier, ConvNetSegmenter, recipes
+from skcnn.datasets import make_organisms
+from skcnn.inspection import GradCAMDisplay, feature_maps, filters, grad_cam
+from skcnn.networks import UNet
+
+
+class Bright(nn.Module):
+    """Says "bright" by the mean of a convolution that passes brightness on."""
+
+    def __init__(self, n_channels, n_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(n_channels, 2, 1, bias=False)
+        self.out = nn.Linear(2, n_classes, bias=False)
+
+    def forward(self, x):
+        return self.out(self.conv(x).mean((2, 3)))
+
+
+def test_grad_cam_is_the_weighted_sum_that_the_paper_defines():
+    rng = np.random.RandomState(0)
+    X, y = rng.rand(40, 6, 8, 1).astype(np.float32), np.arange(40) % 2
+    clf = ConvNetClassifier(module=Bright, max_epochs=1, random_state=0).fit(X, y)
+    with torch.no_grad():
+        clf.module_.own.conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+        clf.module_.own.out.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    standard = (X[..., 0] - clf.module_.mean.item()) / clf.module_.scale.item()
+    # The gradient of a mean is the same at all places.
+    for target, sign in ((0, 1), (1, -1)):
+        raw = np.maximum(sign * standard / 48, 0)
+        expected = raw / raw.max(axis=(1, 2), keepdims=True)
+        np.testing.assert_allclose(grad_cam(clf, X, target, layer=0), expected, atol=1e-5)
+    each = grad_cam(clf, X, y, layer=0)
+    np.testing.assert_array_equal(each[y == 1], grad_cam(clf, X[y == 1], 1, layer=0))
+
+
+def test_grad_cam_looks_for_what_is_predicted_unless_told_otherwise(fitted, organisms):
+    X = organisms[0][:70]
+    maps = grad_cam(fitted, X)
+    assert maps.shape == (70, 24, 24)
+    assert maps.dtype == np.float32
+    assert 0 <= maps.min() <= maps.max() <= 1 + 1e-6
+    np.testing.assert_allclose(grad_cam(fitted, X, fitted.predict(X)), maps, atol=1e-6)
+    assert np.abs(grad_cam(fitted, X, "newt") - maps).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "dodo"}, r"target holds labels that are not among the classes: \['dodo'\]"),
+        (
+            {"target": ["newt"]},
+            r"target has shape \(1,\), expected one label for all images, or 3",
+        ),
+        (
+            {"layer": "head"},
+            r"layer='head' has an output of shape \(4,\) per image, which is not",
+        ),
+        ({"layer": "block7"}, "layer='block7' is not a layer"),
+    ],
+)
+def test_bad_arguments_of_grad_cam(fitted, organisms, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        grad_cam(fitted, organisms[0][:3], **arguments)
+
+
+def test_a_stem_that_nothing_was_learnt_before_has_no_gradient(organisms):
+    X, y = organisms
+    clf = ConvNetClassifier(**recipes.fast, random_state=0)
+    clf.set_params(module__filters=(8, 8), max_epochs=3).fit(X[:60], y[:60])
+    with pytest.raises(ValueError, match="comes before all trained layers"):
+        grad_cam(clf, X[:2], layer=0)
+    assert grad_cam(clf, X[:2]).shape == (2, 24, 24)
+
+
+def test_shortcuts_that_are_pooled_are_not_looked_through(organisms):
+    X, y = organisms
+    clf = ConvNetClassifier(**recipes.fast, random_state=0)
+    clf.set_params(module__filters=(8, 12), module__stem=None, max_epochs=1).fit(X[:60], y[:60])
+    last = "block2.0.convolutions.6"
+    # Of 12x12 pixels, of which pooling leaves 6x6 on both ways.
+    assert feature_maps(clf, X[:2], -1).shape[1:3] == (12, 12)
+    np.testing.assert_array_equal(filters(clf, -1), filters(clf, last))
+    np.testing.assert_array_equal(grad_cam(clf, X[:2]), grad_cam(clf, X[:2], layer=last))
+
+
+def test_a_network_without_convolutions_has_nothing_to_look_through(organisms):
+    X, y = organisms
+
+    def dense(image_shape, n_classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(image_shape)), n_classes))
+
+    clf = ConvNetClassifier(module=dense, max_epochs=1, random_state=0).fit(X[:40], y[:40])
+    with pytest.raises(ValueError, match="The network has no convolution"):
+        grad_cam(clf, X[:2])
+
+
+def test_grad_cam_finds_the_object():
+    """Organisms anywhere in noise."""
+    rng = np.random.RandomState(0)
+    n, side, box = 700, 40, 16
+    organisms, y = make_organisms(
+        n_samples=n, n_classes=5, image_size=box, difficulty=0.4, random_state=0
+    )
+    X = rng.randint(60, 180, size=(n, side, side, 3)).astype(np.uint8)
+    inside = np.zeros((n, side, side), dtype=bool)
+    for number, organism in enumerate(organisms):
+        top, left = rng.randint(side - box, size=2)
+        place = slice(top, top + box), slice(left, left + box)
+        X[number][place] = organism
+        inside[number][place] = True
+    blocks = {"filters": (16, 32, 64), "convs_per_block": 1}
+    clf = ConvNetClassifier(**blocks, max_epochs=18, random_state=0).fit(X[200:], y[200:])
+    assert clf.score(X[:200], y[:200]) > 0.9
+    maps = grad_cam(clf, X[:200], y[:200])
+    mass = (maps * inside[:200]).sum((1, 2)) / np.maximum(maps.sum((1, 2)), 1e-12)
+    # By chance it would be the share of the box.
+    assert mass.mean() > 2 * box**2 / side**2
+
+
+def test_grad_cam_in_threads_is_that_of_the_own_images_and_class(fitted, organisms):
+    X = organisms[0]
+    jobs = [(X[5 * n : 5 * n + 2 + n % 4], label) for n in range(12) for label in fitted.classes_]
+    expected = [grad_cam(fitted, *job) for job in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda job: grad_cam(fitted, *job), jobs))
+        maps = pool.map(lambda job: feature_maps(fitted, job[0]), jobs)
+        assert [len(one) for one in maps] == [len(images) for images, _ in jobs]
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one, other)
+    assert all(p.grad is None for p in fitted.module_.parameters())
+
+
+def test_grad_cam_is_drawn_over_the_images(fitted, organisms):
+    X = organisms[0][:3]
+    display = GradCAMDisplay.from_estimator(fitted, X, "newt")
+    assert [ax.get_title() for ax in display.axes_[0]] == ["newt"] * 3
+    for ax, expected in zip(display.axes_[1], grad_cam(fitted, X, "newt")):
+        np.testing.assert_array_equal(ax.images[1].get_array(), expected)
+
+
+def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organisms):
+    X, y = organisms
+    display = GradCAMDisplay.from_estimator(fitted, X, y, max_images=2)
+    assert display.axes_.shape == (2, 2)
+    np.testing.assert_array_equal(display.maps, grad_cam(fitted, X[:2], y[:2]))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        GradCAMDisplay.from_estimator(fitted, X, y[:2])
+
+
+SEVERAL = np.arange(120).reshape(60, 2) // 3 % 2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y_of", "message"),
+    [
+        (small_net(), lambda X, y: SEVERAL * 3, "several columns of labels"),
+        (small_multi_task(), lambda X, y: y, "several answers"),
+        (
+            ConvNetSegmenter(UNet(small_blocks())),
+            lambda X, y: X[..., 0] > 128,
+            "label images. Use MaskDisplay",
+        ),
+    ],
+    ids=["columns", "tasks", "masks"],
+)
+def test_what_has_no_single_class_to_explain_is_refused(estimator, y_of, message):
+    X, y = stripes(60)
+    clf = estimator.set_params(max_epochs=1).fit(X, y_of(X, y))
+    for function in (grad_cam, GradCAMDisplay.from_estimator):
+        for target in (None, 3):
+            with pytest.raises(TypeError, match=f"grad_cam shows one label.*{message}"):
+                function(clf, X[:2], target)
+
+
+@pytest.mark.parametrize("names", [None, ["fox", "elk", "owl"]])
+def test_of_several_labels_the_one_that_is_explained_is_named(names):
+    X, _ = stripes(60)
+    y = np.column_stack([SEVERAL, np.ones(60, dtype=int)])
+    y = y if names is None else pd.DataFrame(y, columns=names)
+    clf = small_net(max_epochs=1).fit(X, y)
+    likeliest = clf.classes_[clf.predict_proba(X[:4]).argmax(axis=1)]
+    display = GradCAMDisplay.from_estimator(clf, X[:4])
+    titles = [ax.get_title() for ax in display.axes_[0]]
+    assert titles == [str(label) for label in likeliest]
+    np.testing.assert_array_equal(display.maps, grad_cam(clf, X[:4], likeliest))
+    one = GradCAMDisplay.from_estimator(clf, X[:4], clf.classes_[0])
+    assert [ax.get_title() for ax in one.axes_[0]] == [str(clf.classes_[0])] * 4
