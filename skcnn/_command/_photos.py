@@ -129,6 +129,7 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
         label=options.label or "label",
         group=options.groups,
         root=folder,
+        missing="report",
     )
     return _as_photos(folder, loaded)
 
@@ -144,6 +145,16 @@ def _as_photos(folder: Path, loaded: Bunch) -> Photos:
         f"Not used: {what} ({n:,}), which {remark}."
         for what, n, remark in notes.itertuples(index=False, name=None)
     ]
+    missing = loaded.report.missing["path"].unique()
+    if len(missing):
+        named = f"such as {os.path.relpath(missing[0], folder)}"
+        if not len(loaded.data):
+            raise ValueError(
+                f"None of the files in the table is in {folder}, {named}. Expected names relative "
+                "to FOLDER."
+            )
+        listed = count(len(missing), "file")
+        left_out.append(f"Not used: {listed} of the table not found, {named}.")
     labels = np.asarray(loaded.target, dtype=object)
     return Photos(folder, loaded.data, loaded.frame, labels, loaded.groups, left_out)
 

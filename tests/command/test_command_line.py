@@ -207,6 +207,21 @@ def test_a_list_stays_if_the_new_model_cannot_be_saved(photos, tmp_path, monkeyp
     assert not list(tmp_path.glob("*.old"))
 
 
+def test_files_of_a_table_that_are_not_there_are_told(photos, tmp_path, capsys):
+    paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
+    labels = ["a" if "squares" in path else "b" for path in paths]
+    table = pd.DataFrame({"path": [*paths, "site 9/1.jpg"], "label": [*labels, "a"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    columns = ["--table", tmp_path / "t.csv"]
+    assert run("train", photos, "--out", tmp_path / "m.skcnn", *columns, *SMALL) == 0
+    said = capsys.readouterr().out
+    first = os.path.join("site 9", "1.jpg")
+    assert f"Not used: 1 file of the table not found, such as {first}." in said
+    table[-1:].to_csv(tmp_path / "t.csv", index=False)
+    error = refused(capsys, "train", photos, "--out", tmp_path / "m.skcnn", *columns, *SMALL)
+    assert f"None of the files in the table is in {photos}, such as {first}." in error
+
+
 def test_train_refuses_measurements(photos, tmp_path, capsys):
     paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
     table = pd.DataFrame({"path": paths, "weight": [i + 0.5 for i in range(len(paths))]})
