@@ -90,7 +90,12 @@ def grad_cam(
     (5, 16, 16)
     """
     estimator, X = unwrap(estimator, X)
-    check_one_label(estimator, "grad_cam", allowed=(MultilabelTarget, NumberTarget))
+    check_one_label(
+        estimator,
+        "grad_cam",
+        allowed=(MultilabelTarget, NumberTarget),
+        of_several="Fit a network to one of them to have it explained",
+    )
     name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
     images = read_images(estimator, X)
     if target is None and is_regressor(estimator):

@@ -104,11 +104,16 @@ def _best_estimator(search: BaseEstimator) -> BaseEstimator:
 
 
 def check_one_label(
-    estimator: BaseEstimator, display: str, *, allowed: tuple[type[Target], ...] = ()
+    estimator: BaseEstimator,
+    display: str,
+    *,
+    allowed: tuple[type[Target], ...] = (),
+    of_several: str | None = None,
 ) -> None:
     """Refuse a fitted network that does not answer with one label per image.
 
-    Targets in `allowed` are taken, too.
+    Targets in `allowed` are taken, too. `of_several` is what to do with several answers, in place
+    of looking at the confusions of one.
 
     Raises
     ------
@@ -117,6 +122,8 @@ def check_one_label(
     """
     for kind, (answers, way_out) in _OTHER_ANSWERS.items():
         if isinstance(estimator._target, kind) and kind not in allowed:
+            if of_several and kind in (MultioutputTarget, AnswersTarget):
+                way_out = of_several
             raise TypeError(
                 f"{display} shows one label per image, and this {type(estimator).__name__} "
                 f"predicts {answers}. {way_out}."

@@ -164,8 +164,8 @@ SEVERAL = np.arange(120).reshape(60, 2) // 3 % 2
 @pytest.mark.parametrize(
     ("estimator", "y_of", "message"),
     [
-        (small_net(), lambda X, y: SEVERAL * 3, "several columns of labels"),
-        (small_multi_task(), lambda X, y: y, "several answers"),
+        (small_net(), lambda X, y: SEVERAL * 3, "several columns of labels. Fit a network"),
+        (small_multi_task(), lambda X, y: y, "several answers. Fit a network to one"),
         (
             ConvNetSegmenter(UNet(small_blocks())),
             lambda X, y: X[..., 0] > 128,
