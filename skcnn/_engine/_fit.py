@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from skorch.helper import predefined_split
-from torch import Tensor
+from torch import Tensor, nn
 
 from skcnn._compute._allocator import retain_freed_memory
 from skcnn._compute._ambient import default_torch_settings
@@ -39,6 +39,7 @@ from skcnn._engine._network_checks import (
 )
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
+from skcnn._from_r import whole
 from skcnn._utils import refuse_to_continue
 from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._image_network import OwnNetwork
@@ -274,11 +275,29 @@ def _check_same_network(net: TrainedNet, settings: FitSettings) -> None:
     if type(fitted) is not type(wanted):
         changed = ["module"]
     else:
-        changed = [name for name in new if repr(new[name]) != repr(old[name])]
+        changed = [name for name in new if not _is_same(old[name], new[name])]
     if changed:
         refuse_to_continue(
             "the fitted network", f"{', '.join(changed)} has changed", "Set it back"
         )
+
+
+def _is_same(old: object, new: object) -> bool:
+    """Whether a parameter of a network is what it was; modules may differ in weights alone."""
+    if old is new:
+        return True
+    if repr(whole(old)) != repr(whole(new)):
+        return False
+    modules = [getattr(value, "module_", value) for value in (old, new)]
+    states = [module.state_dict() for module in modules if isinstance(module, nn.Module)]
+    if len(states) < len(modules):
+        return True
+    before, now = states
+    return before.keys() == now.keys() and all(
+        torch.equal(before[name].cpu(), now[name].cpu())
+        for name in now
+        if isinstance(now[name], Tensor)
+    )
 
 
 def _set_optimizer(net: TrainedNet, settings: FitSettings) -> None:

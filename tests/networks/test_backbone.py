@@ -532,6 +532,25 @@ def test_training_continues(images, labels):
     assert batch.n_iter_ == 2
 
 
+@pytest.mark.parametrize("unfreeze", [0, 1])
+def test_training_continues_with_the_same_source_only(images, labels, unfreeze):
+    clf = classifier(backbone(unfreeze=unfreeze), warm_start=True).fit(images, labels)
+    # The same weights in another object, as after a file was read again.
+    clf.set_params(module__source=tiny(), module__unfreeze=np.int64(unfreeze))
+    assert clf.fit(images, labels).n_iter_ == 6
+    clf.set_params(module__source=tiny(seed=9))
+    with pytest.raises(ValueError, match="source has changed"):
+        clf.fit(images, labels)
+    first, second = (
+        ConvNetClassifier((4,), max_epochs=1, random_state=seed).fit(images, labels)
+        for seed in (0, 1)
+    )
+    clf = classifier(Backbone(first), warm_start=True).fit(images, labels)
+    clf.set_params(module__source=second)
+    with pytest.raises(ValueError, match="source has changed"):
+        clf.fit(images, labels)
+
+
 def test_validation_images_are_features_too(images, labels):
     clf = classifier(backbone()).fit(images, labels, X_val=images, y_val=labels)
     assert clf.history_["valid_accuracy"].iloc[-1] == pytest.approx(
