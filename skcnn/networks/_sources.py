@@ -69,6 +69,12 @@ def by_name(name: str, weights: str | None, *, pools: bool, whole: bool) -> Sour
         return from_timm(model, weights, pools=pools, whole=whole)
     if library == "torchvision":
         return from_torchvision(model, weights)
+    if folder.is_file():
+        raise ValueError(
+            f"source={name!r} of Backbone is a file. If it holds weights, give the network that "
+            f"they belong to as the source, and weights={name!r}. If skcnn has saved a model in "
+            f"it, load this one: Backbone(skcnn.load({name!r}))."
+        )
     missing = [library for library in LIBRARIES if find_spec(library) is None]
     install = " or ".join(f'pip install "skcnn[{library}]"' for library in missing)
     raise ValueError(

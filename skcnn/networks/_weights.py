@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.parse import urlsplit
 
 import torch
@@ -13,6 +12,7 @@ from sklearn.datasets import get_data_home
 from torch import Tensor, nn
 
 from skcnn._retrieve import DataFileError, locked, retrieve
+from skcnn._utils import ignore_warning
 
 FOLDER = "skcnn_weights"
 SAFETENSORS = ".safetensors"
@@ -22,6 +22,10 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # What torch's wrapper for several GPUs puts before each name.
 _PREFIX = "module."
 _MOST_NAMES = 3
+# First bytes of what Git LFS leaves in place of a large file.
+_LFS = b"version https://git-lfs"
+# Of a file of safetensors; its header, in JSON, follows.
+_LENGTH_BYTES = 8
 
 
 def is_url(weights: str) -> bool:
@@ -132,22 +136,29 @@ def locate(weights: str, name: str) -> Path:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from a file of safetensors or torch, without running code from it.
 
+    Which of both it is, its first bytes tell, whatever its name.
+
     Raises
     ------
     ValueError
         If the file holds something else.
     """
-    if path.suffix == SAFETENSORS:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path))
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a file of safetensors: {error}.") from error
+    with open(path, "rb") as file:
+        start = file.read(len(_LFS))
+    if start == _LFS:
+        raise ValueError(
+            f"{path} is a placeholder of Git LFS. Fetch the file itself: git lfs pull."
+        )
+    if path.suffix == SAFETENSORS or start[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{":
+        return _read_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError) as error:
+        # What torch says about it is for those who write such files.
+        with ignore_warning("Detected pickle protocol"):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Damaged files make torch raise errors of many types.
         raise ValueError(
             f"{path} cannot be read as weights alone. It is damaged, or holds objects whose "
             "loading could run code. Save the state dict: torch.save(model.state_dict(), path)."
@@ -165,14 +176,39 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix(_PREFIX): values for name, values in content.items()}
 
 
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            if "skcnn_file" in (file.metadata() or {}):
+                raise ValueError(
+                    f"{path} is a file of skcnn. Load the model, and pass it as the source: "
+                    f"Backbone(skcnn.load({str(path)!r}))."
+                )
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a file of safetensors: {error}.") from error
+
+
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: object) -> None:
     """Load weights into a module that they must fit.
 
     Raises
     ------
     ValueError
-        Naming the first layers that do not fit.
+        Naming the first layers that do not fit, or whose weights are no numbers.
     """
+    unknown = [
+        name
+        for name, values in weights.items()
+        if values.is_floating_point() and not values.isfinite().all()
+    ]
+    if unknown:
+        raise ValueError(
+            f"The weights of {origin} are NaN or infinite in {unknown[0]}. Training failed there, "
+            "or the file is damaged."
+        )
     own = module.state_dict()
     problems = [f"no {name}" for name in own if name not in weights]
     problems += [f"an unknown {name}" for name in weights if name not in own]

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import skcnn
 from skcnn import ConvNetClassifier, FeatureExtractor, _retrieve
 from skcnn.networks import Backbone, _weights
 from skcnn.networks._weights import download, find_packaged, read_weights
@@ -168,6 +169,49 @@ def test_damaged_files_are_named(tmp_path, name):
     (tmp_path / name).write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=name):
         read_weights(tmp_path / name)
+
+
+def test_the_content_tells_what_kind_of_file_it_is(tmp_path):
+    weights = {name: values.clone() for name, values in tiny().state_dict().items()}
+    save_file(weights, tmp_path / "pytorch_model.bin")
+    found = read_weights(tmp_path / "pytorch_model.bin")
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_files_that_were_cut_off_are_named(tmp_path, share):
+    torch.save(tiny().state_dict(), tmp_path / "w.pth")
+    data = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ValueError, match=r"w\.pth cannot be read as weights alone"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_files_that_people_take_for_weights_have_a_way_out(images, labels, tmp_path):
+    (tmp_path / "w.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ValueError, match="git lfs pull"):
+        read_weights(tmp_path / "w.pth")
+    clf = ConvNetClassifier((4,), max_epochs=1).fit(images, labels)
+    skcnn.save(clf, tmp_path / "donor.skcnn")
+    with pytest.raises(ValueError, match=r"Backbone\(skcnn\.load\("):
+        read_weights(tmp_path / "donor.skcnn")
+
+
+def test_a_file_is_no_source(images, tmp_path):
+    torch.save(tiny().state_dict(), tmp_path / "w.pth")
+    name = str(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth' of Backbone is a file.*skcnn\.load\("):
+        FeatureExtractor(Backbone(name)).fit(images)
+
+
+def test_weights_that_are_no_numbers_are_refused(images, labels, tmp_path):
+    weights = tiny().state_dict()
+    weights["0.weight"][0] = torch.nan
+    torch.save(weights, tmp_path / "w.pth")
+    module = Backbone(tiny, weights=str(tmp_path / "w.pth"), mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.raises(ValueError, match=r"NaN or infinite in 0\.weight"):
+        ConvNetClassifier(module=module, max_epochs=1).fit(images, labels)
 
 
 def test_weights_of_another_network(images, tmp_path):
