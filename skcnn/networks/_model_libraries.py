@@ -121,7 +121,7 @@ def read_folder(folder: Path) -> dict[str, Any]:
     """
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{folder / _CONFIG} is no JSON: {error}.") from error
     if not isinstance(config, dict) or not {"architecture", "pretrained_cfg"} <= config.keys():
         raise ValueError(

@@ -36,7 +36,7 @@ def is_url(weights: str) -> bool:
     >>> is_url("https://example.org/weights.pth"), is_url("weights.pth")
     (True, False)
     """
-    return weights.startswith(("http://", "https://"))
+    return weights.lower().startswith(("http://", "https://"))
 
 
 def find_packaged(name: str) -> Path:

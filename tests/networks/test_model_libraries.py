@@ -169,6 +169,10 @@ def test_a_folder_of_timm_without_timm(images, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ValueError, match="no entries `architecture`"):
         FeatureExtractor(str(tmp_path)).fit(images)
+    for content in (b"{", b"\xff\xfe{}"):
+        (tmp_path / "config.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"config\.json is no JSON"):
+            FeatureExtractor(str(tmp_path)).fit(images)
 
 
 def timm_names(weights):

@@ -121,6 +121,9 @@ def test_without_internet_it_says_what_to_fetch_and_where_to_put_it(images, home
 def test_addresses_without_a_hash_are_refused():
     with pytest.raises(ValueError, match=r"no hash.*#sha256="):
         download("https://example.org/w.pth")
+    module = Backbone(tiny, weights="HTTPS://example.org/w.pth", layer="", mean=(0.5,) * 3)
+    with pytest.raises(ValueError, match=r"no hash.*#sha256="):
+        FeatureExtractor(module.set_params(std=(0.5,) * 3)).fit(np.zeros((2, 8, 8, 3), np.uint8))
 
 
 def test_a_missing_package_says_how_to_install_it(images, monkeypatch):
