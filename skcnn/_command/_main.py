@@ -21,6 +21,7 @@ _IN_PLAIN_WORDS = (
     (r"\bload_image_(?:folder|table)\b", "skcnn"),
     (r"\b(label|path)= ?", r"--\1 "),
     (r"\bgroup= ?", "--groups "),
+    (r"\bskcnn found no training example in\b", "There is no photograph to use in"),
     (r"\bset cache_dir=None\b", "leave out --cache-dir"),
     (r"\bcache_dir=", "--cache-dir "),
     (r"\bdevice=", "--device "),

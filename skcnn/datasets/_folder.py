@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._from_r import whole
-from skcnn.datasets._paths import media_type
+from skcnn.datasets._paths import OTHER_MEDIA, media_type
 from skcnn.datasets._rules import Loaded, Rules, make_bunch
 from skcnn.datasets._scan import exif_times
 from skcnn.datasets._sources import PathLike, existing, is_hidden, walk
@@ -104,8 +105,9 @@ def load_image_folder(
     Notes
     -----
     Hidden folders and files, and those that systems make (``.DS_Store``, ``Thumbs.db``,
-    ``@eaDir``, ``__MACOSX``), are passed over. Images in `root` itself, videos and other files
-    are not examples; the report counts them. Extensions may be upper or lower case.
+    ``@eaDir``, ``__MACOSX``), are passed over. Images in `root` itself, videos, raw photographs
+    and other files are not examples; the report counts them. Extensions may be upper or lower
+    case.
 
     Examples
     --------
@@ -190,7 +192,7 @@ def _is_pattern(label: str) -> bool:
 def _image_names(base: Path, loaded: Loaded) -> list[str]:
     """Return the images below `base`, as paths with ``/``, and count the other files."""
     names = []
-    hidden = videos = others = 0
+    hidden, others = 0, Counter[str]()
     for folder, name in walk(base):
         relative = os.path.relpath(os.path.join(folder, name), base).replace(os.sep, "/")
         kind = media_type(name)
@@ -198,13 +200,11 @@ def _image_names(base: Path, loaded: Loaded) -> list[str]:
             hidden += 1
         elif kind == "image":
             names.append(relative)
-        elif kind == "video":
-            videos += 1
         else:
-            others += 1
+            others[kind if kind in ("video", "raw") else "other"] += 1
     loaded.note("hidden or system files", hidden, "are passed over")
-    loaded.note("videos", videos, "are not images")
-    loaded.note("other files", others, "are not images")
+    for kind, (what, why) in OTHER_MEDIA.items():
+        loaded.note(what, others[kind], why)
     return sorted(names)
 
 

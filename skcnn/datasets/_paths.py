@@ -17,10 +17,20 @@ import numpy.typing as npt
 _IMAGES = "avif bmp dib gif heic heif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 _VIDEOS = "3gp asf avi flv h264 m4v mkv mov mp4 mpeg mpg mts ts webm wmv"
 _AUDIO = "aac aif aiff flac m4a mp3 ogg wac wav wma"
+# What cameras write beside or in place of JPEG files, each maker another kind.
+_RAW = "3fr arw cr2 cr3 crw dng erf nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+_KINDS = {"image": _IMAGES, "video": _VIDEOS, "audio": _AUDIO, "raw": _RAW}
 _MEDIA = {
     f".{extension}": kind
-    for kind, extensions in (("image", _IMAGES), ("video", _VIDEOS), ("audio", _AUDIO))
+    for kind, extensions in _KINDS.items()
     for extension in extensions.split()
+}
+#: What is left out of a data set besides images, as `media_type` calls it, and what it is told as.
+OTHER_MEDIA = {
+    "video": ("videos", "are not images"),
+    "audio": ("sound recordings", "are not images"),
+    "raw": ("raw photographs", "have to be converted first, for example to JPEG"),
+    "other": ("other files", "are not images"),
 }
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -30,12 +40,12 @@ _ABSOLUTE = re.compile(r"(?:[A-Za-z]:)?/|[A-Za-z]:$")
 
 
 def media_type(name: str) -> str:
-    """Return what a file is by the end of its name: "image", "video", "audio" or "".
+    """Return what a file is by the end of its name: "image", "video", "audio", "raw" or "".
 
     Examples
     --------
-    >>> [media_type(name) for name in ["IMG_1.JPG", "VID_1.MP4", "notes.txt"]]
-    ['image', 'video', '']
+    >>> [media_type(name) for name in ["IMG_1.JPG", "IMG_1.CR2", "VID_1.MP4", "notes.txt"]]
+    ['image', 'raw', 'video', '']
     """
     path = urlsplit(name).path if is_url(name) else name
     return _MEDIA.get(os.path.splitext(path)[1].lower(), "")

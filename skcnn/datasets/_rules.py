@@ -17,6 +17,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
+from skcnn.datasets._paths import OTHER_MEDIA
 from skcnn.datasets._report import Report
 
 SeveralLabels = Literal["drop", "first", "multilabel", "rows"]
@@ -191,12 +192,11 @@ def _note_similar_labels(rows: pd.DataFrame, loaded: Loaded) -> None:
 
 
 def _without_other_media(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
-    """Leave out videos and sounds."""
+    """Leave out videos, sounds and raw photographs."""
     if "media" not in rows:
         return rows
-    for kind in ("video", "audio", "other"):
-        n = rows.loc[rows["media"] == kind, "image"].nunique()
-        loaded.note(f"{kind} files" if kind == "other" else f"{kind}s", n, "are not images")
+    for kind, (what, why) in OTHER_MEDIA.items():
+        loaded.note(what, rows.loc[rows["media"] == kind, "image"].nunique(), why)
     return rows[rows["media"].isin({"image", ""})].drop(columns="media")
 
 

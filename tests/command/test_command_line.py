@@ -647,7 +647,12 @@ def test_predict_says_which_files_are_no_photographs(trained, tmp_path, capsys):
     out = tmp_path / "p.csv"
     assert run("predict", trained / "model.skcnn", tmp_path / "new", "--out", out, "--quiet") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["Not used: other files (1), which are not images.", "0 photographs"]
+    told = "raw photographs (1), which have to be converted first, for example to JPEG"
+    assert lines[:2] == [f"Not used: {told}.", "0 photographs"]
+    (tmp_path / "new" / "a.jpg").unlink()
+    error = refused(capsys, "predict", trained / "model.skcnn", tmp_path / "new", "--out", out)
+    assert "There is no photograph to use in" in error
+    assert "raw photographs" in error
 
 
 def test_one_class_alone_is_refused_after_what_was_not_used(photos, tmp_path, capsys):
@@ -656,7 +661,7 @@ def test_one_class_alone_is_refused_after_what_was_not_used(photos, tmp_path, ca
     shutil.rmtree(photos / "site 0" / "squares")
     assert run("train", photos / "site 0", "--out", tmp_path / "m") == 1
     said, error = capsys.readouterr()
-    assert "Not used: other files (" in said
+    assert "Not used: raw photographs (" in said
     assert "are of one class, across" in error
 
 

@@ -33,7 +33,7 @@ def test_class_folders(pictures):
 def test_what_is_no_image_is_no_class(pictures):
     root = pictures({**CLASSES, "stray.jpg": 5, "fox/._1.jpg": 6, ".git/x/a.jpg": 7})
     pictures({"__MACOSX/fox/1.jpg": 1, "fox/@eaDir/1.jpg": 2, ".ipynb_checkpoints/b.jpg": 3}, root)
-    for name in ("fox/Thumbs.db", ".DS_Store", "hare/movie.MP4", "notes.txt"):
+    for name in ("fox/Thumbs.db", ".DS_Store", "hare/movie.MP4", "notes.txt", "fox/2.CR2"):
         (root / name).write_bytes(b"x")
     (root / "empty").mkdir()
     photos = load_image_folder(root)
@@ -42,6 +42,7 @@ def test_what_is_no_image_is_no_class(pictures):
     # fox/._1.jpg, .git, __MACOSX, @eaDir, .ipynb_checkpoints, Thumbs.db and .DS_Store
     assert found["hidden or system files"] == 7
     assert found["videos"] == 1
+    assert found["raw photographs"] == 1
     assert found["other files"] == 1
     assert found["images"] == 1  # stray.jpg
 
