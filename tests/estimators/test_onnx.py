@@ -153,7 +153,8 @@ def test_metadata_has_the_labels_of_each_output(tmp_path):
 @needs_onnx
 def test_features_are_those_of_the_extractor(tmp_path):
     gray = X[..., 0]
-    extractor = FeatureExtractor(Backbone(donor(), pooling="max", image_size=20)).fit(gray)
+    backbone = Backbone(donor(), layer="block1", pooling="max", image_size=20)
+    extractor = FeatureExtractor(backbone).fit(gray)
     skcnn.export_onnx(extractor, str(tmp_path / "f.onnx"))
     found, about = run(tmp_path / "f.onnx", gray[..., None])
     np.testing.assert_allclose(found["features"], extractor.transform(gray), atol=1e-4)

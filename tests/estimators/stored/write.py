@@ -44,7 +44,8 @@ def main():
     write("transformer", transformer.fit(X, np.array([10, 20, 30])[y]), X)
     donor.fit(X, days[y].astype(str))
     write("backbone", skcnn.ConvNetClassifier(module=Backbone(donor), **common).fit(X, y > 0), X)
-    write("extractor", skcnn.FeatureExtractor(Backbone(donor, pooling="max")).fit(X), X)
+    backbone = Backbone(donor, layer="block1", pooling="max")
+    write("extractor", skcnn.FeatureExtractor(backbone).fit(X), X)
 
 
 def write(name, estimator, X):
