@@ -154,10 +154,11 @@ def check_images(
         if expected is None:
             _warn_of_other_shapes(X.shape[1], shape, name)
         if X.shape[1] != np.prod(shape):
+            in_color = f", or {3 * np.prod(shape)} in RGB" if any_channels else ""
             raise ValueError(
                 f"{name} has {X.shape[1]} features, but image_shape={tuple(image_shape or ())} "
-                f"needs {np.prod(shape)}. Set image_shape to the (height, width, channels) "
-                f"that {name} was flattened from."
+                f"needs {np.prod(shape)}{in_color}. Set image_shape to the (height, width, "
+                f"channels) that {name} was flattened from."
             )
         images = Images(_unflatten(X, shape, data_format), expected is None)
         compare_ranges(estimator, images.pixels, reset=reset, name=name)

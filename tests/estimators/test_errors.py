@@ -369,8 +369,10 @@ def test_images_pooled_away_are_refused(make):
 
 @each_estimator
 def test_flattened_images_that_do_not_fit_image_shape_are_refused(make):
-    clf = make(image_shape=(8, 8))
-    _raises(ValueError, ["192 features", "(8, 8)", "64"], clf.fit, X.reshape(60, -1), Y)
+    words = ["192 features", "(8, 4)", "needs 32, or 96 in RGB"]
+    _raises(ValueError, words, make(image_shape=(8, 4)).fit, X.reshape(60, -1), Y)
+    words = ["192 features", "(8, 8, 1)", "needs 64."]
+    _raises(ValueError, words, make(image_shape=(8, 8, 1)).fit, X.reshape(60, -1), Y)
 
 
 # ---------------------------------------------------------------- losses that are not finite
