@@ -247,7 +247,7 @@ def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
     assert "There is no folder" in refused(capsys, *start, tmp_path / "nowhere")
     assert "is a file" in refused(capsys, *start, next(photos.glob("*/*/*.jpg")))
     (tmp_path / "empty").mkdir()
-    assert "no training example" in refused(capsys, *start, tmp_path / "empty")
+    assert "There is no photograph to use in" in refused(capsys, *start, tmp_path / "empty")
     one = photos / "site 0"
     shutil.rmtree(one / "down")
     shutil.rmtree(one / "squares")
