@@ -19,8 +19,9 @@ The modes:
   how many are decoded, how many named, and whether the whole ones are right.
 - cache: processes that are killed while they fill a cache of --images images, two that fill it at
   once, and a disk that is full, where one may be mounted.
-- resize: accuracy of a small network on photographs of all proportions, with each way of
-  `resize`. Needs --data; only training photographs are used.
+- resize, cameras: accuracy of the default network with each way of `resize`, on photographs of all
+  proportions, and on some that are all 4:3, as cameras make them. They need --data; only training
+  photographs are used.
 - sides: accuracy and time of the default network on made-up organisms in JPEG files of 160x160
   pixels, read at several sizes.
 
@@ -59,6 +60,7 @@ N_IMAGES = {
     "mutated": (10_000, 200),
     "cache": (10_000, 2_000),
     "resize": (3_000, 300),
+    "cameras": (3_000, 300),
     "sides": (1_000, 100),
 }
 # What many images are compared with.
@@ -81,8 +83,8 @@ def main():
         arguments.error(f"no such mode: {', '.join(sorted(unknown))}")
     print(describe_machine("cpu"), flush=True)
     for mode in options.modes or MODES:
-        if mode == "resize" and not options.data:
-            print("resize: needs --data")
+        if mode in ("resize", "cameras") and not options.data:
+            print(f"{mode}: needs --data")
             continue
         n_images = options.images or N_IMAGES[mode][options.quick]
         with tempfile.TemporaryDirectory(prefix="skcnn-files-") as folder:
@@ -498,7 +500,23 @@ def _fill_disk(place, paths, expected):
 
 
 def resize(folder, n_images, options):
-    """Accuracy with each way of resizing: photographs of all proportions, one class in ten."""
+    """Accuracy with each way of resizing, where photographs differ in their proportions."""
+
+    def sides(rng):
+        # As wide as high, to twice as wide as high, or the other way round.
+        long, short = 32, int(rng.uniform(16, 33))
+        return (long, short) if rng.rand() < 0.5 else (short, long)
+
+    return score_resizing(folder, n_images, options, sides)
+
+
+def cameras(folder, n_images, options):
+    """The same where all photographs are a third wider than high."""
+    return score_resizing(folder, n_images, options, lambda rng: (24, 32))
+
+
+def score_resizing(folder, n_images, options, sides):
+    """Cut parts of some sides out of photographs of one category in six, and learn from files."""
     X, y = fetch_cifar100(categories="ecology", data_home=options.data, return_X_y=True)
     chosen = np.isin(y, np.unique(y)[::6])
     X, y = X[chosen], y[chosen]
@@ -507,9 +525,7 @@ def resize(folder, n_images, options):
     X, y = X[order], y[order]
     paths = []
     for number, image in enumerate(X):
-        # A part as wide as high, to twice as wide as high, or the other way round.
-        long, short = 32, int(rng.uniform(16, 33))
-        height, width = (long, short) if rng.rand() < 0.5 else (short, long)
+        height, width = sides(rng)
         top, left = rng.randint(33 - height), rng.randint(33 - width)
         paths.append(str(folder / f"{number:05}.png"))
         Image.fromarray(image[top : top + height, left : left + width]).save(paths[-1])
@@ -571,6 +587,7 @@ MODES = {
     "mutated": mutated,
     "cache": cache,
     "resize": resize,
+    "cameras": cameras,
     "sides": sides,
 }
 
