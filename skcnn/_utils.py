@@ -238,7 +238,8 @@ def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any
     for name, value in values.items():
         allowed = constraints.get(name, "no_validation")
         if isinstance(allowed, list):
-            allowed = [_IN_WORDS.get(one, one) if _is_named(one) else one for one in allowed]
+            # Other constraints may be unhashable.
+            allowed = [_IN_WORDS.get(c, c) if isinstance(c, str | type) else c for c in allowed]
         try:
             validate_parameter_constraints({name: allowed}, {name: whole(value)}, caller)
         except InvalidParameterError:
@@ -246,11 +247,6 @@ def check_values(caller: str, constraints: dict[str, Any], values: dict[str, Any
             given = value.item() if isinstance(value, np.generic) else value
             validate_parameter_constraints({name: allowed}, {name: given}, caller)
             raise
-
-
-def _is_named(constraint: object) -> bool:
-    # Others may be unhashable.
-    return isinstance(constraint, str | type)
 
 
 def check_random_state(seed: Any) -> np.random.RandomState:

@@ -1,6 +1,7 @@
 """Easy images and small networks that several of the files with tests of the estimator share."""
 
 import inspect
+import threading
 
 import numpy as np
 import torch
@@ -14,6 +15,23 @@ from skcnn._engine._net import TrainedNet
 from skcnn._engine._predict import PredictionBatching, run_images
 from skcnn._targets import ClassTarget
 from skcnn.networks import ConvBlocks
+
+
+def let_threads_meet_in_pyplot(monkeypatch):
+    """Have threads that make figures look at the same time for the number of a new one."""
+    from matplotlib import pyplot as plt
+
+    numbers, inside = plt.get_fignums, threading.Barrier(2)
+
+    def slow_numbers():
+        found = numbers()
+        try:
+            inside.wait(0.2)
+        except threading.BrokenBarrierError:
+            inside.reset()
+        return found
+
+    monkeypatch.setattr(plt, "get_fignums", slow_numbers)
 
 
 def stripes(n=120, n_classes=3, size=8, channels=3, seed=0, noise=40):

@@ -185,9 +185,6 @@ class TrainedNet(skorch.NeuralNet):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = {n: value for n, value in state.items() if n not in (_APART, _CODE)}
-        if "plan" in rest:
-            # Its name in pickles of earlier versions.
-            rest["batching"] = rest.pop("plan")
         super().__setstate__({**rest, _APART: pickle.dumps({})})
         device = torch.device(self.device)
         self.__dict__ |= load_apart(state[_APART], state.get(_CODE, ()), device)

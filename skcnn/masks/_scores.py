@@ -73,8 +73,7 @@ def iou_score(
     >>> iou_score(y_true, y_pred)
     0.58...
     """
-    details = labels, average, ignore_label, sample_weight
-    return _score("iou_score", _iou, y_true, y_pred, *details)
+    return _score("iou_score", _iou, y_true, y_pred, labels, average, ignore_label, sample_weight)
 
 
 def dice_score(

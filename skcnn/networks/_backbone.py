@@ -266,7 +266,7 @@ class Backbone(NetworkSpec):
         hook = pool.register_forward_pre_hook(
             lambda _, inputs: pooled.append(getattr(inputs[0], "ndim", 0))
         )
-        with self.explain_images((*size, len(pixels["mean"]))):
+        with explained_images(self, (*size, len(pixels["mean"]))):
             network = BackboneNetwork(
                 body,
                 **pixels,
@@ -281,27 +281,6 @@ class Backbone(NetworkSpec):
         if measured is not None:
             self._check_has_effect(preprocessing, pooled[0])
         return network
-
-    @contextmanager
-    def explain_images(self, shape: ImageShape) -> Iterator[None]:
-        """Say in plain words that the network does not run on images of a shape."""
-        try:
-            yield
-        except (RuntimeError, AssertionError) as error:
-            if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
-                raise
-            height, width, channels = shape
-            number = "1 channel" if channels == 1 else f"{channels} channels"
-            raise ValueError(
-                f"The backbone {self._name()} does not run on images of {height}x{width} pixels "
-                f"with {number}: {error}. Set image_size= to a size that it takes, such as that "
-                "of the images of its own training"
-                + (
-                    "."
-                    if self.mean is None
-                    else ", and give one value of mean= and std= for each of its channels."
-                )
-            ) from error
 
     def _check_has_effect(self, preprocessing: Preprocessing, n_axes: int) -> None:
         """Raise a ValueError if a parameter changes nothing.
@@ -431,6 +410,26 @@ def trained_parts(
             f"Expected a number from 0 to {len(units)}."
         )
     return [part for unit in units[-n_trained:] for part in unit]
+
+
+@contextmanager
+def explained_images(backbone: Backbone, shape: ImageShape) -> Iterator[None]:
+    """Say in plain words if the network does not run on images of a shape."""
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "memory" in str(error):
+            raise
+        height, width, channels = shape
+        number = "1 channel" if channels == 1 else f"{channels} channels"
+        remedy = "Set image_size= to a size that it takes, such as that of the images of its own "
+        remedy += "training"
+        if backbone.mean is not None:
+            remedy += ", and give one value of mean= and std= for each of its channels"
+        raise ValueError(
+            f"The backbone {backbone._name()} does not run on images of {height}x{width} pixels "
+            f"with {number}: {error}. {remedy}."
+        ) from error
 
 
 def _check_has_weights(module: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Whether the outputs of a network for an image depend on the images beside it."""
 
-from functools import partial
+from functools import cache, partial
 
 from torch import nn
 
@@ -45,13 +45,19 @@ def _is_known(module: nn.Module) -> bool:
     """Whether a module is of a library, and does not normalize by the batch at hand."""
     if isinstance(module, _BATCH_NORMS) and module.running_mean is None:
         return False
+    if not _is_of_library(type(module)):
+        return False
     # Somebody may have put a function of their own in, such as an activation or `forward`.
-    functions = [value for value in vars(module).values() if callable(value)]
-    return all(map(_is_of_library, (type(module), *functions)))
+    return all(_is_of_library(value) for value in vars(module).values() if callable(value))
 
 
 def _is_of_library(thing: object) -> bool:
     """Whether a class or function, or what a partial one is made of, is of a library."""
     if isinstance(thing, partial):
         return all(map(_is_of_library, (thing.func, *filter(callable, thing.keywords.values()))))
-    return str(getattr(thing, "__module__", "")).partition(".")[0] in _KNOWN
+    return _is_library(str(getattr(thing, "__module__", "")))
+
+
+@cache  # asked for each part of a network, at each prediction
+def _is_library(name: str) -> bool:
+    return name.partition(".")[0] in _KNOWN

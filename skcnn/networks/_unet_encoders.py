@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from skcnn.networks._backbone import Backbone, read_stages, trained_parts
+from skcnn.networks._backbone import Backbone, explained_images, read_stages, trained_parts
 from skcnn.networks._block_parameters import block_parameters, choose_filters, dropout_rates, ints
 from skcnn.networks._blocks import POOLS, build_block
 from skcnn.networks._conv_blocks import ConvBlocks, dirac_init
@@ -124,7 +124,7 @@ def pretrained_encoder(
     kept = source.stages if not spec.layer else cut_after(source.stages, spec.layer)
     stages = nn.Sequential(kept)
     probe = torch.zeros(1, len(pixels["mean"]), _PROBE, _PROBE)
-    with spec.explain_images((_PROBE, _PROBE, probe.shape[1])):
+    with explained_images(spec, (_PROBE, _PROBE, probe.shape[1])):
         found = _coarser_maps(stages, source.units, probe)
     if source.set_size is not None or not found:
         raise ValueError(

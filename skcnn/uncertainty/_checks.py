@@ -160,11 +160,9 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
     proba = estimator.predict_proba(X)
     several = isinstance(proba, list | Mapping)
     if several or np.ndim(proba) != 2:
-        answers = (
-            f"answers {len(proba)} questions at once"
-            if several
-            else (f"gives probabilities of shape {np.shape(proba)}")
-        )
+        answers = f"gives probabilities of shape {np.shape(proba)}"
+        if several:
+            answers = f"answers {len(proba)} questions at once"
         raise ValueError(
             f"estimator is a {type(estimator).__name__} that {answers}. Expected a classifier "
             "with one label per image, whose probabilities have the shape (n, n_classes)."

@@ -436,17 +436,6 @@ def test_compiling_changes_the_speed_and_not_what_is_stored(images):
     np.testing.assert_array_equal(outputs_of(again, images), outputs_of(compiled, images))
 
 
-def test_pickles_of_earlier_versions_are_read(images):
-    net = train(make_net(), images)
-    state = net.__getstate__()
-    state["plan"] = state.pop("batching")
-    again = TrainedNet.__new__(TrainedNet)
-    again.__setstate__(state)
-    assert again.batching == net.batching
-    assert not hasattr(again, "plan")
-    np.testing.assert_array_equal(outputs_of(again, images), outputs_of(net, images))
-
-
 def test_without_a_progress_bar_it_is_silent(images, capsys):
     train(make_net(), images)
     assert capsys.readouterr() == ("", "")

@@ -1,13 +1,12 @@
 """The displays: what they show, where, and that nothing overlaps or is cut."""
 
 import itertools
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from _helpers import small_net
+from _helpers import let_threads_meet_in_pyplot, small_net
 from sklearn.exceptions import NotFittedError
 
 from skcnn import ConvNetClassifier
@@ -116,17 +115,7 @@ def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
 
 def test_each_thread_draws_in_a_figure_of_its_own(fitted, organisms, monkeypatch):
     """Pyplot gives the same figure to threads that ask for a new one at the same time."""
-    numbers, inside = plt.get_fignums, threading.Barrier(2)
-
-    def slow_numbers():
-        found = numbers()
-        try:
-            inside.wait(0.2)
-        except threading.BrokenBarrierError:
-            inside.reset()
-        return found
-
-    monkeypatch.setattr(plt, "get_fignums", slow_numbers)
+    let_threads_meet_in_pyplot(monkeypatch)
     with ThreadPoolExecutor(4) as pool:
         makers = [ConfusionDisplay, PredictionsDisplay] * 2
         jobs = [pool.submit(make.from_estimator, fitted, *organisms) for make in makers]

@@ -1,13 +1,11 @@
 """What does not fit is refused with a way out, where a figure would be wrong without a word."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
-from _helpers import CLASSES, draw
-from matplotlib import pyplot as plt
+from _helpers import CLASSES, draw, let_threads_meet_in_pyplot
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -182,17 +180,7 @@ def test_conformal_estimators_do_not_take_each_others_estimators():
 
 
 def test_each_thread_draws_in_a_figure_of_its_own(monkeypatch):
-    numbers, inside = plt.get_fignums, threading.Barrier(2)
-
-    def slow_numbers():
-        found = numbers()
-        try:
-            inside.wait(0.2)
-        except threading.BrokenBarrierError:
-            inside.reset()
-        return found
-
-    monkeypatch.setattr(plt, "get_fignums", slow_numbers)
+    let_threads_meet_in_pyplot(monkeypatch)
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(make.from_predictions, Y, PROBA, classes=CLASSES)
