@@ -447,7 +447,7 @@ def transfer_few_table():
     kinds = {"photographs": photographs["figures"], **made_up["figures"]}
     numbers = ("10", "25", "50")
     elsewhere = photographs.get("measured elsewhere", {}) | made_up.get("measured elsewhere", {})
-    rows, results = [], {}
+    rows, results, draws = [], {}, set()
     for kind, figures in kinds.items():
         for way in dict.fromkeys(name.partition(", ")[2] for name in figures):
             found = [np.array(figures.get(f"{number}, {way}", [])) for number in numbers]
@@ -465,10 +465,16 @@ def transfer_few_table():
                 " ".join(filter(None, (kind, number, shown))): source
                 for number, source in sources.items()
             }
-            n_draws = str(max(map(len, found)))
-            rows.append([kind, shown, *accuracies, n_draws, ", ".join(filter(None, seconds))])
-    head = ["images", "way", *numbers, "draws", "seconds"]
-    return table(head, rows) + "\n" + all_measured_on(results, threads=True)
+            draws |= set(map(len, found))
+            rows.append([kind, shown, *accuracies, ", ".join(filter(None, seconds))])
+    # A column of its own would make the table wider than the page.
+    assert draws <= {0, 1, max(draws)}, f"not all have as many draws: {draws}"
+    note = (
+        f"± is the standard deviation over {max(draws)} draws of training images; where it is "
+        "missing, there was one draw."
+    )
+    head = ["images", "way", *numbers, "seconds"]
+    return f"{table(head, rows)}\n\n{note}\n{all_measured_on(results, threads=True)}"
 
 
 def few_table():
