@@ -202,7 +202,10 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: objec
     unknown = [
         name
         for name, values in weights.items()
-        if values.is_floating_point() and not values.isfinite().all()
+        # A module may store more than tensors, by `get_extra_state`.
+        if isinstance(values, Tensor)
+        and values.is_floating_point()
+        and not values.isfinite().all()
     ]
     if unknown:
         raise ValueError(
