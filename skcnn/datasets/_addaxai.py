@@ -5,7 +5,7 @@ import pandas as pd
 
 from skcnn.datasets._chosen import Chosen, first_folder
 from skcnn.datasets._columns import Columns, finder_for, joined_paths, observe
-from skcnn.datasets._rules import BLANK, UNKNOWN, Loaded
+from skcnn.datasets._observations import BLANK, UNKNOWN, Loaded
 from skcnn.datasets._tables import as_flags, as_numbers, as_texts
 
 _BOX = ("bbox_x", "bbox_y", "bbox_width", "bbox_height")

@@ -15,16 +15,10 @@ from skcnn.datasets._annotation_files import parse_any
 from skcnn.datasets._annotation_tools import Annotation
 from skcnn.datasets._coco import STATUS_OF_NAME
 from skcnn.datasets._columns import check_not_turned, finder_for, sizes_of_files
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import LABELED, UNCLASSIFIED, Loaded
 from skcnn.datasets._paths import folder_levels, media_type
-from skcnn.datasets._rules import (
-    LABELED,
-    UNCLASSIFIED,
-    Loaded,
-    Missing,
-    Rules,
-    SeveralLabels,
-    make_bunch,
-)
+from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import PathLike, Source, existing
 
 _CALLER = "load_annotations"

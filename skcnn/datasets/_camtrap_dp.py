@@ -13,18 +13,10 @@ from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets._boxes import to_fractions
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._datapackage import Package, read_package
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import BLANK, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import join, media_type
-from skcnn.datasets._rules import (
-    BLANK,
-    LABELED,
-    UNCLASSIFIED,
-    UNKNOWN,
-    Loaded,
-    Missing,
-    Rules,
-    SeveralLabels,
-    make_bunch,
-)
+from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import PathLike, existing
 from skcnn.datasets._tables import as_numbers
 from skcnn.datasets._times import parse_times

@@ -17,19 +17,10 @@ from skcnn.datasets._columns import (
     note_times,
     sizes_of_files,
 )
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import BLANK, FAILED, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import join, media_type, tidy
-from skcnn.datasets._rules import (
-    BLANK,
-    FAILED,
-    LABELED,
-    UNCLASSIFIED,
-    UNKNOWN,
-    Loaded,
-    Missing,
-    Rules,
-    SeveralLabels,
-    make_bunch,
-)
+from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import (
     PathLike,
     as_list,

@@ -12,8 +12,8 @@ import pandas as pd
 
 from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets._boxes import to_fractions
+from skcnn.datasets._observations import BLANK, COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import FileFinder, join, media_type
-from skcnn.datasets._rules import BLANK, COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._scan import image_size
 from skcnn.datasets._tables import as_numbers, as_texts, check_columns
 from skcnn.datasets._times import join_texts, parse_times

@@ -8,7 +8,7 @@ import pandas as pd
 
 from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets._boxes import to_fractions
-from skcnn.datasets._rules import BLANK, FAILED, LABELED, UNCLASSIFIED, UNKNOWN
+from skcnn.datasets._observations import BLANK, FAILED, LABELED, UNCLASSIFIED, UNKNOWN
 from skcnn.datasets._sources import as_list, as_number, as_object, as_text
 
 # Version 4 is surer of what it finds than its successors.

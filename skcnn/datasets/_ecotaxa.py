@@ -11,17 +11,10 @@ from sklearn.utils import Bunch
 
 from skcnn._utils import StrOptions, check_values
 from skcnn.datasets._columns import note_times
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import FileFinder, join, media_type
-from skcnn.datasets._rules import (
-    COLUMNS,
-    LABELED,
-    UNCLASSIFIED,
-    UNKNOWN,
-    Loaded,
-    Missing,
-    Rules,
-    make_bunch,
-)
+from skcnn.datasets._rules import Missing, Rules
 from skcnn.datasets._sources import PathLike, Source, existing
 from skcnn.datasets._tables import as_numbers, as_texts, check_columns, parse_table
 from skcnn.datasets._times import join_texts, parse_times

@@ -11,8 +11,10 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._from_r import whole
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import Loaded
 from skcnn.datasets._paths import OTHER_MEDIA, media_type
-from skcnn.datasets._rules import Loaded, Rules, make_bunch
+from skcnn.datasets._rules import Rules
 from skcnn.datasets._scan import exif_times
 from skcnn.datasets._sources import PathLike, existing, is_hidden, walk
 from skcnn.datasets._times import parse_times

@@ -12,18 +12,10 @@ from skcnn._from_r import whole
 from skcnn._utils import BOX_COLUMNS, Interval, check_values
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import BLANK, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import folder_levels, media_type, tidy
-from skcnn.datasets._rules import (
-    BLANK,
-    LABELED,
-    UNCLASSIFIED,
-    UNKNOWN,
-    Loaded,
-    Missing,
-    Rules,
-    SeveralLabels,
-    make_bunch,
-)
+from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._scan import exif_times
 from skcnn.datasets._sources import (
     PathLike,

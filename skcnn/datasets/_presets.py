@@ -8,7 +8,7 @@ import pandas as pd
 from skcnn.datasets._addaxai import addaxai
 from skcnn.datasets._chosen import Chosen, first_folder
 from skcnn.datasets._columns import Columns, finder_for, joined_paths, observe
-from skcnn.datasets._rules import UNKNOWN, Loaded
+from skcnn.datasets._observations import UNKNOWN, Loaded
 from skcnn.datasets._tables import as_flags, as_texts, check_columns
 from skcnn.datasets._wildlife_insights import wildlife_insights
 

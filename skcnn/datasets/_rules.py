@@ -1,51 +1,31 @@
-"""From observations to training examples: the rules that all loaders share.
+"""Which observations become training examples: the rules that all loaders share.
 
-A loader reads its format into one row per observation (a label of an image, perhaps with a box).
-What becomes a training example is decided here, in the same way for every format, and counted.
+What they leave out is counted.
 """
 
 import re
-import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
+from skcnn.datasets._observations import (
+    BLANK,
+    FAILED,
+    LABELED,
+    STATUSES,
+    UNCLASSIFIED,
+    UNKNOWN,
+    Loaded,
+    complete,
+)
 from skcnn.datasets._paths import OTHER_MEDIA
-from skcnn.datasets._report import Report
 
 SeveralLabels = Literal["drop", "first", "multilabel", "rows"]
 Missing = Literal["raise", "report"]
-
-LABELED = "labeled"
-BLANK = "blank"  # somebody looked, and there is nothing
-UNKNOWN = "unknown"  # somebody looked, and could not tell
-UNCLASSIFIED = "unclassified"  # nobody has looked
-FAILED = "failed"  # a program could not read the file
-STATUSES = (BLANK, UNKNOWN, UNCLASSIFIED, FAILED)
-
-# Columns of `frame` in this order. Those after "group" are there where they are known.
-COLUMNS = (
-    "path",
-    "label",
-    "group",
-    "sequence",
-    "time",
-    "status",
-    *BOX_COLUMNS,
-    "individual",
-    "count",
-    "probability",
-)
-
-# Roboflow names each changed copy of fox.jpg fox_jpg.rf.<hash>.jpg.
-_COPY = re.compile(r"(?<=_jpg|_png|_bmp|jpeg|tiff|webp)\.rf\.[0-9A-Za-z]+\.\w+$", re.IGNORECASE)
 
 CONSTRAINTS: dict[str, list[object]] = {
     "several_labels": [StrOptions({"drop", "first", "multilabel", "rows"})],
@@ -93,40 +73,9 @@ class Rules:
         return {LABELED, *([self.keep] if isinstance(self.keep, str) else self.keep)}
 
 
-@dataclass
-class Loaded:
-    """What a loader has read: its observations, and what is to be said about them.
-
-    Attributes
-    ----------
-    rows : DataFrame
-        One row per observation: `image` (which rows belong together), `path` and `problem` (as
-        of FileFinder), `label`, `status`, `machine`, `event_level`, and further columns.
-    title : str
-        First line of the description.
-    details : list of str
-        Further sentences of the description.
-    source : Path or None
-        The file that was read; None for a table in memory.
-    notes : list of (what, number, why)
-        What was left out, for the report.
-    """
-
-    rows: pd.DataFrame
-    title: str
-    source: Path | None
-    details: list[str] = field(default_factory=list)
-    notes: list[tuple[str, int, str]] = field(default_factory=list)
-
-    def note(self, what: str, n: int | np.integer, why: str = "") -> None:
-        """Note for the report that something was left out or changed, where n is not 0."""
-        if n:
-            self.notes.append((what, int(n), why))
-
-
-def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
-    """Apply the rules, and return what a loader returns."""
-    rows = _complete(loaded.rows)
+def apply_rules(loaded: Loaded, rules: Rules, caller: str) -> pd.DataFrame:
+    """Return one row per example, and note in `loaded` what was left out."""
+    rows = complete(loaded.rows)
     rows = _without_other_media(rows, loaded)
     rows = _demoted(rows, rules, loaded)
     rows = _best_of_each_image(rows, loaded)
@@ -134,61 +83,7 @@ def make_bunch(loaded: Loaded, rules: Rules, caller: str) -> Bunch:
     rows = _one_label(rows, rules, loaded)
     _check_any_left(rows, loaded, caller)
     _note_similar_labels(rows, loaded)
-    rows = _with_groups(rows, loaded)
-    there = (rows["problem"] == "").to_numpy()
-    if not there.all() and rules.missing == "raise":
-        raise FileNotFoundError(_missing_message(rows[~there], len(rows), loaded, caller))
-    return _bunch(rows, there, loaded, rules)
-
-
-def _complete(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the observations with all columns that the rules use."""
-    rows = rows.reset_index(drop=True).copy()
-    defaults = {
-        "problem": "",
-        "label": None,
-        "machine": False,
-        "event_level": False,
-        "group": None,
-        **dict.fromkeys(BOX_COLUMNS, np.nan),
-    }
-    for name, value in defaults.items():
-        if name not in rows:
-            rows[name] = pd.Series([value] * len(rows), dtype=np.asarray(value).dtype)
-    rows["label"] = rows["label"].astype(object).where(rows["label"].notna(), None)
-    for name in ("label", "group", "sequence", "individual"):
-        if name in rows and pd.api.types.is_string_dtype(rows[name].dtype):
-            rows[name] = _composed(rows[name])
-    if "status" not in rows:
-        rows["status"] = np.where(rows["label"].notna(), LABELED, UNCLASSIFIED)
-    rows["status"] = rows["status"].astype(object)
-    if "image" not in rows:
-        rows["image"] = rows["path"]
     return rows
-
-
-def _composed(values: pd.Series) -> pd.Series:
-    """Return texts with accents written in one way: macOS splits them off in names of files."""
-    codes, different = pd.factorize(values.to_numpy(), use_na_sentinel=True)
-    texts = np.empty(len(different) + 1, dtype=object)
-    texts[-1] = None
-    for i, value in enumerate(different):
-        texts[i] = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-    return pd.Series(texts[codes], index=values.index, dtype=object)
-
-
-def _note_similar_labels(rows: pd.DataFrame, loaded: Loaded) -> None:
-    """Note labels that are probably one class, and written in several ways."""
-    ways: dict[str, list[str]] = {}
-    for label in rows["label"].explode().dropna().unique():
-        if isinstance(label, str):
-            ways.setdefault(re.sub(r"[\s_]+", " ", label).strip().casefold(), []).append(label)
-    for several in ways.values():
-        if len(several) > 1:
-            shown = ", ".join(map(repr, sorted(several)))
-            loaded.note(
-                "labels that look alike", len(several), f"are classes of their own: {shown}"
-            )
 
 
 def _without_other_media(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
@@ -320,107 +215,15 @@ def _check_any_left(rows: pd.DataFrame, loaded: Loaded, caller: str) -> None:
     )
 
 
-def _with_groups(rows: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
-    """Make the image the group where there is no other, and it gives several examples."""
-    if rows["group"].isna().all():
-        photographs = pd.Series([_COPY.sub("", path) for path in rows["path"]], index=rows.index)
-        n_copies = rows["path"].nunique() - photographs.nunique()
-        loaded.note(
-            "changed copies of photographs", n_copies, "the group is the photograph (of Roboflow)"
-        )
-        if photographs.duplicated().any():
-            loaded.details.append(
-                "No site is known, and some images give several examples: the group is the image."
+def _note_similar_labels(rows: pd.DataFrame, loaded: Loaded) -> None:
+    """Note labels that are probably one class, and written in several ways."""
+    ways: dict[str, list[str]] = {}
+    for label in rows["label"].explode().dropna().unique():
+        if isinstance(label, str):
+            ways.setdefault(re.sub(r"[\s_]+", " ", label).strip().casefold(), []).append(label)
+    for several in ways.values():
+        if len(several) > 1:
+            shown = ", ".join(map(repr, sorted(several)))
+            loaded.note(
+                "labels that look alike", len(several), f"are classes of their own: {shown}"
             )
-            rows = rows.assign(group=photographs)
-        return rows
-    why = "have None in groups: leave them out where groups are kept whole"
-    loaded.note("examples without a group", rows["group"].isna().sum(), why)
-    return rows
-
-
-def _missing_message(missing: pd.DataFrame, n_rows: int, loaded: Loaded, caller: str) -> str:
-    """Return the message that names the first files that are not there."""
-    files = missing.drop_duplicates("path")
-    listed = "\n".join(
-        f"  {path}: {why}" for path, why in files[["path", "problem"]].to_numpy()[:10]
-    )
-    more = f"\n  ... and {len(files) - 10} more" if len(files) > 10 else ""
-    return (
-        f"{caller}: {len(files)} files listed in {loaded.source or 'the table'} are not there "
-        f"({len(missing)} of {n_rows} examples):\n{listed}{more}\nPass root= to say in which "
-        "folder they are, or missing='report' to leave them out; report.missing then lists them."
-    )
-
-
-def _bunch(
-    rows: pd.DataFrame, there: npt.NDArray[np.bool_], loaded: Loaded, rules: Rules
-) -> Bunch:
-    """Put together frame, data, target, groups, report and description."""
-    if rows["box_x"].notna().any():
-        for name, whole in zip(BOX_COLUMNS, (0.0, 0.0, 1.0, 1.0)):
-            rows[name] = rows[name].astype(float).fillna(whole)
-    hidden = {"image", "problem", "machine", "event_level"}
-    others = [name for name in rows.columns if name not in hidden.union(COLUMNS)]
-    always = {"path", "label", "group", "status"}
-    known = [
-        name
-        for name in (*COLUMNS, *others)
-        if name in always or (name in rows and rows[name].notna().any())
-    ]
-    missing = rows.loc[~there, [*known, "problem"]].reset_index(drop=True)
-    frame = rows.loc[there, known].reset_index(drop=True)
-    target, names = _target(frame["label"], rules)
-    boxed = "box_x" in frame
-    path = frame["path"].to_numpy(dtype=object)
-    return Bunch(
-        frame=frame,
-        data=frame[["path", *BOX_COLUMNS]].copy() if boxed else path,
-        target=target,
-        target_names=names,
-        groups=None if frame["group"].isna().all() else _as_array(frame["group"]),
-        report=Report(frame, missing, loaded.notes, loaded.title),
-        DESCR=_description(loaded, frame, rules),
-    )
-
-
-def _target(
-    labels: pd.Series, rules: Rules
-) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
-    """Return y and the names of the classes."""
-    if rules.several_labels != "multilabel":
-        return _as_array(labels), _as_array(pd.Series(sorted(set(labels.dropna()), key=_sort_key)))
-    names = sorted({name for several in labels for name in several}, key=_sort_key)
-    column = {name: i for i, name in enumerate(names)}
-    indicator = np.zeros((len(labels), len(names)), dtype=np.int64)
-    for row, several in enumerate(labels):
-        indicator[row, [column[name] for name in several]] = 1
-    return indicator, _as_array(pd.Series(names, dtype=object))
-
-
-def _sort_key(label: object) -> tuple[str, object]:
-    return (type(label).__name__, label)
-
-
-def _as_array(values: pd.Series) -> npt.NDArray[np.generic]:
-    """Return an array of the values' own type, or of objects where some are missing (None)."""
-    items = values.astype(object).where(values.notna(), None).tolist()
-    if len({type(item) for item in items}) == 1 and items[0] is not None:
-        return np.array(items)
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array
-
-
-def _description(loaded: Loaded, frame: pd.DataFrame, rules: Rules) -> str:
-    """Return the text of DESCR."""
-    lines = [loaded.title, "=" * len(loaded.title), "", *loaded.details, ""]
-    lines.append(f"`frame` has {len(frame)} rows, one per training example, with the columns")
-    lines.append(", ".join(map(str, frame.columns)) + ".")
-    lines.append("")
-    lines.append(
-        "Rules: "
-        + ", ".join(f"{name}={getattr(rules, name)!r}" for name in CONSTRAINTS)
-        + ". `report` counts what they have left out."
-    )
-    return "\n".join(lines)

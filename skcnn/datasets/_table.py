@@ -12,8 +12,10 @@ from skcnn._utils import StrOptions, check_values
 from skcnn.datasets._boxes import BOX_FORMATS, BOX_UNITS
 from skcnn.datasets._chosen import Chosen
 from skcnn.datasets._columns import Columns, Names, as_names, finder_for, observe
+from skcnn.datasets._examples import make_bunch
+from skcnn.datasets._observations import Loaded
 from skcnn.datasets._presets import PRESETS
-from skcnn.datasets._rules import Loaded, Missing, Rules, SeveralLabels, make_bunch
+from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import PathLike, existing
 from skcnn.datasets._tables import as_frame, read_table
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from skcnn.datasets._chosen import Chosen
 from skcnn.datasets._columns import Columns, finder_for, joined_paths, observe
+from skcnn.datasets._observations import BLANK, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import join
-from skcnn.datasets._rules import BLANK, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._sources import Source
 from skcnn.datasets._tables import as_flags, as_numbers, as_texts, check_columns, parse_table
 from skcnn.datasets._times import join_texts

@@ -6,51 +6,10 @@ import unicodedata
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GroupKFold, cross_val_score
+from _observations import STATUSES, counted, examples, make, table
 from sklearn.utils.multiclass import type_of_target
 
-from skcnn.datasets._rules import Loaded, Rules, make_bunch
-
-# a: fox twice; b: fox and hare; c: blank; d: unknown; e: nobody looked; f: fox and unknown;
-# g: a program failed; h: blank and fox; i: unclassified row beside a fox.
-ROWS = [
-    ("a", "fox", "labeled"),
-    ("a", "fox", "labeled"),
-    ("b", "hare", "labeled"),
-    ("b", "fox", "labeled"),
-    ("c", None, "blank"),
-    ("d", None, "unknown"),
-    ("e", None, "unclassified"),
-    ("f", "fox", "labeled"),
-    ("f", None, "unknown"),
-    ("g", None, "failed"),
-    ("h", None, "blank"),
-    ("h", "fox", "labeled"),
-    ("i", None, "unclassified"),
-    ("i", "fox", "labeled"),
-]
-STATUSES = ("blank", "unknown", "unclassified", "failed")
-
-
-def table(rows=ROWS, **columns):
-    frame = pd.DataFrame(rows, columns=["path", "label", "status"])
-    return frame.assign(**columns)
-
-
-def loaded(frame):
-    return Loaded(frame, "A test", None)
-
-
-def examples(bunch):
-    return list(zip(bunch.frame["path"], bunch.frame["label"]))
-
-
-def counted(bunch):
-    return dict(zip(bunch.report.notes["what"], bunch.report.notes["n"]))
-
-
-def make(frame=None, **rules):
-    return make_bunch(loaded(table() if frame is None else frame), Rules(**rules), "load")
+from skcnn.datasets._rules import Rules
 
 
 def test_drop():
@@ -215,24 +174,6 @@ def test_counts_of_a_species_are_added():
     assert make(frame).frame["count"].tolist()[0] == 3
 
 
-def test_missing_files_are_named_before_anything_is_trained():
-    rows = [(f"{i}.jpg", "fox", "labeled") for i in range(14)]
-    frame = table(rows, problem=["", *["does not exist"] * 13], group="north")
-    with pytest.raises(FileNotFoundError) as error:
-        make(frame)
-    message = str(error.value)
-    assert "13 files listed in the table are not there (13 of 14 examples)" in message
-    assert [f"  {i}.jpg: does not exist" in message for i in range(1, 14)] == [True] * 10 + [
-        False
-    ] * 3
-    assert "... and 3 more" in message
-    bunch = make(frame, missing="report")
-    assert bunch.data.tolist() == ["0.jpg"]
-    assert bunch.report.missing["path"].tolist() == [f"{i}.jpg" for i in range(1, 14)]
-    assert bunch.report.missing["group"].tolist() == ["north"] * 13
-    assert "13 more are not there" in str(bunch.report)
-
-
 def test_files_that_no_rule_keeps_need_not_be_there():
     frame = table([("a", "fox", "labeled"), ("b", None, "unknown")], problem=["", "gone"])
     assert examples(make(frame)) == [("a", "fox")]
@@ -252,26 +193,6 @@ def test_nothing_left_says_why():
         make(table([]))
 
 
-@pytest.mark.parametrize(
-    ("labels", "kind"), [(["a", "b"], "U"), ([3, 5], "i"), ([True, False], "b"), ([1, "a"], "O")]
-)
-def test_labels_come_back_as_given(labels, kind):
-    bunch = make(table([(str(i), label, "labeled") for i, label in enumerate(labels)]))
-    assert bunch.target.tolist() == labels
-    assert bunch.target.dtype.kind == kind
-
-
-def test_a_bunch_goes_into_scikit_learn():
-    from sklearn.dummy import DummyClassifier
-
-    rows = [(str(i), "fox" if i % 2 else "hare", "labeled") for i in range(12)]
-    bunch = make(table(rows, group=[f"site {i % 3}" for i in range(12)]))
-    scores = cross_val_score(
-        DummyClassifier(), bunch.data, bunch.target, groups=bunch.groups, cv=GroupKFold(3)
-    )
-    assert scores.shape == (3,)
-
-
 def test_accents_are_written_in_one_way():
     split = unicodedata.normalize("NFD", "Füchse")
     frame = table([("a", "Füchse", "labeled"), ("b", split, "labeled")], group=[split, "Füchse"])
@@ -288,23 +209,3 @@ def test_labels_that_look_alike_are_told(several_labels):
     assert len(bunch.target_names) == 4
     assert counted(bunch) == {"labels that look alike": 3}
     assert "'Red fox', 'red  fox', 'red_fox'" in bunch.report.notes["remark"].iloc[0]
-
-
-def test_examples_without_a_group_are_told():
-    frame = table([("a", "fox", "labeled"), ("b", "hare", "labeled")], group=["hill", None])
-    bunch = make(frame)
-    assert bunch.groups.tolist() == ["hill", None]
-    assert counted(bunch) == {"examples without a group": 1}
-
-
-def test_changed_copies_of_a_photograph_are_a_group():
-    names = ["fox_1_jpg.rf.0aB.jpg", "fox_1_jpg.rf.Zz9.jpg", "hare-2_JPG.rf.77.jpg", "a.rf.1.jpg"]
-    frame = table([(name, "fox", "labeled") for name in names])
-    bunch = make(frame)
-    assert bunch.groups.tolist() == ["fox_1_jpg", "fox_1_jpg", "hare-2_JPG", "a.rf.1.jpg"]
-    assert counted(bunch) == {"changed copies of photographs": 1}
-    # Sites that are known stay.
-    bunch = make(frame.assign(group=["hill", "hill", "lake", "lake"]))
-    assert bunch.groups.tolist() == ["hill", "hill", "lake", "lake"]
-    # Without copies, each image is an example of its own.
-    assert make(frame[1:]).groups is None
