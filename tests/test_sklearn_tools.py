@@ -215,6 +215,7 @@ def test_grid_search_over_parameters_of_the_network(data):
     assert repr(spec.get_params()) == before
 
 
+@pytest.mark.slow
 def test_grid_search_over_whole_specifications(data):
     X, X_test, y, y_test = data
     specs = [blocks(), blocks(symmetry="mirror"), blocks(filters=(2,), kernel_size=1)]

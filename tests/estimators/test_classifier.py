@@ -992,6 +992,7 @@ def test_weights_of_zero_count_for_nothing_in_mixtures_either(data):
     assert clf.score(X[1::2], y[1::2]) > 0.85
 
 
+@pytest.mark.slow
 def test_the_defaults_learn_the_stripes(data):
     X, X_test, y, y_test = data
     clf = ConvNetClassifier(batch_size=32, device="cpu", random_state=0).fit(X, y)

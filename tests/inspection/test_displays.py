@@ -93,6 +93,7 @@ def test_no_text_is_cut_or_lies_on_other_text(n_classes, shape):
             assert across < 1.5 or down < 1.5, f"{name}: {one!r} on {other!r}"
 
 
+@pytest.mark.slow
 def test_every_display_can_be_put_into_a_place_of_a_figure(fitted, organisms):
     X, y = organisms
     makers = [

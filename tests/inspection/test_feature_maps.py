@@ -28,6 +28,7 @@ def test_the_feature_maps_of_the_output_layer_are_the_logits(fitted, organisms):
     )
 
 
+@pytest.mark.slow
 def test_feature_maps_in_threads_are_those_of_the_own_images(fitted, organisms):
     X = organisms[0]
     groups = [X[8 * number : 8 * number + 3 + number % 5] for number in range(16)]

@@ -105,6 +105,7 @@ def test_a_network_without_convolutions_has_nothing_to_look_through(organisms):
         grad_cam(clf, X[:2])
 
 
+@pytest.mark.slow
 def test_grad_cam_finds_the_object():
     """Organisms anywhere in noise."""
     rng = np.random.RandomState(0)
