@@ -885,19 +885,23 @@ def files_table():
 
 
 def resize_table():
-    """A row for each way of giving images of all proportions one shape."""
-    result = load("files_resize")
-    found = result["figures"]
-    accuracies = {"figures": found["accuracy on held-out training images"]}
+    """A row for each way of giving images of other proportions the shape of all."""
+    results = {"from 1:2 to 2:1": load("files_resize"), "of 4:3": load("files_cameras")}
+    found = next(iter(results.values()))["figures"]
     names = {name: f'`resize="{name}"`' for name in ("crop", "pad", "stretch")}
-    rows = [[shown, *cells] for shown, *cells in figures(accuracies, names, digits=3)]
+    rows = [[shown] for shown in names.values()]
+    for result in results.values():
+        accuracies = result["figures"]["accuracy on held-out training images"]
+        for row, (_, median, limits) in zip(rows, figures({"figures": accuracies}, names, 3)):
+            row.append(f"{median} ({limits})")
     note = (
-        f"{found['images']:,} photographs of {found['classes']} categories of CIFAR-100, of which "
-        "parts were cut out, as wide as high to twice as wide or high, and read at 32x32 pixels. "
+        f"Accuracy on photographs of other proportions than 32x32 pixels, at which they are read: "
+        f"median of {accuracies['pad']['n']} seeds (least to greatest). {found['images']:,} "
+        f"photographs of {found['classes']} categories of CIFAR-100, of which parts were cut out. "
         "A fifth of them is scored."
     )
-    head = ["way", "accuracy, median", f"{accuracies['figures']['pad']['n']} seeds"]
-    return f"{table(head, rows)}\n\n{note}\n{measured_on(result)}"
+    head = ["way", *(f"files {name}" for name in results)]
+    return f"{table(head, rows)}\n\n{note}\n{all_measured_on(results, threads=True)}"
 
 
 def damaged_files_table():

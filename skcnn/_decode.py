@@ -372,7 +372,11 @@ def _padded(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> npt.N
     edges = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
     canvas = np.empty(shape, dtype=np.uint8)
     canvas[:] = np.round(np.concatenate(edges).mean(axis=0))
-    height, width = pixels.shape[:2]
-    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
-    canvas[top : top + height, left : left + width] = pixels
+    canvas[centered(pixels.shape, shape)] = pixels
     return canvas
+
+
+def centered(shape: Sequence[int], whole: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns of an image in the middle of a larger one, by their shapes."""
+    top, left = ((outer - inner) // 2 for inner, outer in zip(shape[:2], whole[:2]))
+    return slice(top, top + shape[0]), slice(left, left + shape[1])

@@ -19,7 +19,7 @@ from skcnn._decode import UnreadableImageError, check_file, decode
 from skcnn._utils import warn
 
 #: How images of other proportions get the shape of all.
-DEFAULT_RESIZE = "stretch"
+DEFAULT_RESIZE = "pad"
 #: What is done where files cannot be read.
 ON_ERROR = ("raise", "skip")
 # Decoded images of up to so many bytes are kept in memory during a fit; of more, each batch is

@@ -12,6 +12,7 @@ from skcnn._data._threads import call_in_threads
 from skcnn._decode import (
     Path,
     UnreadableImageError,
+    centered,
     displayed_size,
     orientation,
     plan_resizing,
@@ -215,8 +216,7 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
     if resize != "pad":
         return labels
     padded = unlabeled(size, values.dtype)
-    up, aside = (size[0] - height) // 2, (size[1] - width) // 2
-    padded[up : up + height, aside : aside + width] = labels
+    padded[centered(labels.shape, size)] = labels
     return padded
 
 

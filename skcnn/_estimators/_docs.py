@@ -59,10 +59,11 @@ normalization : {"batch", "ghost"}, None, or a sequence of these, default="batch
 data_format : {"auto", "channels_last", "channels_first"}, default="auto"
     Whether images come as (n, height, width, channels) or (n, channels, height, width).
     "auto" reads channels last, and raises an error where that looks wrong.
-resize : {"crop", "pad", "stretch"}, default="stretch"
-    How image files of other proportions get the shape of all. "crop" takes the middle, and
-    loses two opposite edges. "pad" keeps the proportions, and fills the rest with the mean
-    color of the edges. "stretch" keeps the whole image, and changes its proportions.
+resize : {"crop", "pad", "stretch"}, default="pad"
+    How image files of other proportions get the shape of all. "pad" keeps the whole image and
+    its proportions, and fills the rest with the mean color of the edges. "stretch" keeps the
+    whole image, and changes its proportions. "crop" takes the middle, and loses two opposite
+    edges.
 on_error : {"raise", "skip"}, default="raise"
     What is done with image files that cannot be read: a single error that names the first
     ten, or training without them, with a warning and the attribute `skipped_`. Skipped files

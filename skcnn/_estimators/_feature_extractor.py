@@ -114,7 +114,7 @@ class FeatureExtractor(ThreadLimitMixin, ImageFeaturesOutMixin, TransformerMixin
         *,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
-        resize: str = "stretch",
+        resize: str = "pad",
         on_error: str = "raise",
         cache_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",

@@ -92,7 +92,7 @@ class ImageLoader(TransformerMixin, BaseEstimator):
         self,
         image_shape: Sequence[int] | None = None,
         *,
-        resize: str = "stretch",
+        resize: str = "pad",
         color: str = "auto",
         on_error: str = "raise",
         cache_dir: str | os.PathLike[str] | None = None,

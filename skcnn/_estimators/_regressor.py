@@ -160,7 +160,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
         module: NetworkSpec | Callable[..., torch.nn.Module] | None = None,
         image_shape: Sequence[int] | None = None,
         data_format: str = "auto",
-        resize: str = "stretch",
+        resize: str = "pad",
         on_error: str = "raise",
         cache_dir: str | os.PathLike[str] | None = None,
         augment: Any = None,

@@ -79,7 +79,8 @@ class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
     resize : {"crop", "pad", "stretch"}, default="stretch"
         How image files of other proportions get the shape of all, with their masks. "crop" takes
         the middle, and loses two opposite edges. "pad" keeps the proportions; what it adds has no
-        label. "stretch" keeps the whole image, and changes its proportions.
+        label. "stretch" keeps the whole image, and changes its proportions: label images then
+        have nothing beside the photograph.
     on_error : {"raise", "skip"}, default="raise"
         What is done with image files that cannot be read: a single error that names the first
         ten, or training without them, with a warning and the attribute `skipped_`. Skipped files

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
-from skcnn._decode import UnreadableImageError, decode, read_header
+from skcnn._decode import UnreadableImageError, centered, decode, plan_resizing, read_header
 from skcnn._report._markup import Html, escape
 from skcnn._utils import ignore_warning
 from skcnn.inspection import _drawing
@@ -90,8 +90,8 @@ def as_svg(draw: Callable[[], object], name: str, label: str) -> Html:
 class Thumbnails:
     """Small pictures of images, and of maps over them.
 
-    Photographs from files keep their proportions where the network sees the whole of them.
-    Otherwise they are shown as the network sees them.
+    Photographs from files are shown in their own proportions where the network sees the whole of
+    them. Otherwise they are shown as the network sees them.
 
     Parameters
     ----------
@@ -102,32 +102,43 @@ class Thumbnails:
 
     def __init__(self, network: BaseEstimator, images: AnyImages) -> None:
         self._images = images
-        self._from_files = isinstance(images, FileImages) and network.resize == "stretch"
+        self._is_padded = network.resize == "pad"
+        self._from_files = isinstance(images, FileImages) and network.resize != "crop"
         self._limits = (0.0, 255.0)
         if not isinstance(images, FileImages):
             self._limits = _drawing.limits_of(np.asarray(images[: min(len(images), 256)]))
 
     def picture(self, row: int) -> Pixels:
         """Return an image (height, width) or (height, width, 3)."""
-        if self._from_files:
-            assert isinstance(self._images, FileImages)
-            shown = _photograph(self._images, row)
-            if shown is not None:
-                return shown
-        image = np.asarray(self._images[np.array([row])])[0]
-        return _as_bytes(_drawing.as_shown(image, self._limits))
+        photograph = self._photograph(row)
+        return self._as_seen(row) if photograph is None else photograph
 
     def with_map(self, row: int, values: npt.NDArray[np.floating]) -> Pixels:
         """Return an image in gray with a map (height, width), from 0 to 1, laid over it."""
         from matplotlib import colormaps
         from PIL import Image
 
-        picture = self.picture(row).astype(np.float64) / 255
+        photograph = self._photograph(row)
+        if photograph is not None and self._is_padded:
+            values = _without_padding(values, photograph.shape[:2])
+        picture = (self._as_seen(row) if photograph is None else photograph) / np.float64(255)
         gray = picture if picture.ndim == 2 else picture.mean(axis=2)
         size = gray.shape[1], gray.shape[0]
         map_ = Image.fromarray(np.asarray(values, dtype=np.float32)).resize(size, 2)
         colors = colormaps["viridis"](np.clip(np.asarray(map_), 0, 1))[..., :3]
         return _as_bytes(_MAP_OPACITY * colors + (1 - _MAP_OPACITY) * gray[..., None])
+
+    def _photograph(self, row: int) -> Pixels | None:
+        """Return a file in its own proportions, if that is what is shown."""
+        if not self._from_files:
+            return None
+        assert isinstance(self._images, FileImages)
+        return _read_photograph(self._images, row)
+
+    def _as_seen(self, row: int) -> Pixels:
+        """Return an image as the network sees it."""
+        image = np.asarray(self._images[np.array([row])])[0]
+        return _as_bytes(_drawing.as_shown(image, self._limits))
 
 
 def as_img(pixels: Pixels, label: str) -> Html:
@@ -153,7 +164,7 @@ def _as_bytes(shown: npt.NDArray[np.floating]) -> Pixels:
     return pixels
 
 
-def _photograph(images: FileImages, row: int) -> Pixels | None:
+def _read_photograph(images: FileImages, row: int) -> Pixels | None:
     """Read a file, or its box, in its own proportions; None where it cannot be read any more."""
     row = int(row if images.rows is None else images.rows[row])
     path, box = images.paths.names[row], images.paths.box(row)
@@ -168,3 +179,11 @@ def _photograph(images: FileImages, row: int) -> Pixels | None:
         return None
     shown: Pixels = pixels[..., 0] if channels == 1 else pixels
     return shown
+
+
+def _without_padding(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Cut out of a map what belongs to an image of this (height, width) in its middle."""
+    whole = (0.0, 0.0, 1.0, 1.0)
+    height, width = values.shape
+    _, (across, down) = plan_resizing((shape[1], shape[0]), whole, (height, width, 1), "pad")
+    return values[centered((down, across), values.shape)]

@@ -277,15 +277,20 @@ def test_files_that_cannot_be_read_are_listed_with_the_reason(images, labels, tm
         skcnn.report(clf.set_params(on_error="skip"), paths[3:4], y[3:4])
 
 
-@pytest.mark.parametrize("resize", ["pad", "crop"])
-def test_files_that_are_cut_are_shown_as_the_network_sees_them(resize, images, labels, tmp_path):
+@pytest.mark.parametrize(
+    ("resize", "size"),
+    [("pad", ("160", "128")), ("stretch", ("160", "128")), ("crop", ("8", "8"))],
+)
+def test_files_that_are_cut_are_shown_as_the_network_sees_them(
+    resize, size, images, labels, tmp_path
+):
     paths = write_images(tmp_path, images[:12].repeat(16, 1).repeat(20, 2))
     clf = ConvNetClassifier(
         filters=(4,), max_epochs=1, image_shape=(8, 8), resize=resize, random_state=0
     )
     found = _Page(skcnn.report(clf.fit(paths, labels[:12]), paths, labels[:12]).html)
     sizes = {(a["width"], a["height"]) for tag, a in found.elements if tag == "img"}
-    assert sizes == {("8", "8")}
+    assert sizes == {("8", "8") if resize == "crop" else ("160", "128")}
 
 
 @pytest.mark.parametrize("form", ["gray", "float", "table"])
