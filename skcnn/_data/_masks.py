@@ -193,6 +193,12 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
     UnreadableImageError
     """
     with reading(path) as file:
+        if file.format == "JPEG":
+            # Pixels of 0 and 255 come back as dozens of numbers, each of which would be a class.
+            raise UnreadableImageError(
+                "is a JPEG file, whose compression changes the numbers near edges. Export masks "
+                "as PNG. Labels of a black and white one are np.asarray(Image.open(path)) > 127"
+            )
         displayed_size(file)
         file.load()
         values = np.asarray(turned(file, orientation(file)))

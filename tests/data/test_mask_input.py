@@ -127,6 +127,16 @@ def test_files_that_are_no_masks_are_named(folder):
         read_masks(y, 3, SIZE, "stretch")
 
 
+def test_jpeg_files_are_no_masks(tmp_path):
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[3:9, 4:13] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg")
+    with pytest.raises(UnreadableImageError, match=r"is a JPEG file.*Export masks as PNG"):
+        decode_labels(tmp_path / "mask.jpg")
+    Image.fromarray(mask).save(tmp_path / "a PNG after all.jpg", format="png")
+    np.testing.assert_array_equal(decode_labels(tmp_path / "a PNG after all.jpg"), mask)
+
+
 def test_the_first_of_many_files_are_named(tmp_path):
     y = [str(tmp_path / f"{row}.png") for row in range(13)]
     with pytest.raises(ValueError, match=r"(?s)13 of 13 .*row 9: \S*9\.png does.*and 3 more\n"):
