@@ -23,7 +23,12 @@ Mask = npt.NDArray[Any]
 
 
 def read_masks(
-    y: npt.ArrayLike, n_images: int, size: tuple[int, int], resize: str, name: str = "y"
+    y: npt.ArrayLike,
+    n_images: int,
+    size: tuple[int, int],
+    resize: str,
+    name: str = "y",
+    images: Paths | None = None,
 ) -> tuple[Mask, bool]:
     """Read y, in any of its forms, as label images of one size.
 
@@ -37,6 +42,9 @@ def read_masks(
     resize : {"crop", "pad", "stretch"}
         How files of other proportions get this size.
     name : str, default="y"
+    images : Paths, default=None
+        The files of the images. Where only a part of an image is read, so is that of its file
+        in y.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def read_masks(
     """
     y, paths = _given(y, name)
     if paths is not None:
-        return stack_masks(read_label_files(paths, [size] * n_images, resize, name)), False
+        labels = read_label_files(paths, [size] * n_images, resize, name, images)
+        return stack_masks(labels), False
     if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]) >= 2:
         _check_number(len(y), n_images, name)
         planes = [_plane(mask) for mask in y]
@@ -149,8 +158,11 @@ def read_label_files(
     sizes: Sequence[Sequence[int] | None],
     resize: str = "stretch",
     name: str = "y",
+    images: Paths | None = None,
 ) -> list[Mask]:
     """Read files as label images, each in a size of its own, as `decode_labels` does.
+
+    Of each, the part is read that the box of its image says.
 
     Raises
     ------
@@ -163,7 +175,8 @@ def read_label_files(
 
     def read(row: int) -> None:
         try:
-            labels[row] = decode_labels(paths.names[row], sizes[row], resize)
+            box = None if images is None else images.box(row)
+            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box)
         except UnreadableImageError as error:
             failures[row] = str(error)
 
@@ -177,7 +190,12 @@ def read_label_files(
     return labels
 
 
-def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "stretch") -> Mask:
+def decode_labels(
+    path: Path,
+    size: Sequence[int] | None = None,
+    resize: str = "stretch",
+    box: npt.NDArray[np.float64] | None = None,
+) -> Mask:
     """Read a file as a label image: the numbers of a gray or palette image, as they are.
 
     Parameters
@@ -187,6 +205,8 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
         Each pixel takes the label of the nearest one. None keeps the size of the file.
     resize : {"crop", "pad", "stretch"}, default="stretch"
         As for images. "pad" adds masked pixels.
+    box : ndarray of (x, y, width, height), default=None
+        The part to read if there is a size, as for images. None reads all.
 
     Raises
     ------
@@ -211,9 +231,9 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
         values = values.astype(np.uint8)
     if size is None:
         return values
-    full = (0.0, 0.0, 1.0, 1.0)
+    x, y, across, down = (0.0, 0.0, 1.0, 1.0) if box is None else box.tolist()
     (left, top, right, bottom), (width, height) = plan_resizing(
-        values.shape[::-1], full, (size[0], size[1], 1), resize
+        values.shape[::-1], (x, y, across, down), (size[0], size[1], 1), resize
     )
     rows = (top + (np.arange(height) + 0.5) * (bottom - top) / height).astype(np.intp)
     columns = (left + (np.arange(width) + 0.5) * (right - left) / width).astype(np.intp)

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from skcnn._data._masks import decode_labels, read_masks
+from skcnn._data._paths import Paths
 from skcnn._decode import UnreadableImageError
 
 MASKS = np.arange(2 * 4 * 6).reshape(2, 4, 6) % 5
@@ -110,6 +111,16 @@ def test_files_are_cut_and_padded_as_images_are(folder):
     np.testing.assert_array_equal(np.ma.getmaskarray(padded).all(axis=1), [1, 0, 0, 0, 0, 1])
     masks, _ = read_masks([str(folder / "gray.png")] * 2, 2, (6, 6), "pad")
     assert np.ma.getmaskarray(masks).sum() == 24
+
+
+def test_the_box_of_an_image_is_that_of_its_mask(folder):
+    box = np.array([1 / 3, 0.5, 0.5, 0.5])
+    part = decode_labels(folder / "gray.png", (2, 3), box=box)
+    np.testing.assert_array_equal(part, MASKS[0, 2:4, 2:5])
+    images = Paths(np.array(["a.jpg", "b.jpg"]), np.stack([box, np.full(4, np.nan)]))
+    y = [folder / "gray.png"] * 2
+    masks, _ = read_masks(y, 2, (2, 3), "stretch", images=images)
+    np.testing.assert_array_equal(masks, [MASKS[0, 2:4, 2:5], MASKS[0, 1::2, 1::2]])
 
 
 def test_a_turned_mask_is_turned(tmp_path):
