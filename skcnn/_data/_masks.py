@@ -15,6 +15,7 @@ from skcnn._decode import (
     displayed_size,
     orientation,
     plan_resizing,
+    read_header,
     reading,
     turned,
 )
@@ -175,8 +176,8 @@ def read_label_files(
 
     def read(row: int) -> None:
         try:
-            box = None if images is None else images.box(row)
-            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box)
+            image, box = (None, None) if images is None else (images.names[row], images.box(row))
+            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box, image)
         except UnreadableImageError as error:
             failures[row] = str(error)
 
@@ -195,6 +196,7 @@ def decode_labels(
     size: Sequence[int] | None = None,
     resize: str = "stretch",
     box: npt.NDArray[np.float64] | None = None,
+    image: Path | None = None,
 ) -> Mask:
     """Read a file as a label image: the numbers of a gray or palette image, as they are.
 
@@ -207,6 +209,8 @@ def decode_labels(
         As for images. "pad" adds masked pixels.
     box : ndarray of (x, y, width, height), default=None
         The part to read if there is a size, as for images. None reads all.
+    image : str or PathLike, default=None
+        The file of the image. It must not lie on its side beside the label image.
 
     Raises
     ------
@@ -229,6 +233,8 @@ def decode_labels(
         values = colors[..., 0]
     if values.dtype == bool:
         values = values.astype(np.uint8)
+    if image is not None:
+        _check_upright(values.shape, image)
     if size is None:
         return values
     x, y, across, down = (0.0, 0.0, 1.0, 1.0) if box is None else box.tolist()
@@ -244,6 +250,25 @@ def decode_labels(
     up, aside = (size[0] - height) // 2, (size[1] - width) // 2
     padded[up : up + height, aside : aside + width] = labels
     return padded
+
+
+def _check_upright(shape: tuple[int, ...], image: Path) -> None:
+    """Refuse a label image that is as high as its image is wide, and as wide as it is high.
+
+    Photographs are turned as the camera was held, and programs that do not turn them draw masks of
+    photographs on their side.
+    """
+    if shape[0] == shape[1]:
+        return
+    try:
+        height, width, _ = read_header(image)
+    except UnreadableImageError:
+        return  # said of the image itself
+    if shape == (width, height):
+        raise UnreadableImageError(
+            f"is {shape[0]} pixels high and {shape[1]} wide, and its image is {height} high and "
+            f"{width} wide as the camera was held. Turn the mask by 90 degrees"
+        )
 
 
 def unlabeled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:

@@ -130,6 +130,24 @@ def test_a_turned_mask_is_turned(tmp_path):
     np.testing.assert_array_equal(decode_labels(tmp_path / "turned.png"), np.rot90(MASKS[0], -1))
 
 
+def test_masks_of_photographs_on_their_side_are_refused(tmp_path, folder):
+    exif = Image.Exif()
+    exif[274] = 6
+    photograph = Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8))
+    photograph.save(tmp_path / "turned.jpg", exif=exif)
+    photograph.save(tmp_path / "upright.jpg")
+    (tmp_path / "broken.jpg").write_text("This is no photograph.")
+    names = ["upright.jpg", "broken.jpg", "turned.jpg"]
+    images = Paths(np.array([tmp_path / name for name in names]))
+    y = [folder / "gray.png"] * 3
+    masks, _ = read_masks(y[:2], 2, SIZE, "stretch", images=images.take(slice(2)))
+    np.testing.assert_array_equal(masks, [MASKS[0]] * 2)
+    with pytest.raises(
+        ValueError, match=r"(?s)1 of 3 .*row 2.*4 pixels high and 6 wide.*is 6 high.*Turn the mask"
+    ):
+        read_masks(y, 3, SIZE, "stretch", images=images)
+
+
 def test_files_that_are_no_masks_are_named(folder):
     with pytest.raises(UnreadableImageError, match="is a color image"):
         decode_labels(folder / "colors.png")
