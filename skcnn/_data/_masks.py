@@ -16,6 +16,7 @@ from skcnn._decode import (
     displayed_size,
     orientation,
     plan_resizing,
+    read_header,
     reading,
     turned,
 )
@@ -24,7 +25,12 @@ Mask = npt.NDArray[Any]
 
 
 def read_masks(
-    y: npt.ArrayLike, n_images: int, size: tuple[int, int], resize: str, name: str = "y"
+    y: npt.ArrayLike,
+    n_images: int,
+    size: tuple[int, int],
+    resize: str,
+    name: str = "y",
+    images: Paths | None = None,
 ) -> tuple[Mask, bool]:
     """Read y, in any of its forms, as label images of one size.
 
@@ -38,6 +44,9 @@ def read_masks(
     resize : {"crop", "pad", "stretch"}
         How files of other proportions get this size.
     name : str, default="y"
+    images : Paths, default=None
+        The files of the images. Where only a part of an image is read, so is that of its file
+        in y.
 
     Returns
     -------
@@ -53,7 +62,8 @@ def read_masks(
     """
     y, paths = _given(y, name)
     if paths is not None:
-        return stack_masks(read_label_files(paths, [size] * n_images, resize, name)), False
+        labels = read_label_files(paths, [size] * n_images, resize, name, images)
+        return stack_masks(labels), False
     if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]) >= 2:
         _check_number(len(y), n_images, name)
         planes = [_plane(mask) for mask in y]
@@ -150,8 +160,11 @@ def read_label_files(
     sizes: Sequence[Sequence[int] | None],
     resize: str = "stretch",
     name: str = "y",
+    images: Paths | None = None,
 ) -> list[Mask]:
     """Read files as label images, each in a size of its own, as `decode_labels` does.
+
+    Of each, the part is read that the box of its image says.
 
     Raises
     ------
@@ -164,7 +177,8 @@ def read_label_files(
 
     def read(row: int) -> None:
         try:
-            labels[row] = decode_labels(paths.names[row], sizes[row], resize)
+            image, box = (None, None) if images is None else (images.names[row], images.box(row))
+            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box, image)
         except UnreadableImageError as error:
             failures[row] = str(error)
 
@@ -178,7 +192,13 @@ def read_label_files(
     return labels
 
 
-def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "stretch") -> Mask:
+def decode_labels(
+    path: Path,
+    size: Sequence[int] | None = None,
+    resize: str = "stretch",
+    box: npt.NDArray[np.float64] | None = None,
+    image: Path | None = None,
+) -> Mask:
     """Read a file as a label image: the numbers of a gray or palette image, as they are.
 
     Parameters
@@ -188,12 +208,22 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
         Each pixel takes the label of the nearest one. None keeps the size of the file.
     resize : {"crop", "pad", "stretch"}, default="stretch"
         As for images. "pad" adds masked pixels.
+    box : ndarray of (x, y, width, height), default=None
+        The part to read if there is a size, as for images. None reads all.
+    image : str or PathLike, default=None
+        The file of the image. It must not lie on its side beside the label image.
 
     Raises
     ------
     UnreadableImageError
     """
     with reading(path) as file:
+        if file.format == "JPEG":
+            # Pixels of 0 and 255 come back as dozens of numbers, each of which would be a class.
+            raise UnreadableImageError(
+                "is a JPEG file, whose compression changes the numbers near edges. Export masks "
+                "as PNG. Labels of a black and white one are np.asarray(Image.open(path)) > 127"
+            )
         displayed_size(file)
         file.load()
         values = np.asarray(turned(file, orientation(file)))
@@ -204,11 +234,13 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
         values = colors[..., 0]
     if values.dtype == bool:
         values = values.astype(np.uint8)
+    if image is not None:
+        _check_upright(values.shape, image)
     if size is None:
         return values
-    full = (0.0, 0.0, 1.0, 1.0)
+    x, y, across, down = (0.0, 0.0, 1.0, 1.0) if box is None else box.tolist()
     (left, top, right, bottom), (width, height) = plan_resizing(
-        values.shape[::-1], full, (size[0], size[1], 1), resize
+        values.shape[::-1], (x, y, across, down), (size[0], size[1], 1), resize
     )
     rows = (top + (np.arange(height) + 0.5) * (bottom - top) / height).astype(np.intp)
     columns = (left + (np.arange(width) + 0.5) * (right - left) / width).astype(np.intp)
@@ -218,6 +250,25 @@ def decode_labels(path: Path, size: Sequence[int] | None = None, resize: str = "
     padded = unlabeled(size, values.dtype)
     padded[centered(labels.shape, size)] = labels
     return padded
+
+
+def _check_upright(shape: tuple[int, ...], image: Path) -> None:
+    """Refuse a label image that is as high as its image is wide, and as wide as it is high.
+
+    Photographs are turned as the camera was held, and programs that do not turn them draw masks of
+    photographs on their side.
+    """
+    if shape[0] == shape[1]:
+        return
+    try:
+        height, width, _ = read_header(image)
+    except UnreadableImageError:
+        return  # said of the image itself
+    if shape == (width, height):
+        raise UnreadableImageError(
+            f"is {shape[0]} pixels high and {shape[1]} wide, and its image is {height} high and "
+            f"{width} wide as the camera was held. Turn the mask by 90 degrees"
+        )
 
 
 def unlabeled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from skcnn._compute._interrupt import allow_interrupts
 from skcnn._data._arrays import as_shape
 from skcnn._data._dataset import ImageDataset
+from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
 from skcnn._data._masks import read_label_files, read_masks
-from skcnn._data._paths import as_rows, read_paths
+from skcnn._data._paths import Paths, as_rows, read_paths
 from skcnn._data._pieces import cut_pieces, image_list, piece_size
 from skcnn._estimators._reading import Classes, ReadingEstimator, TrainingRows, rows_of
 from skcnn._targets import Target
@@ -80,7 +81,9 @@ class MaskReadingEstimator(ReadingEstimator):
         n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
         # Label images are checked here: scikit-learn takes none.
         images, _ = super()._check_input(X, np.zeros(n_images), reset=reset)
-        masks, self._has_flat_masks = read_masks(y, len(images), images.shape[:2], self.resize)
+        masks, self._has_flat_masks = read_masks(
+            y, len(images), images.shape[:2], self.resize, images=_files(images)
+        )
         return images, masks
 
     def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
@@ -91,13 +94,20 @@ class MaskReadingEstimator(ReadingEstimator):
         self, y_val: npt.ArrayLike, images: AnyImages, target: Target
     ) -> npt.NDArray[Any]:
         with allow_interrupts():
-            return read_masks(y_val, len(images), images.shape[:2], self.resize, "y_val")[0]
+            masks, _ = read_masks(
+                y_val, len(images), images.shape[:2], self.resize, "y_val", _files(images)
+            )
+            return masks
 
-    def _label_images(self, y: npt.ArrayLike, predicted: LabelImages) -> Any:
-        """Read label images as fit does, each in the size of the predicted one."""
+    def _label_images(self, y: npt.ArrayLike, predicted: LabelImages, X: npt.ArrayLike) -> Any:
+        """Read label images of X as fit does, each in the size of the predicted one."""
         paths = read_paths(y, "y")
         if paths is None:
             return y
         size = self.image_shape_[:2]
         sizes = [size if mask is None else np.shape(mask) for mask in predicted]
-        return read_label_files(paths, sizes, self.resize)
+        return read_label_files(paths, sizes, self.resize, images=read_paths(X))
+
+
+def _files(images: AnyImages) -> Paths | None:
+    return images.paths if isinstance(images, FileImages) else None

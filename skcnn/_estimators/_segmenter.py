@@ -389,7 +389,7 @@ class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
         predicted = self.predict(X)
         return float(
             iou_score(
-                self._label_images(y, predicted),
+                self._label_images(y, predicted, X),
                 predicted,
                 ignore_label=self.ignore_label,
                 sample_weight=sample_weight,

@@ -149,7 +149,7 @@ class MaskDisplay(Display):
             for row in range(len(masks))
             if masks[row] is not None
         ]
-        true = None if own is None else estimator._label_images(own, masks)
+        true = None if own is None else estimator._label_images(own, masks, rows)
         there = [row for row in range(len(masks)) if masks[row] is not None]
         return cls(
             images=images,

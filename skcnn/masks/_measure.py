@@ -79,7 +79,7 @@ def measure(
     Raises
     ------
     ValueError
-        If a parameter is out of range, or there is no such property.
+        If a parameter is out of range, there is no such property, or a mask has fractions.
     ImportError
         If scikit-image is not installed.
 
@@ -133,6 +133,15 @@ def _check_mask(mask: npt.ArrayLike, row: int) -> npt.NDArray[Any]:
             f"masks has a label image of shape {plane.shape} in row {row}. Expected (height, "
             "width): pass several as a list or an array (n, height, width), one as [mask]."
         )
+    if plane.dtype.kind == "f":
+        fractions = plane[np.isfinite(plane) & (plane != plane.round())]
+        if len(fractions):
+            # Each of them would be a label, and most pixels an object of their own.
+            raise ValueError(
+                f"masks has fractions such as {fractions[0]:g} in row {row}. Expected the label "
+                "of each pixel: whole numbers, text or booleans. Probabilities of one class "
+                "become labels by a threshold: proba > 0.5."
+            )
     return plane
 
 

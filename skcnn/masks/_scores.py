@@ -233,7 +233,7 @@ class MaskScorer:
             ignored = getattr(last, "ignore_label", None)
         if hasattr(last, "_label_images"):
             # Files of masks are read as fit reads them.
-            y = last._label_images(y, predicted)
+            y = last._label_images(y, predicted, X)
         score = SCORES[self.metric]
         if self.label is None:
             return float(score(y, predicted, ignore_label=ignored))

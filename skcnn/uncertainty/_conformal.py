@@ -39,7 +39,8 @@ def conformal_threshold(
     method : {"lac", "aps", "raps"}, default="lac"
         How unlikely a label is. "lac": by its own probability, which makes the smallest sets on
         average [1]_. "aps": by the sum of the probabilities down to it, which makes larger sets
-        for difficult images [2]_. "raps": the same, with a penalty for long sets [3]_.
+        for difficult images [2]_. "raps": the same, with a penalty for long sets [3]_. The most
+        likely label is in every set of both.
     level : float, default=0.9
         Fraction in (0, 1) of new images whose set holds the true label.
     per_class : bool, default=False
@@ -114,8 +115,9 @@ def conformal_sets(
     Returns
     -------
     sets : ndarray of shape (n, n_classes), bool
-        Whether each label belongs to the set of each image. A set can be empty: no label is
-        likely enough then, and the image may be of an unknown class.
+        Whether each label belongs to the set of each image. With "lac", a set can be empty: no
+        label is likely enough then, and the image may be of an unknown class. Sets of "aps" and
+        "raps" always hold the most likely label.
 
     Raises
     ------
@@ -159,6 +161,9 @@ def _scores(proba: npt.NDArray[np.float64], method: str) -> npt.NDArray[np.float
     sums = np.take_along_axis(proba, order, axis=1).cumsum(axis=1)
     if method == "raps":
         sums += _PENALTY * np.maximum(np.arange(1, proba.shape[1] + 1) - _RANK, 0)
+    # With its probability as its score, the most likely label would be out first for the images
+    # that the classifier is most certain of: their sets would be empty.
+    sums[:, 0] = 0
     scores = np.empty_like(proba)
     np.put_along_axis(scores, order, sums, axis=1)
     return scores

@@ -281,11 +281,15 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         intervals : ndarray of shape (n, 2)
-            Low and high end.
+            Low and high end. Where two quantiles cross, or a negative margin leaves nothing of
+            the interval between them, both are the middle.
         """
         check_is_fitted(self)
         low, high = self._ends(X)
-        return np.column_stack([low - self.margin_, high + self.margin_])
+        ends = np.column_stack([low - self.margin_, high + self.margin_])
+        crossed = ends[:, 0] > ends[:, 1]
+        ends[crossed] = ends[crossed].mean(axis=1, keepdims=True)
+        return ends
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the prediction of the regressor, or the middle between two quantiles.

@@ -4,12 +4,14 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
-from sklearn.covariance import ShrunkCovariance
+from sklearn.covariance import empirical_covariance, shrunk_covariance
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import warn
 from skcnn.uncertainty._checks import (
+    Labels,
     check_fraction,
     check_labels,
     check_probabilities,
@@ -17,6 +19,7 @@ from skcnn.uncertainty._checks import (
     class_probabilities,
     known_rows,
 )
+from skcnn.uncertainty._conformal import score_quantile
 
 _METHODS = ("entropy", "mahalanobis")
 # Of generalized entropy, as in its source: the exponent, and the share of classes that count.
@@ -24,8 +27,11 @@ _GAMMA = 0.1
 _TOP_CLASSES = 0.1
 # Classes that count at least.
 _FEWEST = 10
-# Of covariances: features may be constant.
+# Of covariances: there may be fewer images than features, and all features may be constant.
 _SHRINKAGE = 1e-3
+_LEAST_VARIANCE = 1e-12
+# Parts that the images of `fit` are divided into, each of which is scored by the others.
+_N_PARTS = 5
 
 
 def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -81,7 +87,8 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
 def _generalized_entropy(proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     n_classes = proba.shape[1]
     n_top = min(n_classes, max(_FEWEST, round(_TOP_CLASSES * n_classes)))
-    top = np.sort(proba, axis=1)[:, -n_top:]
+    # Rounded to float32, a probability may be above 1, which has no power of 0.1 left of it.
+    top = np.minimum(np.sort(proba, axis=1)[:, -n_top:], 1)
     scores: npt.NDArray[np.float64] = (top**_GAMMA * (1 - top) ** _GAMMA).sum(axis=1)
     return scores
 
@@ -150,7 +157,8 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
             takes. Features of its training images lie nearer to their class than those of new
             images, so that a threshold from them would raise too many alarms. At least two, and
             better many more than ``1 / false_alarms``, which is 20 by default: a warning says
-            if there are fewer. Files that were skipped are left out.
+            if there are fewer. With fewer images than features, "mahalanobis" raises fewer
+            alarms than asked for, and finds less. Files that were skipped are left out.
         y : array-like of shape (n,), default=None
             Their labels, needed for "mahalanobis" only.
 
@@ -176,11 +184,16 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
                 raise ValueError(
                     'method="mahalanobis" needs the labels of the images. Call fit(X, y).'
                 )
-            self._fit_classes(X, check_labels(y))
-        scores = self._score(X)
-        scores = scores[~np.isnan(scores)]
-        self._check_n_images(len(scores))
-        self.threshold_ = float(np.quantile(scores, self.false_alarms))
+            features, labels = self._known_features(X, check_labels(y))
+            self._check_n_images(len(features))
+            self._distances = _RelativeDistances(features, labels)
+            scores = _scores_by_the_others(features, labels)
+        else:
+            scores = self._score(X)
+            scores = scores[~np.isnan(scores)]
+            self._check_n_images(len(scores))
+        highest = score_quantile(-scores, 1 - self.false_alarms)
+        self.threshold_ = max(-highest, float(scores.min()))
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -236,15 +249,8 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         known = known_rows(features)
         scores = np.full(len(features), np.nan)
         if known.any():
-            scores[known] = self._relative_distance(features[known])
+            scores[known] = self._distances.score(features[known])
         return scores
-
-    def _relative_distance(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        of_classes = [self._within.mahalanobis(features - mean) for mean in self._means]
-        relative: npt.NDArray[np.float64] = self._overall.mahalanobis(features) - np.min(
-            of_classes, axis=0
-        )
-        return relative
 
     def _check_n_images(self, n: int) -> None:
         needed = int(np.ceil(round(1 / self.false_alarms, 9)))
@@ -271,13 +277,69 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         normalized: npt.NDArray[np.float64] = features / np.maximum(lengths, 1e-12)
         return normalized
 
-    def _fit_classes(self, X: npt.ArrayLike, labels: npt.NDArray[np.generic]) -> None:
+    def _known_features(
+        self, X: npt.ArrayLike, labels: Labels
+    ) -> tuple[npt.NDArray[np.float64], Labels]:
+        """Return the features of files that were read, and their labels."""
         features = self._features(X)
         check_same_length(labels, "y", len(features))
         known = known_rows(features)
-        features, labels = features[known], labels[known]
+        return features[known], labels[known]
+
+
+class _RelativeDistances:
+    """How much nearer features are to those of a class than to those of all images."""
+
+    def __init__(self, features: npt.NDArray[np.float64], labels: Labels) -> None:
         names, codes = np.unique(labels, return_inverse=True)
         self._means = np.stack([features[codes == c].mean(axis=0) for c in range(len(names))])
-        self._overall = ShrunkCovariance(shrinkage=_SHRINKAGE).fit(features)
-        within = ShrunkCovariance(shrinkage=_SHRINKAGE, assume_centered=True)
-        self._within = within.fit(features - self._means[codes])
+        self._mean = features.mean(axis=0)
+        self._within = _covariance_root(features - self._means[codes])
+        self._overall = _covariance_root(features - self._mean)
+
+    def score(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the relative distances: lower is stranger."""
+        of_classes = [_distances(features - mean, self._within) for mean in self._means]
+        relative: npt.NDArray[np.float64] = _distances(
+            features - self._mean, self._overall
+        ) - np.min(of_classes, axis=0)
+        return relative
+
+
+def _scores_by_the_others(
+    features: npt.NDArray[np.float64], labels: Labels
+) -> npt.NDArray[np.float64]:
+    """Score each image by the distances of others.
+
+    Those that the means and covariances come from are nearer to them than new images are: with as
+    many features as images, a threshold from their own scores calls every new image unknown.
+    """
+    n_parts = min(_N_PARTS, len(features))
+    parts = np.empty(len(features), dtype=np.intp)
+    # Neighbors in the order of labels are of different parts, and each part is of all classes.
+    parts[np.argsort(labels, kind="stable")] = np.arange(len(features)) % n_parts
+    scores = np.empty(len(features))
+    for part in range(n_parts):
+        others = parts != part
+        distances = _RelativeDistances(features[others], labels[others])
+        scores[~others] = distances.score(features[~others])
+    return scores
+
+
+def _covariance_root(centered: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the Cholesky factor of the covariance, drawn a little towards a sphere."""
+    covariance = shrunk_covariance(
+        empirical_covariance(centered, assume_centered=True), shrinkage=_SHRINKAGE
+    )
+    covariance += _LEAST_VARIANCE * np.eye(len(covariance))
+    root: npt.NDArray[np.float64] = linalg.cholesky(covariance, lower=True)
+    return root
+
+
+def _distances(
+    centered: npt.NDArray[np.float64], root: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return squared Mahalanobis distances."""
+    squares = linalg.solve_triangular(root, centered.T, lower=True) ** 2
+    distances: npt.NDArray[np.float64] = squares.sum(axis=0)
+    return distances

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from skcnn._data._masks import decode_labels, read_masks
+from skcnn._data._paths import Paths
 from skcnn._decode import UnreadableImageError
 
 MASKS = np.arange(2 * 4 * 6).reshape(2, 4, 6) % 5
@@ -112,11 +113,39 @@ def test_files_are_cut_and_padded_as_images_are(folder):
     assert np.ma.getmaskarray(masks).sum() == 24
 
 
+def test_the_box_of_an_image_is_that_of_its_mask(folder):
+    box = np.array([1 / 3, 0.5, 0.5, 0.5])
+    part = decode_labels(folder / "gray.png", (2, 3), box=box)
+    np.testing.assert_array_equal(part, MASKS[0, 2:4, 2:5])
+    images = Paths(np.array(["a.jpg", "b.jpg"]), np.stack([box, np.full(4, np.nan)]))
+    y = [folder / "gray.png"] * 2
+    masks, _ = read_masks(y, 2, (2, 3), "stretch", images=images)
+    np.testing.assert_array_equal(masks, [MASKS[0, 2:4, 2:5], MASKS[0, 1::2, 1::2]])
+
+
 def test_a_turned_mask_is_turned(tmp_path):
     exif = Image.Exif()
     exif[274] = 6
     Image.fromarray(MASKS[0].astype(np.uint8)).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(decode_labels(tmp_path / "turned.png"), np.rot90(MASKS[0], -1))
+
+
+def test_masks_of_photographs_on_their_side_are_refused(tmp_path, folder):
+    exif = Image.Exif()
+    exif[274] = 6
+    photograph = Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8))
+    photograph.save(tmp_path / "turned.jpg", exif=exif)
+    photograph.save(tmp_path / "upright.jpg")
+    (tmp_path / "broken.jpg").write_text("This is no photograph.")
+    names = ["upright.jpg", "broken.jpg", "turned.jpg"]
+    images = Paths(np.array([tmp_path / name for name in names]))
+    y = [folder / "gray.png"] * 3
+    masks, _ = read_masks(y[:2], 2, SIZE, "stretch", images=images.take(slice(2)))
+    np.testing.assert_array_equal(masks, [MASKS[0]] * 2)
+    with pytest.raises(
+        ValueError, match=r"(?s)1 of 3 .*row 2.*4 pixels high and 6 wide.*is 6 high.*Turn the mask"
+    ):
+        read_masks(y, 3, SIZE, "stretch", images=images)
 
 
 def test_files_that_are_no_masks_are_named(folder):
@@ -125,6 +154,16 @@ def test_files_that_are_no_masks_are_named(folder):
     y = [folder / "gray.png", folder / "colors.png", folder / "text.png"]
     with pytest.raises(ValueError, match=r"(?s)2 of 3 file\(s\) of y.*row 1.*row 2.*palette"):
         read_masks(y, 3, SIZE, "stretch")
+
+
+def test_jpeg_files_are_no_masks(tmp_path):
+    mask = np.zeros((16, 16), dtype=np.uint8)
+    mask[3:9, 4:13] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.jpg")
+    with pytest.raises(UnreadableImageError, match=r"is a JPEG file.*Export masks as PNG"):
+        decode_labels(tmp_path / "mask.jpg")
+    Image.fromarray(mask).save(tmp_path / "a PNG after all.jpg", format="png")
+    np.testing.assert_array_equal(decode_labels(tmp_path / "a PNG after all.jpg"), mask)
 
 
 def test_the_first_of_many_files_are_named(tmp_path):

@@ -1,6 +1,7 @@
 """Images and label images in every form, cut into pieces, and as files."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from _squares import MASKS, MASKS_NEW, SIDE, X_NEW, X, small, squares
@@ -153,6 +154,21 @@ def test_files_are_resized_with_their_masks(files):
     assert seg.predict(images[:2]).shape == (2, 24, 32)
     assert seg.score(images, masks) > 0.8
     assert seg.history_.valid_iou.iloc[-1] > 0.8
+
+
+def test_boxes_of_images_are_those_of_their_masks(files):
+    paths, mask_paths = files
+    half = SIDE // 2
+    table = pd.DataFrame({"path": paths, "box_x": 0.5, "box_y": 0.0})
+    table = table.assign(box_width=0.5, box_height=0.5)
+    by_box = small().fit(table, mask_paths, X_val=table[:8], y_val=mask_paths[:8])
+    parts, masks = X[:, :half, half:], MASKS[:, :half, half:]
+    cut = small().fit(parts, masks, X_val=parts[:8], y_val=masks[:8])
+    np.testing.assert_array_equal(by_box.predict_proba(table), cut.predict_proba(parts))
+    assert by_box.history_["valid_loss"].equals(cut.history_["valid_loss"])
+    expected = cut.score(parts, masks)
+    assert by_box.score(table, mask_paths) == expected
+    assert mask_scorer()(by_box, table, mask_paths) == expected
 
 
 def test_files_that_cannot_be_read_are_skipped(files, tmp_path):

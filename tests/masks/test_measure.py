@@ -111,6 +111,7 @@ def test_images_without_objects_give_an_empty_table():
         ([MASK], {"pixel_size": [1, 2]}, "one for each of the 1 images"),
         ([MASK], {"per": "leaf"}, "'per' parameter of measure"),
         ([MASK], {"min_area": -1}, "'min_area' parameter of measure"),
+        ([MASK, MASK * 0.3], {}, r"fractions such as 0\.3 in row 1.*proba > 0\.5"),
     ],
 )
 def test_wrong_arguments_are_named(masks, options, message):

@@ -56,6 +56,21 @@ def test_aps_by_hand():
     assert conformal_sets(proba, [0.79] * 3, method="aps").tolist() == [[True, False, False]]
 
 
+@pytest.mark.parametrize("method", ["aps", "raps"])
+def test_sets_of_certain_images_hold_the_most_likely_label(method):
+    # A classifier that is right more often than asked, and often nearly certain.
+    covered = []
+    for seed in range(5):
+        y, proba = draw(3000, seed, concentration=0.02)
+        threshold = conformal_threshold(
+            y[:1500], proba[:1500], classes=CLASSES, method=method, level=0.9
+        )
+        sets = conformal_sets(proba[1500:], threshold, method=method)
+        assert sets[np.arange(1500), proba[1500:].argmax(axis=1)].all()
+        covered.append(sets[y[1500:, None] == CLASSES].mean())
+    assert np.mean(covered) >= 0.9
+
+
 def test_raps_costs_ranks_after_the_fifth():
     proba = [np.full(8, 1 / 8)]
     aps, raps = (conformal_sets(proba, [0.99] * 8, method=m).sum() for m in ("aps", "raps"))

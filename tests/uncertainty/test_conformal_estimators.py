@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from _helpers import CLASSES
 from mapie.classification import SplitConformalClassifier
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression, QuantileRegressor
 
@@ -138,3 +138,34 @@ def test_files_that_were_skipped_do_not_calibrate(images, labels, numbers):
     known = np.arange(len(y)) >= 20
     skipping = ConformalRegressor(Skipping(reg, ~known)).fit(X, y)
     assert skipping.margin_ == ConformalRegressor(reg).fit(X[known], y[known]).margin_
+
+
+class Wave(RegressorMixin, BaseEstimator):
+    """A quantile regressor that errs by a wave of its own."""
+
+    def __init__(self, shift, frequency):
+        self.shift = shift
+        self.frequency = frequency
+
+    def fit(self, X, y):
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):
+        return X[:, 0] + self.shift + 0.5 * np.sin(self.frequency * X[:, 0])
+
+
+def test_low_ends_are_never_above_high_ends():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(2000, 1))
+    y = X[:, 0] + 0.1 * random.normal(size=2000)
+    crossing = (Wave(-0.1, 100), Wave(0.1, 200))
+    conformal = ConformalRegressor(crossing, level=0.5).fit(X[:1000], y[:1000])
+    low, high = conformal.predict_interval(X[1000:]).T
+    assert (low <= high).all()
+    crossed = low == high
+    assert 0 < crossed.mean() < 0.5
+    np.testing.assert_allclose(low[crossed], conformal.predict(X[1000:])[crossed])
+    assert np.mean((low <= y[1000:]) & (y[1000:] <= high)) == pytest.approx(0.5, abs=0.05)
