@@ -235,7 +235,7 @@ def decode_labels(
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if image is not None:
-        _check_upright(values.shape, image)
+        _check_shape(values.shape, image, box)
     if size is None:
         return values
     x, y, across, down = (0.0, 0.0, 1.0, 1.0) if box is None else box.tolist()
@@ -252,22 +252,31 @@ def decode_labels(
     return padded
 
 
-def _check_upright(shape: tuple[int, ...], image: Path) -> None:
-    """Refuse a label image that is as high as its image is wide, and as wide as it is high.
+def _check_shape(shape: tuple[int, ...], image: Path, box: npt.NDArray[np.float64] | None) -> None:
+    """Refuse a label image that lies on its side beside its image, or shows its box alone.
 
     Photographs are turned as the camera was held, and programs that do not turn them draw masks of
     photographs on their side.
     """
-    if shape[0] == shape[1]:
-        return
     try:
         height, width, _ = read_header(image)
     except UnreadableImageError:
         return  # said of the image itself
-    if shape == (width, height):
+    found = f"is {shape[0]} pixels high and {shape[1]} wide"
+    if shape == (width, height) != (height, width):
         raise UnreadableImageError(
-            f"is {shape[0]} pixels high and {shape[1]} wide, and its image is {height} high and "
-            f"{width} wide as the camera was held. Turn the mask by 90 degrees"
+            f"{found}, and its image is {height} high and {width} wide as the camera was held. "
+            "Turn the mask by 90 degrees"
+        )
+    if box is None:
+        return
+    part = box[3] * height, box[2] * width
+    has_other_proportions = abs(shape[0] * width - shape[1] * height) > max(height, width)
+    if has_other_proportions and np.abs(np.subtract(shape, part)).max() <= 1:
+        raise UnreadableImageError(
+            f"{found}, as large as the box of its image. Expected a mask of the whole image, "
+            f"which is {height} high and {width} wide: the part in the box is read. Or cut the "
+            "images, too, and pass them without boxes"
         )
 
 

@@ -123,6 +123,21 @@ def test_the_box_of_an_image_is_that_of_its_mask(folder):
     np.testing.assert_array_equal(masks, [MASKS[0, 2:4, 2:5], MASKS[0, 1::2, 1::2]])
 
 
+def test_a_mask_of_the_box_alone_is_refused(tmp_path):
+    Image.fromarray(np.zeros((40, 60, 3), dtype=np.uint8)).save(tmp_path / "photograph.png")
+    for name, shape in {"box": (20, 20), "half": (20, 30), "whole": (40, 60)}.items():
+        Image.fromarray(np.ones(shape, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    box = np.array([0.1, 0.25, 1 / 3, 0.5])
+    images = Paths(np.array([tmp_path / "photograph.png"]), box[None])
+    for name in ("half", "whole"):
+        masks, _ = read_masks([tmp_path / f"{name}.png"], 1, (8, 8), "stretch", images=images)
+        assert (masks == 1).all()
+    with pytest.raises(
+        ValueError, match=r"box\.png is 20 pixels high and 20 wide, as large as the box.*40 high"
+    ):
+        read_masks([tmp_path / "box.png"], 1, (8, 8), "stretch", images=images)
+
+
 def test_a_turned_mask_is_turned(tmp_path):
     exif = Image.Exif()
     exif[274] = 6
