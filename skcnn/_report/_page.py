@@ -154,7 +154,7 @@ details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent)
   .tiles > div { padding: .6rem .7rem; }
   .tiles dd { font-size: 1.4rem; }
   table { font-size: .82rem; }
-  th, td { padding-right: .45rem; }
+  th, td { padding-right: .45rem; } thead th { white-space: normal; }
   tbody th, td:not(.n) { min-width: 5rem; }
   .range { width: 3.75rem; }
 }
