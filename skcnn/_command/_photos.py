@@ -3,8 +3,9 @@
 import csv
 import io
 import os
+import re
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._command._outputs import count
-from skcnn._storage._container import replacing
+from skcnn._storage._replacing import replacing
 from skcnn.datasets import load_image_folder, load_image_table
 
 TRAINING, HELD_OUT = "training", "held out"
+_NA = "NA"
 _LIST_COLUMNS = ("path", "bytes", "label", "group", "part")
 
 # A photograph is known by its path in the folder and its size: the folder may have moved, and two
@@ -61,8 +63,9 @@ class Photos:
 
     @property
     def names(self) -> list[str]:
-        """Return paths in the folder, with ``/``."""
-        return [os.path.relpath(p, self.folder).replace(os.sep, "/") for p in self.frame["path"]]
+        """Return paths in the folder, with ``/``, as they can be written to a file."""
+        names = [os.path.relpath(p, self.folder).replace(os.sep, "/") for p in self.frame["path"]]
+        return [_printable(name) for name in names]
 
     @property
     def keys(self) -> list[Key]:
@@ -121,7 +124,10 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
                 "the table, too: --table."
             )
         return _as_photos(folder, load_image_folder(folder, label=label, group=group))
-    if not Path(options.table).expanduser().is_file():
+    table = Path(options.table).expanduser()
+    if table.is_dir():
+        raise IsADirectoryError(f"--table {options.table} is a folder. Expected a file.")
+    if not table.exists():
         raise FileNotFoundError(f"There is no table {options.table}.")
     loaded = load_image_table(
         options.table,
@@ -130,8 +136,26 @@ def read_photos(options: Namespace, *, labeled: bool = True) -> Photos:
         group=options.groups,
         root=folder,
         missing="report",
+        # As R writes a missing value. Networks learn no class of this name.
+        na_values=_NA,
     )
-    return _as_photos(folder, loaded)
+    photos = _as_photos(folder, loaded)
+    return photos if options.groups is None else _with_groups(photos, options.groups)
+
+
+def _with_groups(photos: Photos, column: str) -> Photos:
+    """Leave out photographs whose site is not known: it may be one that is held out."""
+    if photos.groups is None:
+        raise ValueError(
+            f"--groups names the column {column}, which is empty. Name another one, or leave out "
+            "--groups."
+        )
+    known = pd.notna(photos.groups)
+    if known.all():
+        return photos
+    listed = count(int((~known).sum()), "photograph")
+    note = f"Not used: {listed} without a site, whose cell in the column {column} is empty."
+    return replace(photos.take(np.flatnonzero(known)), left_out=[*photos.left_out, note])
 
 
 def _level(text: str) -> int | str:
@@ -140,11 +164,8 @@ def _level(text: str) -> int | str:
 
 
 def _as_photos(folder: Path, loaded: Bunch) -> Photos:
-    notes = loaded.report.notes
-    left_out = [
-        f"Not used: {what} ({n:,}), which {remark}."
-        for what, n, remark in notes.itertuples(index=False, name=None)
-    ]
+    notes = loaded.report.notes.itertuples(index=False, name=None)
+    left_out = [text for note in notes if (text := _as_sentence(*note))]
     missing = loaded.report.missing["path"].unique()
     if len(missing):
         named = f"such as {os.path.relpath(missing[0], folder)}"
@@ -156,7 +177,37 @@ def _as_photos(folder: Path, loaded: Bunch) -> Photos:
         listed = count(len(missing), "file")
         left_out.append(f"Not used: {listed} of the table not found, {named}.")
     labels = np.asarray(loaded.target, dtype=object)
+    for label in np.unique(labels[pd.notna(labels)].astype(str)).tolist():
+        if _printable(label) != label:
+            raise ValueError(
+                f"The name of the class {label!a} is not in UTF-8, so that it cannot be written. "
+                "Rename its folder (convmv does it)."
+            )
     return Photos(folder, loaded.data, loaded.frame, labels, loaded.groups, left_out)
+
+
+def _printable(name: str) -> str:
+    """Return a name as Unicode: Linux has names that are none, from old archives."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _as_sentence(what: str, n: int, remark: str) -> str:
+    """Return a note of a loader without what Python needs; nothing if it is said elsewhere."""
+    if what == "examples without a group":
+        return ""
+    if what.endswith("that look like a missing value"):
+        named = remark.removeprefix("are names like others: ").split(";")[0]
+        return (
+            f"Used like other names: {what} ({n:,}), {named}. If nothing is known there, make "
+            "these cells of the table empty."
+        )
+    if what == "labels that look alike":
+        return f"Labels that look alike {remark}."
+    # What one could set in Python is no option here.
+    remark = re.sub(r"\b(?:keep|several_labels)=.*", "", remark).removesuffix("see ")
+    if remark.startswith(("are ", "have ")):
+        return f"Not used: {what} ({n:,}), which {remark}."
+    return f"Not used: {what} ({n:,}){': ' if remark else ''}{remark}."
 
 
 def list_path(model: Path) -> Path:
@@ -173,7 +224,7 @@ def write_list(path: Path, photos: Photos, parts: npt.NDArray[np.object_]) -> No
     for (name, size), label, group, part in zip(photos.keys, photos.labels, groups, parts):
         lines.writerow([name, size, label, group, part])
     with replacing(path) as file:
-        file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+        file.write(text.getvalue().encode())
 
 
 def read_training_keys(model: Path) -> set[Key] | None:

@@ -5,14 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 from skcnn._command._models import read_model
-from skcnn._command._outputs import check_output, count, predict_with_progress, say
+from skcnn._command._outputs import (
+    check_output,
+    count,
+    predict_with_progress,
+    say,
+    write_or_rescue,
+)
 from skcnn._command._photos import Photos, list_path, read_photos, read_training_keys
 from skcnn._report._markup import percent
 from skcnn._report._report import make_report
 from skcnn._targets import ClassTarget, NumberTarget
+from skcnn.datasets._tables import as_numbers
 
 
 def report(options: Namespace) -> None:
@@ -35,14 +43,18 @@ def report(options: Namespace) -> None:
         notes=[*notes, *photos.left_out],
         predict=predict_with_progress(model, method, quiet=options.quiet),
     )
-    made.save(out)
+    write_or_rescue(made.save, out)
     n_lost = len(made.skipped)
     estimate, low, high = made.score
     if is_classifier:
-        score = f"Accuracy {percent(estimate)} (95% interval {percent(low)} to {percent(high)})"
+        score = f"Accuracy {percent(estimate)}"
+        interval = f" (95% interval {percent(low)} to {percent(high)})"
     else:
-        score = f"Mean absolute error {estimate:.3g} (95% interval {low:.3g} to {high:.3g})"
-    say(f"{score} on {count(len(photos) - n_lost, 'photograph')}")
+        score = f"Mean absolute error {estimate:.3g}"
+        interval = f" (95% interval {low:.3g} to {high:.3g})"
+    if not np.isfinite(low):
+        interval = ""
+    say(f"{score}{interval} on {count(len(photos) - n_lost, 'photograph')}")
     if n_lost:
         say(f"Left out, since they cannot be read: {count(n_lost, 'file')}")
     say(f"Written: {out}")
@@ -78,11 +90,12 @@ def _answers(
     labels = photos.labels
     if not is_classifier:
         try:
-            return labels.astype(float)
+            return as_numbers(pd.Series(labels), "The labels")
         except ValueError:
+            wrong = next(label for label in labels if not _is_number(label))
             raise ValueError(
-                "The model predicts numbers, but the labels are none, such as "
-                f"{labels[0]!r}. Name the column of numbers: --table CSV --label COLUMN."
+                f"The model predicts numbers, but there is the label {str(wrong)!r}. Name the "
+                "column of numbers: --table CSV --label COLUMN. Empty cells are left out."
             ) from None
     if model.classes_.dtype.kind in "OUS":
         return labels
@@ -93,3 +106,10 @@ def _answers(
             f"The model knows the labels {', '.join(list(known)[:5])}, but not {unknown[0]!r}."
         )
     return np.array([known[str(label)] for label in labels])
+
+
+def _is_number(label: object) -> bool:
+    try:
+        return bool(np.isfinite(as_numbers(pd.Series([label]), "")).all())
+    except ValueError:
+        return False

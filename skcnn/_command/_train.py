@@ -7,14 +7,22 @@ import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 from skcnn import recipes
-from skcnn._command._outputs import check_output, count, predict_with_progress, say
+from skcnn._command._outputs import (
+    check_output,
+    count,
+    predict_with_progress,
+    say,
+    write_or_rescue,
+)
 from skcnn._command._photos import HELD_OUT, TRAINING, Photos, list_path, read_photos, write_list
 from skcnn._estimators._classifier import ConvNetClassifier
 from skcnn._estimators._saving import save
@@ -22,6 +30,7 @@ from skcnn._report._evaluation import evaluate
 from skcnn._report._markup import percent
 from skcnn._report._scores import accuracy
 from skcnn._targets._split import train_validation_split
+from skcnn.datasets._tables import as_numbers
 from skcnn.networks import Backbone
 
 _LEVEL = 0.95
@@ -35,6 +44,7 @@ def train(options: Namespace) -> None:
     """Train a network, save it, and print its accuracy on photographs held out."""
     inputs = [] if options.table is None else [Path(options.table)]
     out = check_output(options.out, inputs)
+    check_output(str(list_path(out)), inputs)
     photos = read_photos(options)
     _refuse_measurements(photos, options)
     classes = np.unique(photos.labels.astype(str))
@@ -43,7 +53,7 @@ def train(options: Namespace) -> None:
         say(note)
     if len(classes) < 2:
         raise ValueError(
-            f"All {len(photos):,} photographs are of one class, {classes[0]}. Training needs at "
+            f"All photographs, {len(photos):,}, are of one class, {classes[0]}. Training needs at "
             "least two: one subfolder per class."
         )
     training, held_out = _split(photos, options.validation_fraction, options.seed)
@@ -56,18 +66,28 @@ def train(options: Namespace) -> None:
     _say_skipped(clf)
     # What only this training needed.
     clf.set_params(verbose=0, cache_dir=None)
-    beside = list_path(out)
-    with _without(beside):
-        save(clf, out)
     parts = np.full(len(photos), TRAINING, dtype=object)
     parts[held_out] = HELD_OUT
-    write_list(beside, photos, parts)
+    write_or_rescue(partial(_write, clf, photos, parts), out)
     if tested is None:
         say("No photographs were held out, so that the accuracy is not known.")
     else:
-        _say_accuracy(clf, tested, quiet=options.quiet)
-    say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {beside.name}")
+        try:
+            _say_accuracy(clf, tested, quiet=options.quiet)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"The model is complete: {out}") from None
+    say(f"Written: {out} ({out.stat().st_size / 1e6:.1f} MB) and {list_path(out).name}")
     say(f"Next: {_next_command(options)}")
+
+
+def _write(
+    clf: ConvNetClassifier, photos: Photos, parts: npt.NDArray[np.object_], out: Path
+) -> None:
+    """Write a model, and the list of its photographs beside it."""
+    beside = list_path(out)
+    with _without(beside):
+        save(clf, out)
+    write_list(beside, photos, parts)
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def _refuse_measurements(photos: Photos, options: Namespace) -> None:
     if options.table is None:
         return
     try:
-        numbers = photos.labels.astype(float)
+        numbers = as_numbers(pd.Series(photos.labels), "The labels")
     except ValueError:  # names of classes
         return
     measured = numbers[np.isfinite(numbers) & (numbers % 1 != 0)]
@@ -125,7 +145,12 @@ def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
     everything = np.arange(len(photos))
     if fraction == 0:
         return everything, everything[:0]
-    _, codes = np.unique(photos.labels.astype(str), return_inverse=True)
+    names, codes = np.unique(photos.labels.astype(str), return_inverse=True)
+    if len(names) == len(photos):
+        raise ValueError(
+            f"Each of the {len(photos):,} photographs has a label of its own, such as {names[0]}. "
+            "Training needs several of each class. Check what --label names."
+        )
     try:
         training, held_out = train_validation_split(codes, fraction, photos.groups, seed)
     except ValueError as error:

@@ -27,7 +27,8 @@ from skcnn._engine._training_state import (
     put_stopper_state,
     take_state,
 )
-from skcnn._storage._container import read_file, remove_unfinished, write_file
+from skcnn._storage._container import read_file, write_file
+from skcnn._storage._replacing import remove_unfinished
 from skcnn._utils import as_tuple, warn
 from skcnn.augmentation import Augmentation
 from skcnn.networks import NetworkSpec

@@ -28,7 +28,7 @@ from skcnn._estimators._onnx_graph import (
     rename_inner_values,
 )
 from skcnn._from_r import as_path
-from skcnn._storage._container import check_target, replacing
+from skcnn._storage._replacing import check_target, replacing
 from skcnn._utils import warn
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")

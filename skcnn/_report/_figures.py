@@ -38,6 +38,8 @@ _SIDE = 240
 # Smaller images are shown with their pixels, and stored without loss.
 _FEW_PIXELS = 100
 _MAP_OPACITY = 0.55
+# Widest figure that is made to fit into the page, of 690 points.
+_MAX_POINTS = 1150
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -82,8 +84,11 @@ def as_svg(draw: Callable[[], object], name: str, label: str) -> Html:
     width = re.search(r'width="([\d.]+)pt"', head)
     head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)
     points = float(width[1]) if width else 0.0
+    # Where it fits into the page only if its text is too small to read, it scrolls.
+    wide = ' class="wide"' if points > _MAX_POINTS else ""
     return Html(
-        f'{head} role="img" aria-label="{escape(label)}" style="width:{points / 12:.2f}rem">{rest}'
+        f'{head}{wide} role="img" aria-label="{escape(label)}" '
+        f'style="width:{points / 12:.2f}rem">{rest}'
     )
 
 

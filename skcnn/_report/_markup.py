@@ -19,7 +19,10 @@ def escape(value: object) -> str:
     >>> escape("a < b"), escape(Html("<b>a</b>"))
     ('a &lt; b', '<b>a</b>')
     """
-    return str(value) if isinstance(value, Html) else html.escape(str(value))
+    if isinstance(value, Html):
+        return str(value)
+    # Linux has names of files that are no Unicode, from old archives.
+    return html.escape(str(value).encode("utf-8", "backslashreplace").decode())
 
 
 def join(parts: Iterable[object], separator: str = "") -> Html:

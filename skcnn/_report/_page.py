@@ -105,7 +105,8 @@ a { color: var(--accent); }
 table { border-collapse: collapse; font-size: .9rem; margin: .25rem 0 1rem; }
 th, td { text-align: left; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; white-space: nowrap; }
-tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 7rem; }
+tbody th { font-weight: 500; }
+tbody th, td:not(.n) { overflow-wrap: anywhere; min-width: 7rem; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 .range {
   display: block; position: relative; width: 12rem; height: 8px; border-radius: 4px;
@@ -144,7 +145,7 @@ figure svg text { font-family: inherit !important; }
 .card figcaption small { display: block; color: var(--muted); font-size: inherit; }
 pre { font-size: .8rem; line-height: 1.4; padding: .75rem; background: var(--soft); }
 details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent); }
-@media (min-width: 900px) { figure svg { max-width: 100%; } }
+@media (min-width: 900px) { figure svg:not(.wide) { max-width: 100%; } }
 @media (max-width: 600px) { .range { width: 5rem; } }
 @media (max-width: 480px) {
   main { padding: 1.25rem 1rem 3rem; }
@@ -152,6 +153,10 @@ details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent)
   .tiles { grid-template-columns: 1fr 1fr; }
   .tiles > div { padding: .6rem .7rem; }
   .tiles dd { font-size: 1.4rem; }
+  table { font-size: .82rem; }
+  th, td { padding-right: .45rem; } thead th { white-space: normal; }
+  tbody th, td:not(.n) { min-width: 5rem; }
+  .range { width: 3.75rem; }
 }
 @media print {
   main { max-width: none; padding: 0; }
@@ -164,7 +169,7 @@ details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent)
   .tiles dd { font-size: 1.3rem; }
   .cards { grid-template-columns: repeat(2, 1fr); }
   .bars { columns: 3; }
-  figure svg { max-width: 100%; }
+  figure svg, figure svg.wide { max-width: 100%; }
   .tiles > div, .bars i, .note, .card img, .range, .range * {
     -webkit-print-color-adjust: exact; print-color-adjust: exact;
   }

@@ -19,7 +19,7 @@ from skcnn._report._evaluation import Evaluation, Predict, evaluate
 from skcnn._report._markup import Html
 from skcnn._report._page import Section, make_page
 from skcnn._report._sections import files_section, network_section, versions_section
-from skcnn._storage._container import replacing
+from skcnn._storage._replacing import replacing
 from skcnn._utils import Interval, check_values
 from skcnn.uncertainty import ConfidenceInterval
 

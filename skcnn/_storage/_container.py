@@ -5,18 +5,15 @@ It is a safetensors file. What is not a tensor is JSON in its metadata.
 
 import hashlib
 import json
-import os
 import re
-import secrets
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
 from torch import Tensor
+
+from skcnn._storage._replacing import replacing
 
 #: Number of the format that is written. Files of all numbers up to it can be read.
 FORMAT = 1
@@ -29,7 +26,6 @@ _NO_CHECKSUM = "0" * 64
 # Quotes within values are escaped, so that nothing else looks like this.
 _CHECKSUM = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _PACKAGES = ("skcnn", "torch", "numpy", "scikit-learn")
-_STALE_SECONDS = 3600
 # Of zlib, at its levels of compression.
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 # First bytes of files that people may take for one of these.
@@ -155,75 +151,3 @@ def _is_safetensors(header: bytes) -> bool:
         return isinstance(json.loads(header), dict)
     except ValueError:
         return False
-
-
-def check_target(path: Path) -> Path:
-    """Return the file behind links to it, which can be written or replaced.
-
-    Raises
-    ------
-    FileNotFoundError
-        If its folder is missing.
-    OSError
-        If it is a folder, or something else that is no file, such as a device.
-    """
-    # A link stays a link.
-    real = Path(os.path.realpath(path))
-    if not real.parent.is_dir():
-        raise FileNotFoundError(
-            f"The folder {real.parent} does not exist. Create it, or write to another one."
-        )
-    if real.is_dir():
-        raise IsADirectoryError(
-            f"{path} is a folder. Give the name of a file in it, such as {path / 'model'}."
-        )
-    if real.exists() and not real.is_file():
-        raise OSError(f"{path} is no file that could be replaced. Choose another name.")
-    return real
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of another one once it is on the disk as a whole."""
-    path = check_target(path)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(new, "xb") as file:
-            if path.exists():
-                os.chmod(new, path.stat().st_mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def remove_unfinished(folder: Path, start: str) -> None:
-    """Remove what processes that were killed have begun to write.
-
-    Parameters
-    ----------
-    folder : Path
-    start : str
-        What the names of the files begin with.
-    """
-    for path in folder.glob(f".{start}*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                path.unlink()
-        except OSError:  # another process was faster
-            continue
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk, too, where the system can."""
-    if os.name != "posix":
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -253,6 +253,7 @@ def load_image_table(
         expected = [str(name) for names in columns.used().values() for name in names]
         parsed = read_table(source, columns=expected, **reading)
         frame, where = parsed.frame, str(source)
+        _check_lines(frame, expected, where)
         loaded.details.append(
             f"Table: {source} ({len(frame)} rows, {parsed.encoding}, delimiter "
             f"{parsed.delimiter!r})"
@@ -260,6 +261,19 @@ def load_image_table(
     folder = Path(os.getcwd()) if source is None else source.parent
     loaded.rows = observe(frame, columns, finder_for(root, folder), loaded, where)
     return make_bunch(loaded, rules, _CALLER)
+
+
+def _check_lines(frame: pd.DataFrame, names: list[str], where: str) -> None:
+    """Check that no path or label goes over several lines, which a quotation mark may do."""
+    for name in {name: None for name in names if list(frame.columns).count(name) == 1}:
+        for text in frame[name]:
+            if "\n" in text:
+                first, *_, last = text.splitlines()
+                raise ValueError(
+                    f"{where}: a cell in the column {name!r} goes over several lines, from "
+                    f'{first!r} to {last!r}. Is a quotation mark " opened and not closed? Write '
+                    "it twice where it belongs to the text."
+                )
 
 
 def _as_set(values: str | Collection[str]) -> Collection[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._storage._replacing import replacing
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values, safe_indexing
 from skcnn.datasets._prediction_formats import (
     CamtrapDpObservations,
@@ -172,16 +173,13 @@ def write_predictions(
         names = dict(scientific_names or {})
         writer = CamtrapDpObservations(table, classes, by, time_zone, names)
     _check_writable(target)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(writer.begin())
-            for rows, probabilities in _predictions(clf, images, order, len(classes)):
-                file.writelines(writer.write(table.iloc[rows], probabilities))
-            file.write(writer.end())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as file:
+        file.write(writer.begin().encode())
+        for rows, probabilities in _predictions(clf, images, order, len(classes)):
+            file.writelines(
+                line.encode() for line in writer.write(table.iloc[rows], probabilities)
+            )
+        file.write(writer.end().encode())
     return target
 
 

@@ -27,6 +27,8 @@ _MIN_MATRIX_HEIGHT = 3.0
 _COLORBAR_WIDTH = 1.6
 _AXIS_LABEL_HEIGHT = 0.6
 _CHARACTER_WIDTH = 0.085
+# Longer names would leave no space for the matrix.
+_MAX_CHARACTERS = 36
 
 
 class ConfusionDisplay(Display):
@@ -148,12 +150,13 @@ class ConfusionDisplay(Display):
         if ax is None:
             row_height = _ROW_HEIGHT_WITH_VALUES if few else _ROW_HEIGHT
             side = max(_MIN_MATRIX_HEIGHT, n_classes * row_height)
-            longest = max(len(str(label)) for label in self.display_labels)
-            names = _CHARACTER_WIDTH * (longest + len(f" ({self.confusion_matrix.sum()})"))
-            size = (side + names + _COLORBAR_WIDTH, side + names + _AXIS_LABEL_HEIGHT)
+            longest = max(len(_short(label)) for label in self.display_labels)
+            margin = _CHARACTER_WIDTH * (longest + len(f" ({self.confusion_matrix.sum()})"))
+            size = (side + margin + _COLORBAR_WIDTH, side + margin + _AXIS_LABEL_HEIGHT)
             _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]
+        names = [_short(label) for label in labels.tolist()]
         counts = self.confusion_matrix.sum(axis=1)[self.order]
         self.display_ = ConfusionMatrixDisplay(shares, display_labels=labels)
         self.display_.plot(
@@ -174,8 +177,9 @@ class ConfusionDisplay(Display):
         ax.set(xlabel="predicted", ylabel="actual (n images)")
         if is_new:
             ax.set_title("Similar classes are neighbors", fontsize=9)
+        ax.set_xticks(range(n_classes), names, rotation="vertical")
         ax.set_yticks(
-            range(n_classes), [f"{label} ({n})" for label, n in zip(labels, counts.tolist())]
+            range(n_classes), [f"{name} ({n})" for name, n in zip(names, counts.tolist())]
         )
         colorbar = self.display_.im_.colorbar
         colorbar.set_label("share of the actual class")
@@ -208,6 +212,21 @@ def _clustered(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
     order: npt.NDArray[np.intp] = leaves_list(tree)
     return order
+
+
+def _short(label: object) -> str:
+    """Return a name, without its middle if it is long: names may differ in their ends only.
+
+    Examples
+    --------
+    >>> _short("Vulpes vulpes"), _short("Vulpes vulpes (Linnaeus, 1758) ssp. crucigera")
+    ('Vulpes vulpes', 'Vulpes vulpes (Lin…8) ssp. crucigera')
+    """
+    text = str(label)
+    if len(text) <= _MAX_CHARACTERS:
+        return text
+    half = _MAX_CHARACTERS // 2
+    return f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def _check_labels(values: npt.ArrayLike, name: str) -> Labels:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from importlib import import_module
@@ -207,6 +208,113 @@ def test_a_list_stays_if_the_new_model_cannot_be_saved(photos, tmp_path, monkeyp
     assert not list(tmp_path.glob("*.old"))
 
 
+def _table_of(photos, path, **columns):
+    """Write a table of the photographs with more columns, and return the options that name it."""
+    paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
+    labels = ["squares" if "squares" in path else "stripes" for path in paths]
+    pd.DataFrame({"path": paths, "label": labels, **columns}).to_csv(path, index=False)
+    return ["--table", path]
+
+
+def _fails_in(folder):
+    """A function like os.replace, which fails in a folder as on a full disk."""
+    replace = os.replace
+
+    def fail(source, target):
+        if Path(target).parent == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    return fail
+
+
+def test_a_model_is_not_lost_where_the_disk_is_full(photos, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "full" / "model.skcnn"
+    (tmp_path / "aside").mkdir()
+    out.parent.mkdir()
+    out.write_bytes(b"an earlier model")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "aside"))
+    monkeypatch.setattr(os, "replace", _fails_in(out.parent))
+    error = refused(capsys, "train", photos, "--out", out, *WHERE, *SMALL)
+    (rescued,) = (tmp_path / "aside").glob("*/model.skcnn")
+    assert f"{out} could not be written: No space left on device" in error
+    assert f"It was written to {rescued} instead" in error
+    assert skcnn.load(rescued).n_iter_ == 1
+    assert len(read_list(rescued)) == 60
+    assert [path.name for path in out.parent.iterdir()] == ["model.skcnn"]
+    assert out.read_bytes() == b"an earlier model"
+
+
+def test_a_full_disk_is_named(trained, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "p.csv"
+    monkeypatch.setattr(os, "replace", _fails_in(tmp_path))
+    command = ["predict", trained / "model.skcnn", trained / "photos", "--out", out, "--quiet"]
+    error = refused(capsys, *command)
+    assert f"{out}: No space left on device. Free space there" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_cannot_be_written_are_found_before_training(photos, tmp_path, capsys):
+    start = ["train", photos, *WHERE, *SMALL, "--out"]
+    # The list beside it has a longer name.
+    error = refused(capsys, *start, tmp_path / f"{'m' * 240}")
+    assert "mmm.images.csv is too long for a file. Choose a shorter name: --out." in error
+    (tmp_path / "m.skcnn.images.csv").mkdir()
+    assert "m.skcnn.images.csv is a folder" in refused(capsys, *start, tmp_path / "m.skcnn")
+    if Path("/dev/full").exists():
+        assert "is no file that could be replaced" in refused(capsys, *start, "/dev/full")
+    table = _table_of(photos, tmp_path / "t.images.csv")
+    error = refused(capsys, "train", photos, "--out", tmp_path / "t", *table, *SMALL)
+    assert "is a file that this command reads" in error
+
+
+def test_missing_labels_are_left_out_as_r_and_others_write_them(photos, tmp_path, capsys):
+    table = _table_of(photos, tmp_path / "t.csv", species=["NA", "", "fox", "none", "hare"] * 12)
+    out = tmp_path / "m.skcnn"
+    assert run("train", photos, "--out", out, *table, "--label", "species", *SMALL) == 0
+    said = capsys.readouterr().out
+    assert "36 photographs of 3 classes" in said
+    assert "Not used: images or boxes without a label (24)." in said
+    assert "labels that look like a missing value (12), 'none'. If nothing is known" in said
+    assert "=" not in said
+    assert {line["label"] for line in read_list(out)} == {"fox", "hare", "none"}
+
+
+def test_photographs_without_a_site_are_left_out(photos, tmp_path, capsys):
+    sites = ["", "a", "b", "c", "NA"] * 12
+    table = _table_of(photos, tmp_path / "t.csv", camera=sites, nothing="")
+    start = ["train", photos, "--out", tmp_path / "m.skcnn", *table, *SMALL]
+    assert run(*start, "--groups", "camera") == 0
+    said = capsys.readouterr().out
+    assert "36 photographs of 2 classes at 3 sites" in said
+    assert "Not used: 24 photographs without a site" in said
+    assert {line["group"] for line in read_list(tmp_path / "m.skcnn")} == {"a", "b", "c"}
+    error = refused(capsys, *start, "--groups", "nothing")
+    assert "--groups names the column nothing, which is empty" in error
+
+
+def test_names_in_other_encodings_are_known_again(images, tmp_path, capsys):
+    names = [os.fsdecode(b"caf\xe9 %d.jpg" % number) for number in range(12)]
+    try:
+        for number, name in enumerate(names):
+            place = tmp_path / "photos" / "ab"[number % 2]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[number].repeat(4, 0).repeat(4, 1)).save(place / name)
+    except (OSError, UnicodeError):
+        pytest.skip("this system has names in Unicode only")
+    out, page = tmp_path / "m.skcnn", tmp_path / "report.html"
+    assert run("train", tmp_path / "photos", "--out", out, *SMALL) == 0
+    held_out = [line for line in read_list(out) if line["part"] == "held out"]
+    assert run("report", out, tmp_path / "photos", "--out", page, "--quiet") == 0
+    said = capsys.readouterr().out
+    n_trained = 12 - len(held_out)
+    assert f"the network was trained on them: {n_trained} photographs" in said
+    assert "caf" in page.read_text(encoding="utf-8")
+    (tmp_path / "photos" / "a").rename(tmp_path / "photos" / os.fsdecode(b"caf\xe9"))
+    error = refused(capsys, "train", tmp_path / "photos", "--out", out, *SMALL)
+    assert r"The name of the class 'caf\udce9' is not in UTF-8" in error
+
+
 def test_files_of_a_table_that_are_not_there_are_told(photos, tmp_path, capsys):
     paths = [path.relative_to(photos).as_posix() for path in sorted(photos.glob("*/*/*.jpg"))]
     labels = ["a" if "squares" in path else "b" for path in paths]
@@ -230,6 +338,14 @@ def test_train_refuses_measurements(photos, tmp_path, capsys):
     error = refused(capsys, "train", photos, "--out", tmp_path / "model.skcnn", *columns)
     assert "weight has numbers such as 0.5" in error
     assert "ConvNetRegressor" in error
+
+
+def test_measurements_with_a_decimal_comma_are_refused(photos, tmp_path, capsys):
+    table = _table_of(photos, tmp_path / "t.csv", weight=[f"{i},5" for i in range(60)])
+    command = ["train", photos, "--out", tmp_path / "m.skcnn", *table]
+    assert "weight has numbers such as 0.5" in refused(capsys, *command, "--label", "weight")
+    error = refused(capsys, *command, "--label", "path")
+    assert "Each of the 60 photographs has a label of its own, such as site 0" in error
 
 
 def test_train_takes_classes_with_decimal_codes(photos, tmp_path):
@@ -364,7 +480,9 @@ def test_what_is_no_model_is_refused(trained, tmp_path, images, capsys):
     assert "ImageLoader that is not trained" in refuse(tmp_path / "loader.skcnn")
     reg = skcnn.ConvNetRegressor(filters=(4,), max_epochs=1, random_state=0)
     skcnn.save(reg.fit(images, np.arange(60.0)), tmp_path / "numbers.skcnn")
-    assert "models that predict one label per photograph" in refuse(tmp_path / "numbers.skcnn")
+    error = refuse(tmp_path / "numbers.skcnn")
+    assert "ConvNetRegressor that predicts one number per photograph" in error
+    assert "models that predict one label per photograph" in error
     assert not out.exists()
 
 
@@ -446,6 +564,22 @@ def test_report_takes_a_regressor_and_a_table_of_numbers(images, photos, tmp_pat
     error = np.abs(reg.predict(paths) - table["length"]).mean()
     assert f"Mean absolute error {error:.3g}" in capsys.readouterr().out
     assert "Name the column of numbers" in refused(capsys, *command, "--label", "1")
+    # As the Excel of many countries writes them.
+    table.map(lambda cell: str(cell).replace(".", ",") if cell != 0.3 else "NA")[1:4].to_csv(
+        tmp_path / "lengths.csv", index=False
+    )
+    table = pd.read_csv(tmp_path / "lengths.csv").assign(path=paths[1:4])
+    table.to_csv(tmp_path / "lengths.csv", index=False, na_rep="NA")
+    assert run(*command, *columns, "--quiet") == 0
+    error = np.abs(reg.predict(paths[1:3]) - [0.1, 0.2]).mean()
+    assert f"Mean absolute error {error:.3g} (95%" in capsys.readouterr().out
+    table[:1].to_csv(tmp_path / "lengths.csv", index=False)
+    assert run(*command, *columns, "--quiet") == 0
+    error = np.abs(reg.predict(paths[1:2]) - [0.1]).mean()
+    # One image is too few for an interval.
+    assert f"Mean absolute error {error:.3g} on 1 photograph" in capsys.readouterr().out
+    table.assign(length=["0,1", "long", "1"]).to_csv(tmp_path / "lengths.csv", index=False)
+    assert "there is the label 'long'" in refused(capsys, *command, *columns)
 
 
 # ---------------------------------------------------------------------- what holds for all
@@ -517,6 +651,12 @@ def test_quiet_shows_no_progress(trained, tmp_path, capsys):
         (["train", "photos", "--out", "m", "--seed", "-1"], "--seed"),
         (["train", "p", "--out", "m", "--validation-fraction", "1"], "from 0 to below 1"),
         (["train", "p", "--out", "m", "--validation-fraction", "a"], "from 0 to below 1"),
+        (["train", "p", "--out", "m", "--epochs", "1" * 20], "from 1 to 1,000,000"),
+        (["train", "p", "--out", "m", "--epochs", "1" * 5000], "'11111111111111111111...'"),
+        (["train", "p", "--out", "m", "--image-size", "65536"], "from 1 to 65,535"),
+        (["train", "p", "--out", "m", "--cache-dir", ""], "--cache-dir: is empty, as a variable"),
+        (["train", "p", "--out", " "], "--out: is empty, as a variable of the shell"),
+        (["predict", "", "p", "--out", "m"], "MODEL: is empty, as a variable of the shell"),
         (["train", "p", "--out", "m", "--recipe", "slow"], "invalid choice: 'slow'"),
         (
             ["train", "p", "--out", "m", "--recipe", "fast", "--pretrained", "x"],

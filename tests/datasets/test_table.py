@@ -41,6 +41,18 @@ def test_a_table_of_texts(csv_file, root):
     assert "table.csv (3 rows, utf-8, delimiter ',')" in images.DESCR
 
 
+def test_a_quotation_mark_that_is_not_closed_is_told(root):
+    first, second, third = FILES
+    lines = [f'{first},"fox', f'{second},hare"', f"{third},hare"]
+    (root / "t.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    with pytest.raises(ValueError, match="column 'label' goes over several lines, from 'fox'"):
+        load_image_table(root / "t.csv")
+    # Remarks may have several.
+    lines = [f'{name},fox,"a\nb"' for name in FILES]
+    (root / "t.csv").write_text("\n".join(["path,label,remark", *lines]) + "\n")
+    assert load_image_table(root / "t.csv").frame["remark"].tolist() == ["a\nb"] * 3
+
+
 @pytest.mark.parametrize(
     "written", ["DataFrame", "category", "paths", "pyarrow-like", "index"], ids=str
 )

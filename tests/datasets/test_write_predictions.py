@@ -484,6 +484,14 @@ def test_an_earlier_file_stays_until_the_new_one_is_complete(photos, tmp_path, m
     assert path.read_text().startswith("path,")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_a_link_stays_a_link(photos, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "p.csv")
+    write_predictions(tmp_path / "link.csv", ByName(), photos.data)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "p.csv").read_text(encoding="utf-8").startswith("path,")
+
+
 def test_what_cannot_be_written_is_found_before_predicting(photos, tmp_path):
     clf = ByName()
     with pytest.raises(FileNotFoundError, match=r"the folder .* does not exist"):

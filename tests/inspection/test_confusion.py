@@ -98,3 +98,15 @@ def test_the_numbers_of_images_are_told_and_empty_cells_stay_empty():
 def test_what_is_not_one_label_per_image_is_refused(y, guess, message):
     with pytest.raises(ValueError, match=message):
         ConfusionDisplay.from_predictions(y, guess)
+
+
+def test_long_names_leave_space_for_the_matrix():
+    names = np.array([f"{'Vulpes vulpes crucigera ' * 5}{kind}" for kind in ("one", "two")])
+    display = ConfusionDisplay.from_predictions(names[[0, 0, 1]], names[[0, 1, 1]])
+    shown = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert [text[-4:] for text in shown] == [" one", " two"]
+    assert {len(text) for text in shown} == {36}
+    assert all(text.get_rotation() == 90 for text in display.ax_.get_xticklabels())
+    assert display.pairs["actual"].tolist() == [names[0]]
+    width, _ = display.figure_.get_size_inches()
+    assert width < 10

@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skcnn
 from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetRegressor, ConvNetSegmenter
+from skcnn._report._figures import as_svg
 from skcnn.networks import ConvBlocks, UNet
 from skcnn.uncertainty import bootstrap_interval, calibration_table
 
@@ -441,3 +442,12 @@ def test_each_column_of_a_table_has_a_name(page, made):
     heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', made.html)
     assert all(heads)
     assert "95% interval" in heads
+
+
+def test_a_figure_of_many_classes_scrolls_where_it_could_not_be_read():
+    from matplotlib import pyplot as plt
+
+    small = as_svg(lambda: plt.figure(figsize=(14, 1)), "a", "A figure")
+    large = as_svg(lambda: plt.figure(figsize=(36, 1)), "b", "A figure")
+    assert ('class="wide"' in small, 'class="wide"' in large) == (False, True)
+    assert "width:216.00rem" in large

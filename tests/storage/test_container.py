@@ -1,5 +1,6 @@
 """Files of models: whole or refused, and never half written."""
 
+import errno
 import gzip
 import os
 import pickle
@@ -16,7 +17,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from skcnn._storage import _container
-from skcnn._storage._container import read_file, remove_unfinished, replacing, write_file
+from skcnn._storage._container import read_file, write_file
+from skcnn._storage._replacing import remove_unfinished, replacing
 
 CONTENT = {"name": "ant", "numbers": [1, 0.1, None, True], "text": 'a "quoted" \u00e9 \ud800'}
 TENSORS = {
@@ -195,6 +197,20 @@ def test_a_failure_leaves_the_former_file_and_nothing_else(call, path, monkeypat
     monkeypatch.undo()
     assert [file.name for file in path.parent.iterdir()] == ["model.skcnn"]
     assert_whole(path)
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(path, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail_elsewhere(*args):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), "elsewhere")
+
+    for failing, name in ((fail, str(path)), (fail_elsewhere, "elsewhere")):
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(OSError, match=r"No s") as raised:
+            write_file(path, "model", {"other": 1}, {})
+        assert raised.value.filename == name
 
 
 def test_what_killed_processes_have_begun_is_removed_after_a_while(tmp_path):
