@@ -45,11 +45,13 @@ def as_array(X: Any, name: str) -> Any:
                 "resize or crop the images first."
             )
         return np.stack([as_array(x, name) for x in X])
-    text = (str, bytes, os.PathLike)
-    if isinstance(X, text) or isinstance(_first_value(X), text):
+    first = X if isinstance(X, str | bytes | os.PathLike) else _first_value(X)
+    holds_bytes = isinstance(first, bytes)
+    if holds_bytes or isinstance(first, str | os.PathLike):
         raise ValueError(
             f"{name} holds text, not pixels. Expected an array of images, or paths of image files "
             "as a list, a Series, or a DataFrame with one column of text."
+            + (" Paths in bytes become text by os.fsdecode." if holds_bytes else "")
         )
     if isinstance(X, list | tuple) and np.ndim(X[0] if len(X) else 0) == 1:
         with suppress(ValueError):

@@ -1,7 +1,7 @@
 """Paths of image files as X: in which forms they come, and boxes beside them."""
 
 import os
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ PATH_COLUMN = "path"
 _BOX_TOLERANCE = 0.02
 _N_NAMED = 10
 _TEXT = (str, os.PathLike)
+_UNORDERED = (set, frozenset, dict, KeysView, ValuesView)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
         If a DataFrame has other text beside the paths, if paths and other values are mixed,
         if boxes are not as described, or if X is a folder, or an empty list, array or Series.
     TypeError
-        If X is a generator or another iterator.
+        If X is a generator or another iterator, a set or a dict.
     """
     X = as_rows(X, name)
     if is_frame(X):
@@ -113,6 +114,12 @@ def as_rows(X: Any, name: str = "X") -> Any:
             f"{name} is a {type(X).__name__}, which can be read only once. Expected images as an "
             "array (n, height, width, channels), or paths as a list, since scikit-learn's tools "
             f"pick rows from it. Pass list({name}), or numpy.stack(list({name})) of images."
+        )
+    if isinstance(X, _UNORDERED):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, whose rows have no numbers. Expected images as an "
+            "array (n, height, width, channels), or paths as a list, in the order of y: "
+            f"sorted({name}) of a set, list({name}.values()) of a dict."
         )
     if isinstance(X, _TEXT):
         if os.path.isdir(X):
@@ -257,7 +264,7 @@ def _checked_boxes(X: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
     )
     missing = np.isnan(boxes)
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    outside = (low < -_BOX_TOLERANCE) | (high > 1 + _BOX_TOLERANCE) | (boxes[:, 2:] < 0)
+    outside = (low < -_BOX_TOLERANCE) | (high > 1 + _BOX_TOLERANCE) | (boxes[:, 2:] <= 0)
     wrong = outside.any(axis=1) | (missing.any(axis=1) & ~missing.all(axis=1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -56,7 +56,8 @@ def iou_score(
     Raises
     ------
     ValueError
-        If the label images differ in number or size.
+        If the label images differ in number or size, or are text on one side and numbers on the
+        other.
 
     References
     ----------
@@ -103,7 +104,8 @@ def dice_score(
     Raises
     ------
     ValueError
-        If the label images differ in number or size.
+        If the label images differ in number or size, or are text on one side and numbers on the
+        other.
 
     References
     ----------
@@ -145,6 +147,7 @@ def _score(
 ) -> Score:
     check_values(caller, _AVERAGES, {"average": average})
     pairs = _pairs(y_true, y_pred, ignore_label)
+    _check_kinds(pairs)
     if labels is None:
         found = [np.unique(values) for pair in pairs for values in pair]
         names = np.unique(np.concatenate(found)) if found else np.empty(0)
@@ -198,6 +201,22 @@ def _pairs(
             known &= np.asarray(true != ignore_label)
         pairs.append((np.asarray(true)[known], guessed[known]))
     return pairs
+
+
+def _check_kinds(pairs: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> None:
+    """Refuse text beside numbers, which would never agree."""
+    kinds = [{_kind(values) for values in several if values.size} for several in zip(*pairs)]
+    if len(kinds) == 2 and all(kinds) and kinds[0].isdisjoint(kinds[1]):
+        one, other = (" and ".join(sorted(found)) for found in kinds)
+        raise ValueError(
+            f"The label images of y_true hold {one}, and those of y_pred {other}, so that no "
+            "pixel could be right. Expected the same labels: a network predicts those that it was "
+            "fitted with."
+        )
+
+
+def _kind(values: npt.NDArray[Any]) -> str:
+    return "text" if values.dtype.kind in "UST" or isinstance(values.flat[0], str) else "numbers"
 
 
 SCORES: dict[str, Callable[..., Score]] = {"iou": iou_score, "dice": dice_score}

@@ -402,6 +402,7 @@ def test_a_channel_of_small_values_is_not_taken_for_a_constant_one():
         (["a.png", "b.png"], {}, "X holds text, not pixels"),
         (np.array(["a.png"]), {}, "X holds text, not pixels"),
         (np.array([[b"1"]]), {}, "X holds text, not pixels"),
+        ([b"a.png"], {}, "X holds text, not pixels.*os.fsdecode"),
         (
             np.zeros((2, 10)),
             {"image_shape": (3, 3)},
@@ -439,6 +440,7 @@ def test_a_channel_of_small_values_is_not_taken_for_a_constant_one():
         "list_of_paths",
         "array_of_paths",
         "bytes",
+        "list_of_bytes",
         "flat_and_image_shape",
         "image_shape",
         "gray_and_image_shape",

@@ -88,6 +88,9 @@ def test_every_estimator_refuses_them(estimator, tmp_path):
         estimator.fit([], [])
     with pytest.raises(TypeError, match="X is a generator"):
         estimator.fit((name for name in NAMES), [0, 1, 0])
+    for unordered in (set(NAMES), dict.fromkeys(NAMES), dict.fromkeys(NAMES).keys()):
+        with pytest.raises(TypeError, match=f"X is a {type(unordered).__name__}, whose rows"):
+            estimator.fit(unordered, [0, 1, 0])
     for folder in (tmp_path, f"{tmp_path}/"):
         with pytest.raises(ValueError, match=r"X is a folder, .*load_image_folder.*label=None"):
             estimator.fit(folder, [0, 1, 0])
@@ -263,6 +266,7 @@ def test_boxes_may_have_missing_values_of_pandas():
         [0.5, 0.5, 0.6, 0.1],
         [-0.1, 0, 0.5, 0.5],
         [0.5, 0.5, -0.2, 0.2],
+        [0.5, 0.5, 0.2, 0],
         [0.1, 0.1, 0.2, np.nan],
     ],
 )

@@ -129,10 +129,22 @@ def test_scorers_ask_the_estimator_which_label_to_ignore():
 
 
 def test_scorers_are_stored_and_say_what_they_are():
-    scorer = pickle.loads(pickle.dumps(mask_scorer("dice", label="leaf")))
-    assert repr(scorer) == "mask_scorer('dice', label='leaf')"
-    names = Shifted().fit(GUESS, TRUE)
-    assert scorer(names, GUESS, NAMES[TRUE]) == 0
+    scorer = pickle.loads(pickle.dumps(mask_scorer("dice", label=1)))
+    assert repr(scorer) == "mask_scorer('dice', label=1)"
+    assert repr(mask_scorer(label="leaf")) == "mask_scorer('iou', label='leaf')"
+    shifted = Shifted().fit(GUESS, TRUE)
+    expected = dice_score(TRUE, shifted.predict(GUESS), labels=[1], average=None)
+    assert scorer(shifted, GUESS, TRUE) == expected
+
+
+@pytest.mark.parametrize("score", [iou_score, dice_score], ids=["iou", "dice"])
+@pytest.mark.parametrize("labels", [NAMES, NAMES.astype(object)], ids=["text", "objects"])
+def test_text_beside_numbers_is_refused(score, labels):
+    with pytest.raises(ValueError, match="y_true hold text, and those of y_pred numbers"):
+        score(labels[TRUE], GUESS)
+    with pytest.raises(ValueError, match="y_true hold numbers, and those of y_pred text"):
+        score(TRUE, labels[GUESS])
+    assert score(labels[TRUE], [None] * 4 + [labels[GUESS[4]]]) > 0
 
 
 @pytest.mark.parametrize("score", [iou_score, dice_score], ids=["iou", "dice"])
