@@ -9,6 +9,9 @@ held_out    A network of one convolution per block learns from 200 images of eac
             thresholds of sets of labels, and the probability from which on labels are accepted;
             the other half shows what they are worth there. With --model, the fitted network is
             kept in that file, and read from it in the next run.
+novelty     Every sixth category is unknown: networks learn from 200 images of each of the others.
+            Of 300 others of each, one half finds the threshold for 5% false alarms, five times,
+            and the other half and the unknown images show how many alarms there are.
 labels      5% of 3,000 labels are changed to others. Images are ordered by the probability of
             their label, from networks that have not seen them, as cleanlab orders them, too: how
             many of the changed ones are among the first 10%?
@@ -16,7 +19,7 @@ duplicates  Images that are there twice with two labels are looked for by find_d
             comparing the pixels of all pairs. How many of them are among the first 10% in the
             same order as above, of 3,000 labels and theirs?
 
-Results go to results/uncertainty_PART.json. Takes twenty minutes on one core.
+Results go to results/uncertainty_PART.json. Takes forty minutes on one core.
 """
 
 import argparse
@@ -26,9 +29,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from reporting import describe_machine, spread, store, versions
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -40,6 +45,7 @@ from skcnn.inspection import find_duplicates
 from skcnn.networks import Backbone
 from skcnn.uncertainty import (
     ConformalClassifier,
+    NoveltyDetector,
     conformal_sets,
     conformal_threshold,
     expected_calibration_error,
@@ -47,7 +53,7 @@ from skcnn.uncertainty import (
 )
 
 N_TRAINING = 200
-LEVEL, ERROR = 0.9, 0.05
+LEVEL, ERROR, FALSE_ALARMS = 0.9, 0.05, 0.05
 N_LABELS, FRACTION_WRONG, FRACTION_SEEN = 3_000, 0.05, 0.1
 
 
@@ -125,6 +131,82 @@ def one_split(clf, X, y, proba, seed):
     found["accepted"] = float(accepted.mean())
     found["wrong among the accepted"] = float(wrong[accepted].mean()) if accepted.any() else 0.0
     return found
+
+
+# ---------------------------------------------------------------- novelty
+
+
+def novelty(options):
+    """Look for images of categories that a network has not learned."""
+    X, y = photographs(options.data)
+    unknown = np.isin(y, np.unique(y)[::6])
+    X_known, y_known, X_unknown = X[~unknown], y[~unknown], X[unknown][::3]
+    n_classes = len(np.unique(y_known))
+    X_train, X_held, y_train, y_held = train_test_split(
+        X_known, y_known, train_size=N_TRAINING * n_classes, stratify=y_known, random_state=0
+    )
+    lite = Backbone("efficientnet_lite0", image_size=128)
+    networks = {
+        "network from scratch": ConvNetClassifier(**NETWORK, device="cpu", random_state=0),
+        "pretrained network": ConvNetClassifier(
+            module=lite, max_epochs=15, augment=None, device="cpu", random_state=0
+        ),
+    }
+    figures, accuracies = {}, {}
+    for name, clf in networks.items():
+        answers = Answers().fit(clf.fit(X_train, y_train), X_held, X_unknown)
+        accuracies[name] = float(np.mean(answers.predict(np.arange(len(X_held))) == y_held))
+        for method in ("entropy", "mahalanobis"):
+            rounds = [alarms(answers, y_held, method, seed) for seed in range(options.rounds)]
+            figures[f"{name}, {method}"] = {
+                what: spread([found[what] for found in rounds]) for what in rounds[0]
+            }
+            print(name, method, figures[f"{name}, {method}"], flush=True)
+    return {
+        "images": {"training": len(X_train), "known": len(X_held), "unknown": len(X_unknown)},
+        "categories": {"known": n_classes, "unknown": len(np.unique(y[unknown]))},
+        "accuracy": accuracies,
+        "figures": figures,
+    }
+
+
+class Answers(ClassifierMixin, BaseEstimator):
+    """What a network says of images, computed once: X is their numbers, unknown ones last."""
+
+    def fit(self, clf, *images):
+        """Ask a fitted network."""
+        self.classes_ = clf.classes_
+        self.probabilities = np.concatenate([clf.predict_proba(X) for X in images])
+        self.features = np.concatenate([clf.transform(X) for X in images])
+        return self
+
+    def predict_proba(self, rows):
+        """Return the probabilities of some images."""
+        return self.probabilities[rows]
+
+    def predict(self, rows):
+        """Return the labels of some images."""
+        return self.classes_[self.probabilities[rows].argmax(axis=1)]
+
+    def transform(self, rows):
+        """Return the features of some images."""
+        return self.features[rows]
+
+
+def alarms(answers, y_held, method, seed):
+    """How many known and unknown images are called unknown, in one split of the known ones."""
+    known = np.arange(len(y_held))
+    first, second = train_test_split(known, test_size=0.5, stratify=y_held, random_state=seed)
+    unknown = np.arange(len(y_held), len(answers.features))
+    detector = NoveltyDetector(answers, method=method, false_alarms=FALSE_ALARMS)
+    detector.fit(first, y_held[first])
+    scores = np.concatenate([detector.score_samples(rows) for rows in (second, unknown)])
+    is_known = np.arange(len(scores)) < len(second)
+    return {
+        "false alarms": float(np.mean(detector.predict(second) == -1)),
+        "unknown images found": float(np.mean(detector.predict(unknown) == -1)),
+        "pairs in the right order": float(roc_auc_score(is_known, scores)),
+    }
 
 
 # ---------------------------------------------------------------- labels
@@ -280,7 +362,7 @@ def standardized(rows):
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
-PARTS = {"held_out": held_out, "labels": labels, "duplicates": duplicates}
+PARTS = {"held_out": held_out, "novelty": novelty, "labels": labels, "duplicates": duplicates}
 
 
 def main():

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import linalg
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
 from sklearn.covariance import empirical_covariance, shrunk_covariance
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import warn
@@ -28,7 +29,7 @@ _TOP_CLASSES = 0.1
 # Classes that count at least.
 _FEWEST = 10
 # Of covariances: there may be fewer images than features, and all features may be constant.
-_SHRINKAGE = 1e-3
+_SHRINKAGE = 0.1
 _LEAST_VARIANCE = 1e-12
 # Parts that the images of `fit` are divided into, each of which is scored by the others.
 _N_PARTS = 5
@@ -157,8 +158,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
             takes. Features of its training images lie nearer to their class than those of new
             images, so that a threshold from them would raise too many alarms. At least two, and
             better many more than ``1 / false_alarms``, which is 20 by default: a warning says
-            if there are fewer. With fewer images than features, "mahalanobis" raises fewer
-            alarms than asked for, and finds less. Files that were skipped are left out.
+            if there are fewer. Files that were skipped are left out.
         y : array-like of shape (n,), default=None
             Their labels, needed for "mahalanobis" only.
 
@@ -186,8 +186,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
                 )
             features, labels = self._known_features(X, check_labels(y))
             self._check_n_images(len(features))
-            self._distances = _RelativeDistances(features, labels)
-            scores = _scores_by_the_others(features, labels)
+            self._distances, scores = _cross_fit(features, labels)
         else:
             scores = self._score(X)
             scores = scores[~np.isnan(scores)]
@@ -249,7 +248,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         known = known_rows(features)
         scores = np.full(len(features), np.nan)
         if known.any():
-            scores[known] = self._distances.score(features[known])
+            scores[known] = np.mean([of.score(features[known]) for of in self._distances], axis=0)
         return scores
 
     def _check_n_images(self, n: int) -> None:
@@ -299,35 +298,37 @@ class _RelativeDistances:
 
     def score(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the relative distances: lower is stranger."""
-        of_classes = [_distances(features - mean, self._within) for mean in self._means]
-        relative: npt.NDArray[np.float64] = _distances(
-            features - self._mean, self._overall
-        ) - np.min(of_classes, axis=0)
+        overall = _whitened(features - self._mean, self._overall)
+        within, means = (_whitened(rows, self._within) for rows in (features, self._means))
+        of_classes = euclidean_distances(within, means, squared=True)
+        relative: npt.NDArray[np.float64] = (overall**2).sum(axis=1) - of_classes.min(axis=1)
         return relative
 
 
-def _scores_by_the_others(
+def _cross_fit(
     features: npt.NDArray[np.float64], labels: Labels
-) -> npt.NDArray[np.float64]:
-    """Score each image by the distances of others.
+) -> tuple[list[_RelativeDistances], npt.NDArray[np.float64]]:
+    """Leave out each part of the images in turn, and score it by the distances of the others.
 
-    Those that the means and covariances come from are nearer to them than new images are: with as
-    many features as images, a threshold from their own scores calls every new image unknown.
+    Images that the means and covariances come from are nearer to them than new images are: with as
+    many features as images, a threshold from their own scores calls every new image unknown. So
+    the distances of the parts are what new images are scored by, too, since those of all images
+    together would be smaller.
     """
     n_parts = min(_N_PARTS, len(features))
     parts = np.empty(len(features), dtype=np.intp)
     # Neighbors in the order of labels are of different parts, and each part is of all classes.
     parts[np.argsort(labels, kind="stable")] = np.arange(len(features)) % n_parts
-    scores = np.empty(len(features))
+    distances, scores = [], np.empty(len(features))
     for part in range(n_parts):
         others = parts != part
-        distances = _RelativeDistances(features[others], labels[others])
-        scores[~others] = distances.score(features[~others])
-    return scores
+        distances.append(_RelativeDistances(features[others], labels[others]))
+        scores[~others] = distances[-1].score(features[~others])
+    return distances, scores
 
 
 def _covariance_root(centered: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the Cholesky factor of the covariance, drawn a little towards a sphere."""
+    """Return the Cholesky factor of the covariance, drawn towards a sphere."""
     covariance = shrunk_covariance(
         empirical_covariance(centered, assume_centered=True), shrinkage=_SHRINKAGE
     )
@@ -336,10 +337,9 @@ def _covariance_root(centered: npt.NDArray[np.float64]) -> npt.NDArray[np.float6
     return root
 
 
-def _distances(
-    centered: npt.NDArray[np.float64], root: npt.NDArray[np.float64]
+def _whitened(
+    features: npt.NDArray[np.float64], root: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return squared Mahalanobis distances."""
-    squares = linalg.solve_triangular(root, centered.T, lower=True) ** 2
-    distances: npt.NDArray[np.float64] = squares.sum(axis=0)
-    return distances
+    """Return features whose Euclidean distances are Mahalanobis distances."""
+    whitened: npt.NDArray[np.float64] = linalg.solve_triangular(root, features.T, lower=True).T
+    return whitened
