@@ -58,7 +58,7 @@ def client():
         "distributed", reason='needs Dask, which pip install "skcnn[dask]" brings'
     )
     cluster = distributed.LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
     )
     with cluster, distributed.Client(cluster) as client:
         yield replicate_scattered_data(client)
