@@ -1029,6 +1029,23 @@ def conformal_table():
     return "\n".join([table(head, rows), measured_on(result)])
 
 
+def novelty_table():
+    result = load("uncertainty_novelty")
+    rows = [
+        [
+            name.replace(", ", ', `method="') + '"`',
+            *(
+                " (".join(_from_to(found[what])) + ")"
+                for what in ("false alarms", "unknown images found")
+            ),
+            f"{found['pairs in the right order']['median']:.2f}",
+        ]
+        for name, found in result["figures"].items()
+    ]
+    head = ["", "known images called unknown", "unknown images found", "pairs in the right order"]
+    return "\n".join([table(head, rows), measured_on(result)])
+
+
 def review_table():
     rows = {"accepted": "accepted", "wrong among the accepted": "wrong among these"}
     return _held_out_table(rows)
@@ -1093,6 +1110,7 @@ TABLES = {
     "fuzz": fuzz_table,
     "calibration": calibration_table,
     "conformal": conformal_table,
+    "novelty": novelty_table,
     "review": review_table,
     "wrong_labels": wrong_labels_table,
     "duplicates": duplicates_table,

@@ -106,9 +106,9 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         With `predict_proba` for "entropy", and with `transform` for "mahalanobis": for example a
         `ConvNetClassifier`.
     method : {"entropy", "mahalanobis"}, default="entropy"
-        "entropy": from the probabilities, as in `novelty_scores`; best for networks trained from
-        scratch. "mahalanobis": the distance of the features to those of the nearest class,
-        relative to their distance to all images [1]_; best for pretrained networks whose body is
+        "entropy": from the probabilities, as in `novelty_scores`; needs no labels.
+        "mahalanobis": the distance of the features to those of the nearest class, relative to
+        their distance to all images [1]_; finds more with pretrained networks whose body is
         frozen.
     false_alarms : float, default=0.05
         Fraction in (0, 1) of known images that are called unknown.
