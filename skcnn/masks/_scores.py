@@ -243,10 +243,15 @@ class MaskScorer:
 
     def __call__(self, estimator: BaseEstimator, X: npt.ArrayLike, y: LabelImages) -> float:
         """Return the score of an estimator on images and their label images."""
-        predicted = estimator.predict(X)
         last = estimator
         while hasattr(last, "steps") or hasattr(last, "best_estimator_"):
-            last = last.best_estimator_ if hasattr(last, "best_estimator_") else last.steps[-1][1]
+            if hasattr(last, "best_estimator_"):
+                last = last.best_estimator_
+                continue
+            # What the last step gets says which part of each file of y is read.
+            X = last[:-1].transform(X) if len(last.steps) > 1 else X
+            last = last.steps[-1][1]
+        predicted = last.predict(X)
         ignored = self.ignore_label
         if ignored is None:
             ignored = getattr(last, "ignore_label", None)

@@ -7,6 +7,8 @@ import torch
 from _squares import MASKS, MASKS_NEW, SIDE, X_NEW, X, small, squares
 from PIL import Image
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skcnn import ConvNetSegmenter
 from skcnn.masks import iou_score, mask_scorer
@@ -169,6 +171,14 @@ def test_boxes_of_images_are_those_of_their_masks(files):
     expected = cut.score(parts, masks)
     assert by_box.score(table, mask_paths) == expected
     assert mask_scorer()(by_box, table, mask_paths) == expected
+    # The last step of a pipeline gets other columns than the pipeline.
+    columns = {"file": "path"}
+    chosen = FunctionTransformer(
+        lambda t: t.drop(columns=["camera", "note"]).rename(columns=columns)
+    )
+    pipeline = make_pipeline(chosen, by_box)
+    noted = table.rename(columns={"path": "file"}).assign(camera="A7", note="foggy")
+    assert mask_scorer()(pipeline, noted, mask_paths) == expected
 
 
 def test_files_that_cannot_be_read_are_skipped(files, tmp_path):
