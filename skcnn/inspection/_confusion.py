@@ -25,6 +25,7 @@ _ROW_HEIGHT = 0.155
 _ROW_HEIGHT_WITH_VALUES = 0.42
 _MIN_MATRIX_HEIGHT = 3.0
 _COLORBAR_WIDTH = 1.6
+_COLORBAR_THICKNESS = 0.25
 _AXIS_LABEL_HEIGHT = 0.6
 _CHARACTER_WIDTH = 0.085
 # Longer names would leave no space for the matrix.
@@ -166,6 +167,7 @@ class ConfusionDisplay(Display):
             ax=ax,
             xticks_rotation="vertical",
             im_kw={"vmin": 0, "vmax": 1},
+            colorbar=False,
             text_kw={"fontsize": 8},
         )
         if few:
@@ -181,7 +183,11 @@ class ConfusionDisplay(Display):
         ax.set_yticks(
             range(n_classes), [f"{name} ({n})" for name, n in zip(names, counts.tolist())]
         )
-        colorbar = self.display_.im_.colorbar
+        # As wide beside large matrices as beside small ones.
+        height = ax.get_window_extent().height / ax.figure.dpi
+        colorbar = ax.figure.colorbar(
+            self.display_.im_, ax=ax, aspect=max(20, height / _COLORBAR_THICKNESS)
+        )
         colorbar.set_label("share of the actual class")
         colorbar.ax.yaxis.set_major_formatter(PercentFormatter(1))
         return ax

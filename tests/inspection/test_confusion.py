@@ -110,3 +110,12 @@ def test_long_names_leave_space_for_the_matrix():
     assert display.pairs["actual"].tolist() == [names[0]]
     width, _ = display.figure_.get_size_inches()
     assert width < 10
+
+
+@pytest.mark.parametrize("n_classes", [5, 150])
+def test_the_color_scale_is_as_wide_beside_large_matrices_as_beside_small_ones(n_classes):
+    y = np.arange(n_classes)
+    display = ConfusionDisplay.from_predictions(y, y)
+    display.figure_.draw_without_rendering()
+    scale = display.display_.im_.colorbar.ax.get_window_extent()
+    assert 0.1 < scale.width / display.figure_.dpi < 0.35
