@@ -203,7 +203,8 @@ def jpegs(folder, n_images, options):
                 np.asarray(image.convert("RGB").resize((96, 96)))
 
     contestants = {
-        "skcnn": lambda: ImageLoader((96, 96)).fit_transform(paths),
+        # As the others do.
+        "skcnn": lambda: ImageLoader((96, 96), resize="stretch").fit_transform(paths),
         "loop over Pillow": plain,
     }
     try:
