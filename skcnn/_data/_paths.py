@@ -115,7 +115,8 @@ def as_rows(X: Any, name: str = "X") -> Any:
             "array (n, height, width, channels), or paths as a list, since scikit-learn's tools "
             f"pick rows from it. Pass list({name}), or numpy.stack(list({name})) of images."
         )
-    if isinstance(X, _UNORDERED):
+    # A sparse matrix of scipy may be a dict, too; scikit-learn refuses it.
+    if isinstance(X, _UNORDERED) and not hasattr(X, "shape"):
         raise TypeError(
             f"{name} is a {type(X).__name__}, whose rows have no numbers. Expected images as an "
             "array (n, height, width, channels), or paths as a list, in the order of y: "

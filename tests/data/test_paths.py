@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
+from scipy import sparse
 
 from skcnn import (
     ConvNetClassifier,
@@ -94,6 +95,11 @@ def test_every_estimator_refuses_them(estimator, tmp_path):
     for folder in (tmp_path, f"{tmp_path}/"):
         with pytest.raises(ValueError, match=r"X is a folder, .*load_image_folder.*label=None"):
             estimator.fit(folder, [0, 1, 0])
+
+
+@pytest.mark.parametrize("form", [sparse.dok_array, sparse.dok_matrix, sparse.csr_array])
+def test_sparse_matrices_are_left_to_scikit_learn(form):
+    assert read_paths(form((3, 12))) is None
 
 
 def test_pyarrow():
