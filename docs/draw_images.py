@@ -1,7 +1,7 @@
 """Draw the picture of README.md into docs/images: python docs/draw_images.py [--data DIR]
 
-Trains the recipe `fast` on the photographs of CIFAR-100's ecology categories, and draws its
-predictions for some test images, people left out. Takes ten minutes on two cores.
+Trains the default network on the photographs of CIFAR-100's ecology categories, and draws its
+predictions for some test images, people left out. Takes five to fifteen minutes on two cores.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from skcnn import ConvNetClassifier, recipes
+from skcnn import ConvNetClassifier
 from skcnn.datasets import fetch_cifar100
 from skcnn.inspection import PredictionsDisplay
 
@@ -29,7 +29,7 @@ def main() -> None:
         for subset in ("train", "test")
     )
     names = np.array([name.replace("_", " ") for name in train.target_names])
-    clf = ConvNetClassifier(**recipes.fast, random_state=SEED, verbose=1)
+    clf = ConvNetClassifier(random_state=SEED)
     clf.fit(train.data, names[train.target])
     X, y = test.data, names[test.target]
     print(f"test accuracy {clf.score(X, y):.3f}")

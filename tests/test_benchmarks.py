@@ -210,6 +210,8 @@ def test_kernels_are_measured_one_by_one(benchmarks, monkeypatch, tmp_path):
     monkeypatch.setenv("SKCNN_NUM_THREADS", "1")
     options = ["--rounds", "1", "--batches", "1", "--networks", "lesson", "--threads", "1"]
     monkeypatch.setattr(sys, "argv", ["kernels.py", *options])
+    # Steps in bfloat16 are slow where a CPU has no instructions for it.
+    monkeypatch.setattr(kernels, "BATCH_SIZE", 16)
     kernels.main()
     figures = json.loads((tmp_path / "kernels_cpu.json").read_text())["figures"]
     for precision in ("bfloat16", "float32"):
@@ -394,7 +396,8 @@ def test_fingerprints_differ_between_settings_and_repeat(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import fingerprints
 
-    monkeypatch.setattr(fingerprints, "SETTINGS", {"a": {"max_epochs": 1}, "b": {"max_epochs": 2}})
+    small = {"a": {"filters": 8, "max_epochs": 1}, "b": {"filters": 8, "max_epochs": 2}}
+    monkeypatch.setattr(fingerprints, "SETTINGS", small)
     printed = []
     for _ in range(2):
         fingerprints.main()

@@ -995,7 +995,8 @@ def test_weights_of_zero_count_for_nothing_in_mixtures_either(data):
 @pytest.mark.slow
 def test_the_defaults_learn_the_stripes(data):
     X, X_test, y, y_test = data
-    clf = ConvNetClassifier(batch_size=32, device="cpu", random_state=0).fit(X, y)
+    # Half of the images, which is harder and takes half as long.
+    clf = ConvNetClassifier(batch_size=32, device="cpu", random_state=0).fit(X[::2], y[::2])
     assert clf.score(X_test, y_test) > 0.95
 
 
