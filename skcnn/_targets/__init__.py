@@ -7,6 +7,7 @@ from skcnn._targets._masks import MaskTarget
 from skcnn._targets._multilabel import MultilabelTarget
 from skcnn._targets._multioutput import MultioutputTarget
 from skcnn._targets._numbers import NumberTarget
+from skcnn._targets._several import SeveralTarget
 
 __all__ = [
     "AnswersTarget",
@@ -16,5 +17,6 @@ __all__ = [
     "MultilabelTarget",
     "MultioutputTarget",
     "NumberTarget",
+    "SeveralTarget",
     "Target",
 ]

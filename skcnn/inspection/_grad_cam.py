@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from skcnn._compute._ambient import default_torch_settings
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
-from skcnn._targets import MultilabelTarget, NumberTarget
+from skcnn._targets import MultilabelTarget, NumberTarget, SeveralTarget
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._layers import LayerRecorder, find_layer
 from skcnn.inspection._overlay import OverlayDisplay
+from skcnn.inspection._question import Question, find_question
 from skcnn.inspection._reading import class_indices, image_batches, read_images
 from skcnn.inspection._unwrap import check_one_label, unwrap
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@whole_arguments("layer")
+@whole_arguments("layer", "task")
 def grad_cam(
     estimator: BaseEstimator,
     X: npt.ArrayLike,
     target: npt.ArrayLike | None = None,
     *,
     layer: str | int | None = None,
+    task: str | int | None = None,
 ) -> npt.NDArray[np.float32]:
     """Compute Grad-CAM maps: which regions of an image support a class, or raise a number.
 
@@ -52,6 +54,10 @@ def grad_cam(
     layer : str or int, default=None
         Layer whose feature maps are summed, as in `feature_maps`. None takes the last layer
         that is as large as the last convolution.
+    task : str or int, default=None
+        Of several questions, the one to explain: one of the tasks of a `ConvNetMultiTask`, or
+        a column of labels, by its name, or by its number where it has none. `target` is then
+        one of its classes.
 
     Returns
     -------
@@ -62,13 +68,13 @@ def grad_cam(
     Raises
     ------
     ValueError
-        If the target is not a class, if the layer has no feature maps, or if no gradient reaches
-        it.
+        If the target is not a class, if there is no such task, if the layer has no feature maps,
+        or if no gradient reaches it.
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the estimator has no network, or predicts several columns of labels, answers to several
-        questions, or label images: these have no single class to explain.
+        If the estimator has no network, predicts label images, which have no single class to
+        explain, or answers several questions and `task` names none.
 
     See Also
     --------
@@ -90,23 +96,20 @@ def grad_cam(
     (5, 16, 16)
     """
     estimator, X = unwrap(estimator, X)
-    check_one_label(
-        estimator,
-        "grad_cam",
-        allowed=(MultilabelTarget, NumberTarget),
-        of_several="Fit a network to one of them to have it explained",
-    )
+    check_one_label(estimator, "grad_cam", allowed=(MultilabelTarget, NumberTarget, SeveralTarget))
+    question = find_question(estimator, task)
     name, _ = find_layer(estimator, _last_before_pooling(estimator) if layer is None else layer)
     images = read_images(estimator, X)
-    if target is None and is_regressor(estimator):
+    if target is None and question.has_numbers:
         target = 0
-    codes = None if target is None else _output_numbers(estimator, target, len(images))
+    codes = None if target is None else _output_numbers(question, target, len(images))
 
     maps = []
     with hold_interrupts(), default_torch_settings(estimator.device_):
         run = LayerRecorder(estimator, [name])
         for rows, inputs in image_batches(images, estimator.device_):
-            logits, outputs = run(*inputs)
+            all_logits, outputs = run(*inputs)
+            logits = question.outputs_of(all_logits)
             chosen = logits.argmax(1) if codes is None else codes[rows].to(logits.device)
             score = logits.gather(1, chosen[:, None]).sum()
             weighted = _weighted_maps(score, outputs[name], name)
@@ -155,18 +158,15 @@ def _last_before_pooling(estimator: BaseEstimator) -> str:
     return name
 
 
-def _output_numbers(estimator: BaseEstimator, target: npt.ArrayLike, n_images: int) -> Tensor:
-    """Return the number of the output to explain for each image."""
+def _output_numbers(question: Question, target: npt.ArrayLike, n_images: int) -> Tensor:
+    """Return the number of the output to explain for each image, among those of the question."""
     labels = np.asarray(target)
     if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_images):
         raise ValueError(
             f"target has shape {labels.shape}, expected one label for all images, or {n_images} "
             "labels, one per image."
         )
-    names = getattr(estimator, "classes_", None)
-    if names is None:
-        names = np.arange(estimator.net_.target.n_outputs)
-    codes = class_indices(np.atleast_1d(labels), names, "target")
+    codes = class_indices(np.atleast_1d(labels), question.names, "target")
     return torch.from_numpy(np.broadcast_to(codes, n_images).copy())
 
 
@@ -221,7 +221,7 @@ class GradCAMDisplay(OverlayDisplay):
         self.are_predicted = are_predicted
 
     @classmethod
-    @whole_arguments("layer", "max_images")
+    @whole_arguments("layer", "task", "max_images")
     def from_estimator(
         cls,
         estimator: BaseEstimator,
@@ -229,6 +229,7 @@ class GradCAMDisplay(OverlayDisplay):
         target: npt.ArrayLike | None = None,
         *,
         layer: str | int | None = None,
+        task: str | int | None = None,
         max_images: int = 8,
         random_state: int | np.random.RandomState | None = None,
         ax: "Axes | None" = None,
@@ -242,7 +243,7 @@ class GradCAMDisplay(OverlayDisplay):
             A fitted one. Of a pipeline, the last step counts.
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
-        target, layer
+        target, layer, task
             As in `grad_cam`.
         max_images : int, default=8
             Number of images to draw, from the first.
@@ -264,15 +265,17 @@ class GradCAMDisplay(OverlayDisplay):
         X, own = take_rows(X, target if one_each else None, max_images, random_state)
         target = np.asarray(own) if one_each else target
         estimator, X = unwrap(estimator, X)
-        maps = grad_cam(estimator, X, target, layer=layer)
-        has_several = isinstance(estimator._target, MultilabelTarget)
-        are_predicted = is_regressor(estimator) or (target is None and not has_several)
-        if is_regressor(estimator):
-            labels = np.array([_as_text(numbers) for numbers in estimator.predict(X)])
+        maps = grad_cam(estimator, X, target, layer=layer, task=task)
+        question = find_question(estimator, task)
+        has_several = isinstance(question.target, MultilabelTarget)
+        are_predicted = question.has_numbers or (target is None and not has_several)
+        if question.has_numbers:
+            predicted = question.answers_of(estimator.predict(X))
+            labels = np.array([_as_text(numbers) for numbers in predicted])
         elif target is None and has_several:
-            labels = estimator.classes_[estimator.predict_proba(X).argmax(axis=1)]
+            labels = question.names[estimator.predict_proba(X).argmax(axis=1)]
         elif target is None:
-            labels = estimator.predict(X)
+            labels = question.answers_of(estimator.predict(X))
         else:
             labels = np.broadcast_to(target, len(maps))
         images = read_images(estimator, X)[:]

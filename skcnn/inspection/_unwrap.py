@@ -108,12 +108,10 @@ def check_one_label(
     display: str,
     *,
     allowed: tuple[type[Target], ...] = (),
-    of_several: str | None = None,
 ) -> None:
     """Refuse a fitted network that does not answer with one label per image.
 
-    Targets in `allowed` are taken, too. `of_several` is what to do with several answers, in place
-    of looking at the confusions of one.
+    Targets in `allowed` are taken, too.
 
     Raises
     ------
@@ -121,9 +119,7 @@ def check_one_label(
         Naming what it answers with, and the way to look at it.
     """
     for kind, (answers, way_out) in _OTHER_ANSWERS.items():
-        if isinstance(estimator._target, kind) and kind not in allowed:
-            if of_several and kind in (MultioutputTarget, AnswersTarget):
-                way_out = of_several
+        if isinstance(estimator._target, kind) and not issubclass(kind, allowed):
             raise TypeError(
                 f"{display} shows one label per image, and this {type(estimator).__name__} "
                 f"predicts {answers}. {way_out}."

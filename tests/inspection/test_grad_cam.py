@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from _helpers import small_blocks, small_multi_task, small_net, stripes
+from _helpers import small_blocks, small_net, stripes
 from torch import nn
 
-from skcnn import ConvNetClassifier, ConvNetSegmenter, recipes
+from skcnn import ConvNetClassifier, ConvNetMultiTask, ConvNetSegmenter, recipes
 from skcnn.datasets import make_organisms
 from skcnn.inspection import GradCAMDisplay, feature_maps, filters, grad_cam
 from skcnn.networks import UNet
@@ -162,26 +162,103 @@ def test_grad_cam_is_computed_for_no_more_images_than_are_drawn(fitted, organism
 SEVERAL = np.arange(120).reshape(60, 2) // 3 % 2
 
 
-@pytest.mark.parametrize(
-    ("estimator", "y_of", "message"),
-    [
-        (small_net(), lambda X, y: SEVERAL * 3, "several columns of labels. Fit a network"),
-        (small_multi_task(), lambda X, y: y, "several answers. Fit a network to one"),
-        (
-            ConvNetSegmenter(UNet(small_blocks())),
-            lambda X, y: X[..., 0] > 128,
-            "label images. Use MaskDisplay",
-        ),
-    ],
-    ids=["columns", "tasks", "masks"],
-)
-def test_what_has_no_single_class_to_explain_is_refused(estimator, y_of, message):
+TASKS = {"kind": "classification", "length": "squared_error", "age": "classification"}
+# Of each question, the classes and the channel that supports each: the bright one or the dark one.
+SUPPORT = {"kind": {"ant": 0, "bug": 1, "fly": 0}, "length": {0: 1}, "age": {3: 0, 8: 1}}
+
+
+@pytest.fixture(scope="module")
+def several():
+    """A network for three questions that looks at brightness, images, and the maps by channel."""
+    rng = np.random.RandomState(0)
+    X, n = rng.rand(42, 6, 8, 1).astype(np.float32), np.arange(42)
+    kind, age = np.array(["ant", "bug", "fly"])[n % 3], np.array([3, 8])[n % 2]
+    y = pd.DataFrame({"kind": kind, "length": n + 0.5, "age": age})
+    net = ConvNetMultiTask(TASKS, module=Bright, max_epochs=1, random_state=0).fit(X, y)
+    by_output = [channel for outputs in SUPPORT.values() for channel in outputs.values()]
+    with torch.no_grad():
+        net.module_.own.conv.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+        net.module_.own.out.weight.copy_(torch.eye(2)[by_output])
+    standard = (X[..., 0] - net.module_.mean.item()) / net.module_.scale.item()
+    raw = np.maximum([standard, -standard], 0)
+    return net, X, raw / raw.max(axis=(2, 3), keepdims=True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_of_several_questions_is_explained_by_its_own_outputs(task, several):
+    net, X, by_channel = several
+    for label, channel in SUPPORT[task].items():
+        maps = grad_cam(net, X, label, layer=0, task=task)
+        np.testing.assert_allclose(maps, by_channel[channel], atol=1e-5)
+    answers = [0] * len(X) if task == "length" else net.predict(X)[task]
+    channels = [SUPPORT[task][answer] for answer in answers]
+    expected = by_channel[channels, np.arange(len(X))]
+    np.testing.assert_allclose(grad_cam(net, X, layer=0, task=task), expected, atol=1e-5)
+
+
+def test_the_answer_that_is_explained_is_named(several):
+    net, X, _ = several
+    predicted = net.predict(X[:3])
+    shown = {
+        task: [
+            ax.get_title() for ax in GradCAMDisplay.from_estimator(net, X[:3], task=task).axes_[0]
+        ]
+        for task in TASKS
+    }
+    assert shown == {
+        "kind": [f"predicted: {label}" for label in predicted["kind"]],
+        "length": [f"predicted: {number:.3g}" for number in predicted["length"]],
+        "age": [f"predicted: {label}" for label in predicted["age"]],
+    }
+    display = GradCAMDisplay.from_estimator(net, X[:3], "bug", task="kind")
+    assert [ax.get_title() for ax in display.axes_[0]] == ["bug"] * 3
+
+
+@pytest.mark.parametrize("names", [None, ["tree", "state"]])
+def test_a_column_of_labels_is_explained_by_its_name_or_number(names):
     X, y = stripes(60)
-    clf = estimator.set_params(max_epochs=1).fit(X, y_of(X, y))
+    labels = np.column_stack(
+        [np.array(["fir", "oak", "yew"])[y], np.array(["old", "young"])[y % 2]]
+    )
+    labels = labels if names is None else pd.DataFrame(labels, columns=names)
+    clf = small_net(max_epochs=2).fit(X, labels)
+    one, other = names or (0, 1)
+    predicted = clf.predict(X[:9])
+    for place, task in enumerate((one, other)):
+        maps = grad_cam(clf, X[:9], task=task)
+        np.testing.assert_array_equal(maps, grad_cam(clf, X[:9], predicted[:, place], task=task))
+        display = GradCAMDisplay.from_estimator(clf, X[:2], task=task)
+        assert [ax.get_title() for ax in display.axes_[0]] == [
+            f"predicted: {label}" for label in predicted[:2, place]
+        ]
+    assert not np.array_equal(
+        grad_cam(clf, X[:9], "oak", task=one), grad_cam(clf, X[:9], "old", task=other)
+    )
+    if names is None:
+        # As R hands over a number.
+        np.testing.assert_array_equal(grad_cam(clf, X[:9], task=1.0), maps)
+
+
+@pytest.mark.parametrize("function", [grad_cam, GradCAMDisplay.from_estimator])
+def test_a_question_must_be_one_of_those_that_are_answered(function, several, fitted, organisms):
+    net, X, _ = several
+    with pytest.raises(TypeError, match=r"the tasks \['kind', .*for example task='kind'"):
+        function(net, X[:2])
+    with pytest.raises(ValueError, match=r"task='sex' is none of the tasks \['kind', 'length'"):
+        function(net, X[:2], task="sex")
+    with pytest.raises(ValueError, match=r"not among the classes: \['ant'\]|same type"):
+        function(net, X[:2], "ant", task="age")
+    with pytest.raises(ValueError, match=r"answers only one\. Leave task out"):
+        function(fitted, organisms[0][:2], task="kind")
+
+
+def test_label_images_have_no_single_class_to_explain():
+    X, _ = stripes(60)
+    segmenter = ConvNetSegmenter(UNet(small_blocks()), max_epochs=1).fit(X, X[..., 0] > 128)
     for function in (grad_cam, GradCAMDisplay.from_estimator):
         for target in (None, 3):
-            with pytest.raises(TypeError, match=f"grad_cam shows one label.*{message}"):
-                function(clf, X[:2], target)
+            with pytest.raises(TypeError, match=r"grad_cam shows one label.*images. Use MaskDis"):
+                function(segmenter, X[:2], target)
 
 
 @pytest.mark.parametrize("names", [None, ["fox", "elk", "owl"]])

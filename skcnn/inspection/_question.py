@@ -1,0 +1,97 @@
+"""One question out of several that a network answers."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skcnn._targets import MultioutputTarget, NumberTarget, SeveralTarget, Target
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a network is asked, and which of its outputs answer it.
+
+    Parameters
+    ----------
+    target : Target
+        Of this question alone.
+    first : int
+        Number of its first output.
+    place : int or None
+        Its number among several questions; None where it is the only one.
+    """
+
+    target: Target
+    first: int
+    place: int | None
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the answer is a number, not a class."""
+        return isinstance(self.target, NumberTarget)
+
+    @property
+    def names(self) -> npt.NDArray[Any]:
+        """What its outputs are called: the classes, or the numbers of the outputs."""
+        names = getattr(self.target, "classes", None)
+        return np.arange(self.target.n_outputs) if names is None else np.asarray(names)
+
+    def outputs_of(self, outputs: Tensor) -> Tensor:
+        """Return the outputs of this question, out of those of all."""
+        return outputs[:, self.first : self.first + self.target.n_outputs]
+
+    def answers_of(self, predicted: Any) -> npt.NDArray[Any]:
+        """Return the answers to this question, out of what `predict` returns."""
+        answers = np.asarray(predicted)
+        return answers if self.place is None else answers[:, self.place]
+
+
+def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
+    """Find the question that is meant.
+
+    Parameters
+    ----------
+    estimator : skcnn estimator with a network
+        A fitted one.
+    task : str, int or None
+        Name of a question of `ConvNetMultiTask`, or of a column of labels, or its number. None is
+        for a network that answers one question.
+
+    Returns
+    -------
+    question : Question
+
+    Raises
+    ------
+    TypeError
+        If there are several questions and none is named.
+    ValueError
+        If there is no such question, or one is named where there is only one.
+    """
+    target = estimator._target
+    kind = type(estimator).__name__
+    if not isinstance(target, SeveralTarget):
+        if task is not None:
+            raise ValueError(
+                f"task={task!r} names one of several questions, and this {kind} answers only one. "
+                "Leave task out."
+            )
+        return Question(target, 0, None)
+    # Columns that have no names are known by their numbers.
+    names = [str(name) for name in target.names]
+    what = "columns of labels" if isinstance(target, MultioutputTarget) else "tasks"
+    if task is None:
+        raise TypeError(
+            f"This {kind} answers several questions, the {what} {names}. Name the one to explain, "
+            f"for example task={names[0]!r}."
+        )
+    if str(task) not in names:
+        raise ValueError(f"task={task!r} is none of the {what} {names} of this {kind}.")
+    place = names.index(str(task))
+    starts = [0, *accumulate(part.n_outputs for part in target.targets)]
+    return Question(target.targets[place], starts[place], place)
