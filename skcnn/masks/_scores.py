@@ -30,7 +30,7 @@ def iou_score(
     """Compute the intersection over union (IoU, Jaccard index) of label images.
 
     The IoU of a class is the number of pixels that have it in both images, divided by the number
-    of those that have it in one of them. Pixels of all images are counted together.
+    of those that have it in at least one of them. Pixels of all images are counted together.
 
     Parameters
     ----------
