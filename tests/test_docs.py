@@ -1,11 +1,13 @@
 """The documentation: its links lead somewhere, and its examples are what a gallery takes."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+import skcnn
 from skcnn import ConvNetClassifier, recipes
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +52,16 @@ def test_examples_have_a_title_and_cells(example):
     title, rule, *_ = ast.get_docstring(ast.parse(source)).splitlines()
     assert rule == "=" * len(title)
     assert source.count("\n# %%\n") >= 2
+
+
+def test_public_functions_and_classes_have_an_example():
+    modules = (getattr(skcnn, name) for name in skcnn.__all__)
+    modules = [skcnn, *(module for module in modules if inspect.ismodule(module))]
+    public = {name: getattr(module, name) for module in modules for name in module.__all__}
+    texts = {name: inspect.getdoc(item) or "" for name, item in public.items() if callable(item)}
+    assert len(texts) > 80
+    without = {n for n, text in texts.items() if not re.search(r">>> |\bMade by `", text)}
+    assert without == set()
 
 
 def test_there_is_a_gallery():

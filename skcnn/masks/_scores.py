@@ -223,9 +223,9 @@ SCORES: dict[str, Callable[..., Score]] = {"iou": iou_score, "dice": dice_score}
 
 
 class MaskScorer:
-    """What searches and `cross_val_score` take as `scoring`, for label images.
+    """Scorer of label images, for searches and `cross_val_score`.
 
-    scikit-learn's own scorers refuse label images. Make one with `mask_scorer`.
+    scikit-learn's own scorers refuse label images. Made by `mask_scorer`.
 
     Parameters
     ----------
