@@ -421,8 +421,8 @@ def learning_rate_table():
     rates = result["rates"]
     note = (
         f"Best of {len(rates)} rates from {min(rates):.2g} to {max(rates):.2g} by the accuracy "
-        f"on held-out images. The points are those that the nearest rate to the suggestion has "
-        f"less. Seeds: {result['seeds']}. About 1,000 training images of each kind; "
+        f"on held-out images. Points lost: how much less accurate the rate nearest to the suggestion "
+        f"is, in percentage points. Seeds: {result['seeds']}. About 1,000 training images of each kind; "
         "`filters=(16, 32, 64)`."
     )
     return "\n".join([table(head, rows), "", note, all_measured_on(fits, threads=True)])
@@ -618,7 +618,7 @@ def search_table():
         "seconds, 1 thread": "`n_jobs=1`, one thread",
         "seconds, 2 threads": "`n_jobs=1`, two threads",
         "seconds, 2 x 1 thread": "`n_jobs=2`, one thread each",
-        "seconds, 2 in turns": "`n_jobs=2`, two threads, where work is worth them, in turns",
+        "seconds, 2 in turns": "`n_jobs=2`, two threads for each larger fit, one such fit at a time",
     }
     ratios = {
         "1 thread / 2 x 1 thread": "one process of one thread / two of them",
@@ -895,7 +895,7 @@ def resize_table():
         for row, (_, median, limits) in zip(rows, figures({"figures": accuracies}, names, 3)):
             row.append(f"{median} ({limits})")
     note = (
-        f"Accuracy on photographs of other proportions than 32x32 pixels, at which they are read: "
+        f"Accuracy on photographs that are not square, and are read as 32x32 pixels: "
         f"median of {accuracies['pad']['n']} seeds (least to greatest). {found['images']:,} "
         f"photographs of {found['classes']} categories of CIFAR-100, of which parts were cut out. "
         "A fifth of them is scored."
