@@ -533,7 +533,7 @@ def transfer_all_table():
         )
     rows.append(
         [
-            "VGG16 of ImageNet, frozen, as the lecture tells",
+            "VGG16 of ImageNet, frozen, as the lecture reports",
             str(LECTURE_VGG16["n_classes"]),
             f"{LECTURE_VGG16['n_images']:,}",
             f"{LECTURE_VGG16['accuracy']:.3f}",
