@@ -2,11 +2,12 @@
 
     python benchmarks/busy.py [--rounds N] [--others N] [--epochs N] [--images N]
 
-A fit of the default network on generated images of 48x48 runs in a process of its own, alone and
-beside as many other programs as there are cores, each of which computes all the time. Threads of
-OpenMP that have nothing to do look for work again and again for a while, which keeps a core from
-those others, and these from them. Settings of the environment change that: fewer threads, threads
-that sleep at once, and threads that look for work for a shorter while. All of them run in turns.
+A fit of a network of one convolution per block on generated images of 48x48 runs in a process of
+its own, alone and beside as many other programs as there are cores, each of which computes all the
+time. Threads of OpenMP that have nothing to do look for work again and again for a while, which
+keeps a core from those others, and these from them. Settings of the environment change that: fewer
+threads, threads that sleep at once, and threads that look for work for a shorter while. All of
+them run in turns.
 Results go to results/busy.json: seconds of each fit, and whether all networks are the same bits.
 """
 

@@ -108,7 +108,7 @@ class ByHand:
             self.model.eval()
             with torch.inference_mode():
                 hits = [
-                    (self.model(self.standardise(images)).argmax(1) == labels).sum()
+                    (self.model(self.standardize(images)).argmax(1) == labels).sum()
                     for images, labels in zip(X_val.split(256), y_val.split(256))
                 ]
             float(torch.stack(losses).mean()), int(sum(hits))
@@ -117,14 +117,14 @@ class ByHand:
         self.optimizer.zero_grad()
         low = self.precision != torch.float32
         with torch.autocast(self.device.type, dtype=self.precision, enabled=low):
-            logits = self.model(self.standardise(images))
+            logits = self.model(self.standardize(images))
         loss = nn.functional.cross_entropy(logits.float(), labels)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
 
     @staticmethod
-    def standardise(images):
+    def standardize(images):
         return (images.float() / 255).permute(0, 3, 1, 2)
 
 

@@ -143,7 +143,9 @@ def steps(seed):
 def memory(seed):
     """Memory that predicting a memory map takes beside its result, for two sizes of the image."""
     small = scenes(seed, 20)
-    seg = ConvNetSegmenter(UNet(ConvBlocks((8, 16))), max_epochs=1, random_state=seed)
+    seg = ConvNetSegmenter(
+        UNet(ConvBlocks((8, 16), convs_per_block=1)), max_epochs=1, random_state=seed
+    )
     seg.fit(small.data, small.masks)
     taken, start = {}, PeakMemory.now()
     with tempfile.TemporaryDirectory() as folder:

@@ -372,7 +372,7 @@ def early_stopping_table():
     note = (
         f"Test accuracy with its standard deviation over {' or '.join(map(str, sorted(seeds)))} "
         f"seeds, and the mean number of epochs, of {about['max_epochs']} at most. About 1,000 "
-        "training images of each kind; `filters=(16, 32, 64)`."
+        "training images of each kind; `filters=(16, 32, 64), convs_per_block=1`."
     )
     head = ["fit", *chain(*([kind, "epochs"] for kind in kinds))]
     results = {kind: fits["all epochs"] for kind, fits in kinds.items()}
@@ -421,9 +421,10 @@ def learning_rate_table():
     rates = result["rates"]
     note = (
         f"Best of {len(rates)} rates from {min(rates):.2g} to {max(rates):.2g} by the accuracy "
-        f"on held-out images. The points are those that the nearest rate to the suggestion has "
-        f"less. Seeds: {result['seeds']}. About 1,000 training images of each kind; "
-        "`filters=(16, 32, 64)`."
+        f"on held-out images. Points lost: how much less accurate the rate nearest to the "
+        f"suggestion is, in percentage points. Seeds: {result['seeds']}. About 1,000 training "
+        "images of each kind; "
+        "`filters=(16, 32, 64), convs_per_block=1`."
     )
     return "\n".join([table(head, rows), "", note, all_measured_on(fits, threads=True)])
 
@@ -532,7 +533,7 @@ def transfer_all_table():
         )
     rows.append(
         [
-            "VGG16 of ImageNet, frozen, as the lecture tells",
+            "VGG16 of ImageNet, frozen, as the lecture reports",
             str(LECTURE_VGG16["n_classes"]),
             f"{LECTURE_VGG16['n_images']:,}",
             f"{LECTURE_VGG16['accuracy']:.3f}",
@@ -618,7 +619,9 @@ def search_table():
         "seconds, 1 thread": "`n_jobs=1`, one thread",
         "seconds, 2 threads": "`n_jobs=1`, two threads",
         "seconds, 2 x 1 thread": "`n_jobs=2`, one thread each",
-        "seconds, 2 in turns": "`n_jobs=2`, two threads, where work is worth them, in turns",
+        "seconds, 2 in turns": (
+            "`n_jobs=2`, two threads for each larger fit, one such fit at a time"
+        ),
     }
     ratios = {
         "1 thread / 2 x 1 thread": "one process of one thread / two of them",
@@ -670,7 +673,8 @@ def search_table():
             "",
             f"Scores of one process and of two are {'the same' if same else 'not the same'}; "
             f"between one thread and two they differ by up to {differ:.3f}. "
-            f"{runs[0]['n_images']:,} images; networks of 8 and 16, or 16 and 32 filters.",
+            f"{runs[0]['n_images']:,} images; networks of 8 and 16, or 16 and 32 "
+            "filters, with one convolution per block.",
             measured_on(runs[0]),
         ]
     )
@@ -706,8 +710,9 @@ def halving_table():
             f"{'the same' if same else 'not the same'}; "
             f"the folder held {kept:.0f} MB. {len(result['rounds'])} rounds of 16 candidates, 2 "
             f"folds, {result['n_images']:,} images of ten categories, up to {result['epochs']} "
-            "epochs, factor 2. Each winner was fitted with the schedule to all of them, and "
-            "scored on 1,000 other training images. Other programs ran beside it.",
+            "epochs, factor 2; `filters=(8, 16), convs_per_block=1`. Each winner was fitted with "
+            "the schedule to all of them, and scored on 1,000 other training images. Other "
+            "programs ran beside it.",
             measured_on(result),
         ]
     )
@@ -729,8 +734,8 @@ def processes_table():
             table(head, rows),
             "",
             f"The greatest differences over {len(result['seeds'])} seeds; {result['n_images']:,} "
-            f"images, {result['epochs']} epochs, batches of 32, float32; accuracy on 1,000 other "
-            "training images.",
+            f"images, {result['epochs']} epochs, batches of 32, float32, `filters=(16, 32, 64), "
+            "convs_per_block=1`; accuracy on 1,000 other training images.",
             measured_on(result),
         ]
     )
@@ -895,7 +900,7 @@ def resize_table():
         for row, (_, median, limits) in zip(rows, figures({"figures": accuracies}, names, 3)):
             row.append(f"{median} ({limits})")
     note = (
-        f"Accuracy on photographs of other proportions than 32x32 pixels, at which they are read: "
+        f"Accuracy on photographs that are not square, and are read as 32x32 pixels: "
         f"median of {accuracies['pad']['n']} seeds (least to greatest). {found['images']:,} "
         f"photographs of {found['classes']} categories of CIFAR-100, of which parts were cut out. "
         "A fifth of them is scored."

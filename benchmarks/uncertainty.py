@@ -19,7 +19,7 @@ duplicates  Images that are there twice with two labels are looked for by find_d
             comparing the pixels of all pairs. How many of them are among the first 10% in the
             same order as above, of 3,000 labels and theirs?
 
-Results go to results/uncertainty_PART.json. Takes forty minutes on one core.
+Results go to results/uncertainty_PART.json. Takes about 100 minutes on one core.
 """
 
 import argparse

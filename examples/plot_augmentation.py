@@ -36,9 +36,9 @@ for row, (name, change) in zip(axes, changes.items()):
     row[0].set_ylabel(name, rotation=0, ha="right", va="center")
 
 # %%
-# With only 200 training images, augmentation prevents overfitting. It needs more epochs than the
-# default of 30, since the network sees each image in many versions. Organisms seen from above have
-# no fixed orientation, hence flips in both directions. Test images are never changed.
+# With only 200 training images, augmentation prevents overfitting. It needs many epochs, so that
+# the network sees each image in many versions. Organisms seen from above have no fixed
+# orientation, hence flips in both directions. Test images are never changed.
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, train_size=200, stratify=y, random_state=0
 )

@@ -22,8 +22,8 @@ X, y = make_organisms(n_samples=400, n_classes=8, image_size=32, difficulty=0.6,
 X_few, X_test, y_few, y_test = train_test_split(X, y, train_size=80, stratify=y, random_state=0)
 
 # %%
-# Images of 32x32 pixels are enlarged inside the network, here to 96x96. Larger ones are more
-# accurate, and take longer.
+# Images of 32x32 pixels are enlarged inside the network, here to 96x96. Enlarging them more is
+# often more accurate, and takes longer.
 backbone = Backbone("efficientnet_lite0", image_size=96)
 features = make_pipeline(
     FeatureExtractor(backbone), StandardScaler(), LogisticRegression(C=0.01)

@@ -21,7 +21,8 @@ model <- skcnn$ConvNetClassifier(
   normalization = NULL, residual = FALSE,
   global_pool = NULL, dense_units = 512, dropout = 0.5,
   optimizer = "rmsprop", lr = 0.001, lr_schedule = NULL, weight_decay = 0,
-  augment = NULL, max_epochs = epochs, batch_size = 128, random_state = 1
+  label_smoothing = 0, augment = NULL, max_epochs = epochs, batch_size = 128,
+  random_state = 1
 )
 print(model$summary(c(32, 32, 3), n_classes = length(names)))
 

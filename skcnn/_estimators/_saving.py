@@ -56,7 +56,7 @@ def save(estimator: Estimator, path: str | os.PathLike[str]) -> None:
 
     The file has weights, parameters, labels, history and everything else that predictions and
     `load` need, and a checksum. It is small: without images, and without the state of optimizer
-    and callbacks. It is written at once: after a crash there is the former file, or the new one.
+    and callbacks. After a crash there is the former file, or the new one.
 
     Parameters
     ----------
@@ -147,12 +147,25 @@ def load(
     ValueError
         If the file is damaged, incomplete, something else, or written by a later version; or if
         `custom_objects` lacks one.
+    TypeError
+        If `custom_objects` is no dict.
     OSError
         If there is no such file.
 
     See Also
     --------
-    save : Write the file, with an example.
+    save : Write the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import skcnn
+    >>> clf = skcnn.ConvNetClassifier(filters=(8, 16))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "settings.skcnn")
+    ...     skcnn.save(clf, path)
+    ...     skcnn.load(path).filters
+    (8, 16)
     """
     path = as_path(path)
     _check_is_file(path)

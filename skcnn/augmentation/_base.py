@@ -180,6 +180,21 @@ class MixingAugmentation(Augmentation):
 
     The labels have to be mixed in the same proportions, so `mix` returns the partner of each
     image and the fraction of the mixture that is its own. A subclass implements `mix`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skcnn.augmentation import MixingAugmentation
+    >>> class Means(MixingAugmentation):
+    ...     def mix(self, images, generator):
+    ...         n, device = len(images), images.device
+    ...         partner = torch.randperm(n, generator=generator, device=device)
+    ...         mixed = (images / 2 + images[partner] / 2).to(images.dtype)
+    ...         return mixed, partner, torch.full((n,), 0.5, device=device)
+    >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    >>> _, _, fraction_own = Means().mix(images, torch.Generator().manual_seed(0))
+    >>> fraction_own
+    tensor([0.5000, 0.5000])
     """
 
     def mix(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -103,7 +103,7 @@ def load_annotations(
     -----
     Flags of LabelMe and tags of CVAT are labels of the whole image, and so are those of shapes
     without an area, such as a point. Where an image has boxes, these are left out unless
-    ``boxes=False``. Annotations that were cancelled in Label Studio are left out, and images
+    ``boxes=False``. Annotations that were canceled in Label Studio are left out, and images
     with the flag ``__ignore__`` of LabelMe.
 
     Examples

@@ -30,7 +30,7 @@ def iou_score(
     """Compute the intersection over union (IoU, Jaccard index) of label images.
 
     The IoU of a class is the number of pixels that have it in both images, divided by the number
-    of those that have it in one of them. Pixels of all images are counted together.
+    of those that have it in at least one of them. Pixels of all images are counted together.
 
     Parameters
     ----------
@@ -223,9 +223,9 @@ SCORES: dict[str, Callable[..., Score]] = {"iou": iou_score, "dice": dice_score}
 
 
 class MaskScorer:
-    """What searches and `cross_val_score` take as `scoring`, for label images.
+    """Scorer of label images, for searches and `cross_val_score`.
 
-    scikit-learn's own scorers refuse label images. Make one with `mask_scorer`.
+    scikit-learn's own scorers refuse label images. Made by `mask_scorer`.
 
     Parameters
     ----------

@@ -33,6 +33,25 @@ class NetworkSpec(BaseEstimator, ABC):
     A specification holds the parameters of a family of networks, as scikit-learn's estimators
     hold theirs: `get_params`, `set_params` and `clone` work, and a grid search reaches them as
     ``module__<name>``. It builds a new network for each fit and stays as it is.
+
+    Examples
+    --------
+    >>> import math
+    >>> from torch import nn
+    >>> from skcnn import ConvNetClassifier
+    >>> from skcnn.networks import ImageNetwork, NetworkSpec
+    >>> class OneLayer(NetworkSpec):
+    ...     def __init__(self, dropout=0.0):
+    ...         self.dropout = dropout
+    ...
+    ...     def build(self, image_shape, n_outputs, *, measured=None, clip_pool_size=False):
+    ...         body = nn.Sequential(nn.Flatten(), nn.Dropout(self.dropout))
+    ...         head = nn.Linear(math.prod(image_shape), n_outputs)
+    ...         unknown = {"mean": [0] * image_shape[2], "scale": [1] * image_shape[2]}
+    ...         return ImageNetwork(body, head, **(measured or unknown))
+    >>> clf = ConvNetClassifier(module=OneLayer())
+    >>> clf.summary((8, 8, 3), n_classes=2).n_parameters
+    386
     """
 
     #: What ``augment="auto"`` of an estimator is for this network.

@@ -26,12 +26,14 @@ _BLOCK = 2**18
 
 
 class ConfidenceInterval(NamedTuple):
-    """A figure, and the interval in which its true value probably is.
+    """A score, and the interval in which its true value probably is.
+
+    Made by `bootstrap_interval`.
 
     Attributes
     ----------
     estimate : float
-        The figure on all images.
+        The score of all images.
     low, high : float
         Ends of the interval.
     """
@@ -53,15 +55,15 @@ def bootstrap_interval(
     n_resamples: int = 2000,
     random_state: int | np.random.RandomState | None = None,
 ) -> ConfidenceInterval | pd.DataFrame:
-    """Estimate how uncertain a figure is, by resampling.
+    """Estimate how uncertain a score is, by resampling.
 
     Images of one site resemble each other, so that 1,000 images of 10 sites tell less about new
     sites than 1,000 images of 1,000 sites. Give the site of each image as `groups`: whole sites
     are resampled then, and the interval is as wide as it has to be for new sites. Without
     groups, the interval is for new images of the same sites.
 
-    The resampled figures tell how much the figure varies, and how skewed it is: the accuracy of
-    sites lies below the mean by more than above it where it is high. The interval reaches as far
+    The resampled scores show how much the score varies, and how skewed it is: where the accuracy
+    is high, sites lie further below the mean than above it. The interval reaches as far
     as Student's t for this number of images or groups, in units of the standard deviation [1]_,
     and further to the longer side, by a formula that removes the skewness [2]_. If all
     predictions are right, or all wrong, resamples do not differ, and the interval of the accuracy
@@ -82,7 +84,7 @@ def bootstrap_interval(
     groups : array-like of shape (n,), default=None
         Site, or burst, of each image.
     level : float, default=0.95
-        Probability in (0, 1) with which such intervals hold the true figure.
+        Probability in (0, 1) with which such intervals hold the true score.
     per_class : bool, default=False
         Whether to compute one interval for each label in y, from its own images.
     n_resamples : int, default=2000

@@ -42,8 +42,8 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     classes are likely. Nothing has to be fitted. `NoveltyDetector` turns scores into answers, and
     has another method for pretrained networks.
 
-    Expect little of species that resemble known ones: on public benchmarks of similar classes, all
-    methods order a known and an unknown image rightly in about 80% of pairs only.
+    Expect little of species that resemble known ones: on a public benchmark of similar classes,
+    even the best methods order a known and an unknown image rightly in about 80% of pairs [2]_.
 
     Parameters
     ----------
@@ -65,6 +65,8 @@ def novelty_scores(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np
     ----------
     .. [1] Liu, Lochman, Zach: GEN: pushing the limits of softmax-based out-of-distribution
        detection. CVPR 2023.
+    .. [2] Zhang et al.: OpenOOD v1.5: enhanced benchmark for out-of-distribution detection. 2023,
+       arXiv:2306.09301.
 
     Examples
     --------
@@ -109,7 +111,8 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         "entropy": from the probabilities, as in `novelty_scores`; needs no labels.
         "mahalanobis": the distance of the features to those of the nearest class, relative to
         their distance to all images [1]_; finds more with pretrained networks whose body is
-        frozen.
+        frozen. Each fifth of the images of `fit` is scored by the others, to set the threshold;
+        new images get the mean of the five scores.
     false_alarms : float, default=0.05
         Fraction in (0, 1) of known images that are called unknown.
 

@@ -155,9 +155,9 @@ def _estimator_has(method: str) -> Callable[["TunedThresholdsCV"], bool]:
 class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A multilabel classifier with a threshold for each label, tuned by cross-validation.
 
-    A classifier says that an image has a label from a probability of 0.5 on. For rare labels, and
-    where a missed label is worse than a false one, or the other way around, another threshold is
-    better: it is found for each label on images that the network was not trained on.
+    A classifier says that an image has a label if its probability is above 0.5. For rare labels,
+    and where a missed label is worse than a false one, or the other way around, another threshold
+    is better: it is found for each label on images that the network was not trained on.
 
     Parameters
     ----------
