@@ -2,12 +2,22 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from _helpers import small_net, stripes
+
+from skcnn import ImageLoader
+from skcnn.datasets import (
+    group_by_time,
+    load_image_table,
+    make_images_and_covariates,
+    write_predictions,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "works_with.md"
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -90,3 +100,27 @@ def check_pixel_columns(make: Any) -> None:
     assert found.feature_names_in_[1] == "pixel1"
     expected = small_net(max_epochs=2).fit(X, y)
     np.testing.assert_array_equal(found.predict_proba(table), expected.predict_proba(X))
+
+
+def check_tables(names: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> None:
+    """Check that functions take tables of a package, which `make` makes, as DataFrames."""
+    paths, y, clf = names["paths"], names["y"], names["clf"]
+    labels = np.array(["ant", "bee", "fly"])[y]
+    times = [f"2024-05-01 10:{row % 60:02}:00" for row in range(len(y))]
+    columns = {"path": paths, "label": labels, "site": [f"{n} m" for n in y], "time": times}
+    table, frame = make(columns), pd.DataFrame(columns)
+    found, expected = (
+        load_image_table(t, group="site", time="time").frame for t in (table, frame)
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    found, expected = (group_by_time(t, site="site", time="time") for t in (table, frame))
+    np.testing.assert_array_equal(found, expected)
+    written = [write_predictions("predicted.csv", clf, t).read_text() for t in (table, frame)]
+    assert written[0] == written[1]
+    found, expected = (ImageLoader().fit_transform(t) for t in (make({"path": paths}), paths))
+    np.testing.assert_array_equal(found, expected)
+    numbers = {"depth": 10.0 * y, "visits": y}
+    found, expected = (
+        make_images_and_covariates(names["X"], t) for t in (make(numbers), pd.DataFrame(numbers))
+    )
+    pd.testing.assert_frame_equal(found.drop(columns="image"), expected.drop(columns="image"))

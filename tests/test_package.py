@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # Imports point downwards: a room may import from the rooms above it in this list, and from itself.
 FLOORS = [
     {"_from_r"},
-    {"_decode", "_retrieve", "_storage", "_utils"},
+    {"_decode", "_other_tables", "_retrieve", "_storage", "_utils"},
     {"_compute", "_targets", "augmentation", "datasets", "masks", "networks", "uncertainty"},
     {"_data"},
     {"_engine", "inspection", "parallel"},

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._data._conversion import decoded, from_torch
-from skcnn._data._paths import find_path_column, holds_text, is_frame, is_missing, listed
+from skcnn._data._paths import as_pandas, find_path_column, holds_text, is_missing, listed
 from skcnn._from_r import check_no_na
+from skcnn._other_tables import is_frame
 from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, ROUNDING, warn
 
 Floats = npt.NDArray[np.float64]
@@ -226,7 +227,7 @@ def split_covariates(X: Any, name: str) -> tuple[Any, pd.DataFrame | None]:
 
 def images_alone(X: object, name: str, taken_by: str) -> Any:
     """Return the images of X, or their paths, for an estimator that takes no covariates."""
-    images, frame = split_covariates(X, name)
+    images, frame = split_covariates(as_pandas(X), name)
     if frame is not None:
         raise ValueError(
             f"{name} has columns beside the images, {listed(list(frame.columns))}, which "

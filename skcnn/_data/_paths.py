@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._other_tables import is_frame, other_names, to_frame
 from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, as_objects
 
 #: The column of a DataFrame with the paths, where several columns hold text.
@@ -82,7 +83,7 @@ def read_paths(X: Any, name: str = "X") -> Paths | None:
     TypeError
         If X is a generator or another iterator, a set or a dict.
     """
-    X = as_rows(X, name)
+    X = as_rows(as_pandas(X), name)
     if is_frame(X):
         return _from_frame(X, name)
     if isinstance(X, list | tuple):
@@ -178,27 +179,10 @@ def _checked(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     return values
 
 
-def is_frame(X: object) -> bool:
-    """Whether X is a DataFrame."""
-    return hasattr(X, "columns") and hasattr(X, "iloc")
-
-
 def as_pandas(X: Any) -> Any:
     """Return a table of polars or pyarrow that holds text as a DataFrame; else X itself."""
-    names = getattr(X, "column_names", getattr(X, "columns", None))
-    if is_frame(X) or names is None or not hasattr(X, "to_pandas"):
-        return X
-    if not any(holds_text(X[name]) for name in names):
-        return X
-    return pd.DataFrame({name: _as_column(X[name]) for name in names})
-
-
-def _as_column(values: Any) -> Any:
-    """Return a column of another library as pandas has it."""
-    # Named by its dtype in polars, by its type in pyarrow.
-    kind = str(getattr(values, "dtype", getattr(values, "type", ""))).lower()
-    is_category = kind.startswith(("categorical", "enum", "dictionary"))
-    return pd.Categorical(values.to_numpy()) if is_category else values.to_numpy()
+    names = other_names(X)
+    return to_frame(X) if names and any(holds_text(X[name]) for name in names) else X
 
 
 def find_path_column(X: pd.DataFrame, name: str) -> Hashable | None:

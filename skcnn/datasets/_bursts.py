@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from skcnn._other_tables import to_frame
 from skcnn._utils import warn
 from skcnn.datasets._tables import as_frame, check_columns
 from skcnn.datasets._times import parse_times
@@ -68,6 +69,7 @@ def group_by_time(
     >>> group_by_time(frame, gap="10min").tolist()
     [0, 0, 0, 1]
     """
+    frame = to_frame(frame)
     table = as_frame(frame, "group_by_time")
     names = {"time=": time} if site is None else {"site=": site, "time=": time}
     for parameter, name in names.items():

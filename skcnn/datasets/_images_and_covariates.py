@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._other_tables import to_frame
 from skcnn._utils import IMAGE_COLUMN
 
 
@@ -46,6 +47,7 @@ def make_images_and_covariates(images: npt.ArrayLike, covariates: pd.DataFrame) 
     >>> list(X), X.shape, X["image"][0].shape
     (['image', 'elevation'], (4, 2), (16, 16, 3))
     """
+    covariates = to_frame(covariates)
     if not isinstance(covariates, pd.DataFrame):
         raise TypeError(
             f"covariates is a {type(covariates).__name__}, expected a DataFrame, whose names of "

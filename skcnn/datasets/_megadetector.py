@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._from_r import whole
+from skcnn._other_tables import to_frame
 from skcnn._utils import BOX_COLUMNS, Interval, check_values
 from skcnn.datasets._columns import finder_for, note_times
 from skcnn.datasets._detections import parse_megadetector, parse_speciesnet
@@ -182,6 +183,7 @@ def load_megadetector(
     rows = parsed.rows
     if boxes or not parsed.of_images:
         rows = _of_categories(_above(rows, limit, loaded), categories, loaded)
+    labels = to_frame(labels)
     _check_labels(label, labels)
     if not machine_labels:
         rows = _without_machine_labels(rows, loaded)

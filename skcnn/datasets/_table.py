@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skcnn._other_tables import to_frame
 from skcnn._utils import StrOptions, check_values
 from skcnn.datasets._boxes import BOX_FORMATS, BOX_UNITS
 from skcnn.datasets._chosen import Chosen
@@ -236,6 +237,7 @@ def load_image_table(
         unknown=_as_set(unknown),
         na_values=_as_set(na_values),
     )
+    table = to_frame(table)
     source = None if isinstance(table, pd.DataFrame) else existing(table, _CALLER)
     reading = {"delimiter": delimiter, "encoding": encoding, "header": header}
     if preset is not None:

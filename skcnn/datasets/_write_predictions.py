@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from skcnn._other_tables import to_frame
 from skcnn._storage._replacing import replacing
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values, safe_indexing
 from skcnn.datasets._prediction_formats import (
@@ -155,6 +156,7 @@ def write_predictions(
             f"{_CALLER} got all_classes=False, but the format {kind!r} always has all classes. "
             "Leave it out, or write CSV."
         )
+    X, frame = to_frame(X), to_frame(frame)
     table = _table(X, frame)
     images = _images(clf, X, frame)
     classes = _classes(clf)

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 import pytest
+from _fake_tables import Table
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
@@ -107,31 +108,6 @@ def test_pyarrow():
     arrow = pd.Series(NAMES, dtype="string[pyarrow]")
     for X in (arrow, arrow.to_frame("path"), pyarrow.array(NAMES), pyarrow.chunked_array([NAMES])):
         assert read_paths(X).names.tolist() == NAMES
-
-
-class Column:
-    def __init__(self, values):
-        self.values = np.asarray(values)
-        self.dtype = "Categorical" if isinstance(values, pd.Categorical) else self.values.dtype
-
-    def __iter__(self):
-        return iter(self.values)
-
-    def to_numpy(self):
-        return self.values
-
-
-class Table:
-    """As of polars or pyarrow: columns of its own, and no row by number."""
-
-    def __init__(self, **columns):
-        self.values, self.columns = columns, list(columns)
-
-    def __getitem__(self, name):
-        return Column(self.values[name])
-
-    def to_pandas(self):
-        raise NotImplementedError("needs another package")
 
 
 def test_tables_of_other_libraries_become_frames_where_they_hold_text():

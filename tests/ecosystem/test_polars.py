@@ -6,6 +6,7 @@ from _ecosystem import (
     check_covariates,
     check_labels,
     check_pixel_columns,
+    check_tables,
     needs,
     run_example,
 )
@@ -41,3 +42,7 @@ def test_columns_are_labels(make):
 
 def test_a_column_per_pixel():
     check_pixel_columns(polars.DataFrame)
+
+
+def test_functions_take_tables_as_they_take_frames(names):
+    check_tables(names, polars.DataFrame)

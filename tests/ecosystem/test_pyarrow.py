@@ -6,6 +6,7 @@ from _ecosystem import (
     check_covariates,
     check_labels,
     check_pixel_columns,
+    check_tables,
     needs,
     run_example,
 )
@@ -45,3 +46,7 @@ def test_columns_are_labels(make):
 
 def test_a_column_per_pixel():
     check_pixel_columns(pyarrow.table)
+
+
+def test_functions_take_tables_as_they_take_frames(names):
+    check_tables(names, pyarrow.table)
