@@ -7,18 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from skcnn._data._conversion import from_torch
+from skcnn._data._label_numbers import check_meanings, read_numbers
 from skcnn._data._paths import Paths, read_paths
 from skcnn._data._threads import call_in_threads
 from skcnn._decode import (
     Path,
     UnreadableImageError,
     centered,
-    displayed_size,
-    orientation,
     plan_resizing,
     read_header,
-    reading,
-    turned,
 )
 
 Mask = npt.NDArray[Any]
@@ -174,16 +171,20 @@ def read_label_files(
     Raises
     ------
     ValueError
-        If a file cannot be read as a label image, or there is another number of sizes.
+        If a file cannot be read as a label image, one label has several numbers, or there is
+        another number of sizes.
     """
     _check_number(len(paths), len(sizes), name)
     labels: list[Any] = [None] * len(paths)
+    meanings: list[Any] = [None] * len(paths)
     failures: dict[int, str] = {}
 
     def read(row: int) -> None:
         try:
             image, box = (None, None) if images is None else (images.names[row], images.box(row))
-            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box, image, of_size)
+            found = read_numbers(paths.names[row])
+            labels[row] = _fitted(found.values, sizes[row], resize, box, image, of_size)
+            meanings[row] = found.meaning
         except UnreadableImageError as error:
             failures[row] = str(error)
 
@@ -194,6 +195,7 @@ def read_label_files(
             f"{paths.describe_failures(failures)}\nExpected paths of gray or palette images, such "
             "as PNG files. For one label per image, use ConvNetClassifier."
         )
+    check_meanings(meanings, paths, name)
     return labels
 
 
@@ -226,23 +228,18 @@ def decode_labels(
     ------
     UnreadableImageError
     """
-    with reading(path) as file:
-        if file.format == "JPEG":
-            # Pixels of 0 and 255 come back as dozens of numbers, each of which would be a class.
-            raise UnreadableImageError(
-                "is a JPEG file, whose compression changes the numbers near edges. Export masks "
-                "as PNG. Labels of a black and white one are np.asarray(Image.open(path)) > 127"
-            )
-        displayed_size(file)
-        file.load()
-        values = np.asarray(turned(file, orientation(file)))
-    if values.ndim == 3:
-        colors = values[..., : 3 if values.shape[2] > 2 else 1]
-        if (colors != colors[..., :1]).any():
-            raise UnreadableImageError("is a color image, which has no number per pixel")
-        values = colors[..., 0]
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
+    return _fitted(read_numbers(path).values, size, resize, box, image, of_size)
+
+
+def _fitted(
+    values: Mask,
+    size: Sequence[int] | None,
+    resize: str,
+    box: npt.NDArray[np.float64] | None,
+    image: Path | None,
+    of_size: bool,
+) -> Mask:
+    """Check the shape of a label image, and resize it as `decode_labels` does."""
     if image is not None:
         _check_image(values.shape, image, box)
     elif of_size and size is not None:
