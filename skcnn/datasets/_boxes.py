@@ -109,16 +109,25 @@ def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float
     return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
 
 
-def unpack_counts(text: str) -> list[int]:
+def unpack_counts(text: str, where: str = "counts") -> list[int]:
     """Return the run lengths in a compressed mask of COCO: numbers in 5-bit pieces.
 
     Each character is 48 plus 5 bits of a number and a sixth that tells whether it goes on. From
     the third on, numbers are differences to the one before the last.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such mask; `where` names the place in a file.
     """
     counts: list[int] = []
     number, shift = 0, 0
     for character in text:
         bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(
+                f"{where}: expected a mask as COCO compresses it. Got the character {character!r}."
+            )
         number |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -126,4 +135,6 @@ def unpack_counts(text: str) -> list[int]:
                 number -= 1 << shift
             counts.append(number + (counts[-2] if len(counts) > 2 else 0))
             number, shift = 0, 0
+    if shift:
+        raise ValueError(f"{where}: expected a mask as COCO compresses it. Its end is missing.")
     return counts
