@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
-from skcnn.datasets._boxes import around
+from skcnn.datasets._boxes import around, around_ellipse
 from skcnn.datasets._paths import is_url, join, media_type, tidy
 from skcnn.datasets._sources import (
     as_list,
@@ -189,9 +189,23 @@ def _results(
         # Of a path in a taxonomy, the last is the taxon.
         names = [part[-1] if isinstance(part, list) and part else part for part in listed]
         corners = _label_studio_corners(result, value, f"{where}.result.value")
+        size = None if corners is None else _drawn_size(result, image, f"{where}.result")
         for name in names:
             text = as_text(name, f"{where}.result.value.{kind}")
-            yield image._replace(label=text, corners=corners)
+            yield image._replace(label=text, corners=corners, size=size)
+
+
+def _drawn_size(
+    result: Mapping[str, object], image: Annotation, where: str
+) -> tuple[float, float] | None:
+    """Return the size of the image that somebody has drawn in; None where it is not told."""
+    sides = [result.get(f"original_{name}") for name in ("width", "height")]
+    # Turned by a button, the image may have either side as its width, in different versions.
+    is_turned = as_number(result.get("image_rotation") or 0, f"{where}.image_rotation") % 180
+    if image.machine or is_turned or None in sides:
+        return None
+    width, height = (as_side(side, f"{where}: original size") for side in sides)
+    return width, height
 
 
 def _label_studio_corners(
@@ -200,38 +214,36 @@ def _label_studio_corners(
     """Return the box around a shape of Label Studio in percent, None if it has none."""
     if isinstance(value.get("points"), list):
         return with_area(_points(value["points"], f"{where}.points"))
+    degrees = as_number(value.get("rotation") or 0, f"{where}.rotation")
     if {"x", "y", "radiusX", "radiusY"} <= set(value):
-        x, y = as_number(value["x"], where), as_number(value["y"], where)
-        half = as_number(value["radiusX"], where), as_number(value["radiusY"], where)
-        return _turned(x - half[0], y - half[1], x + half[0], y + half[1], result, value, where)
+        x, y, rx, ry = (as_number(value[name], where) for name in ("x", "y", "radiusX", "radiusY"))
+        if not degrees:
+            return around_ellipse(x, y, rx, ry)
+        width, height = _in_pixels(result, where)
+        corners = around_ellipse(x * width, y * height, rx * width, ry * height, degrees)
+        return corners[0] / width, corners[1] / height, corners[2] / width, corners[3] / height
     if {"x", "y", "width", "height"} <= set(value) and value.get("format") != "rle":
         x, y = as_number(value["x"], where), as_number(value["y"], where)
         right = x + as_number(value["width"], where)
         bottom = y + as_number(value["height"], where)
-        return _turned(x, y, right, bottom, result, value, where)
+        if not degrees:
+            return x, y, right, bottom
+        # Turned about their top left corner.
+        width, height = _in_pixels(result, where)
+        edges = [(x, y), (right, y), (right, bottom), (x, bottom)]
+        turned = rotate(
+            [(x * width, y * height) for x, y in edges], (x * width, y * height), degrees
+        )
+        return around([(x / width, y / height) for x, y in turned])
     return None
 
 
-def _turned(
-    left: float,
-    top: float,
-    right: float,
-    bottom: float,
-    result: Mapping[str, object],
-    value: Mapping[str, object],
-    where: str,
-) -> Corners:
-    """Return the upright box around one that is turned: rectangles about their top left corner."""
-    degrees = as_number(value.get("rotation") or 0, f"{where}.rotation")
-    if not degrees:
-        return left, top, right, bottom
-    width = as_side(result.get("original_width"), f"{where}: original_width")
-    height = as_side(result.get("original_height"), f"{where}: original_height")
-    center = (left, top) if "width" in value else ((left + right) / 2, (top + bottom) / 2)
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    pixels = [(x * width, y * height) for x, y in corners]
-    turned = rotate(pixels, (center[0] * width, center[1] * height), degrees)
-    return around([(x / width, y / height) for x, y in turned])
+def _in_pixels(result: Mapping[str, object], where: str) -> tuple[float, float]:
+    """Return what to multiply percent by before something is turned."""
+    return (
+        as_side(result.get("original_width"), f"{where}: original_width"),
+        as_side(result.get("original_height"), f"{where}: original_height"),
+    )
 
 
 def rotate(points: Points, center: tuple[float, float], degrees: float) -> Points:
@@ -280,8 +292,9 @@ def _cvat_corners(shape: ElementTree.Element, where: str) -> Corners | None:
 
     if shape.tag == "ellipse":
         x, y, rx, ry = (number(name) for name in ("cx", "cy", "rx", "ry"))
-        corners = (x - rx, y - ry, x + rx, y + ry)
-    elif shape.tag == "mask":
+        degrees = as_number(shape.get("rotation") or 0, f"{where} rotation")
+        return around_ellipse(x, y, rx, ry, degrees)
+    if shape.tag == "mask":
         left, top = number("left"), number("top")
         corners = (left, top, left + number("width"), top + number("height"))
     elif shape.tag == "box":

@@ -13,8 +13,9 @@ from skcnn._from_r import whole
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._annotation_files import parse_any
 from skcnn.datasets._annotation_tools import Annotation
+from skcnn.datasets._boxes import MOST_OUTSIDE
 from skcnn.datasets._coco import STATUS_OF_NAME
-from skcnn.datasets._columns import check_not_turned, finder_for, sizes_of_files
+from skcnn.datasets._columns import check_sizes, finder_for, sizes_of_files
 from skcnn.datasets._examples import make_bunch
 from skcnn.datasets._observations import LABELED, UNCLASSIFIED, Loaded
 from skcnn.datasets._paths import folder_levels, media_type
@@ -169,10 +170,10 @@ def load_annotations(
         }
     )
     rows.loc[rows["status"] != LABELED, "label"] = None
-    rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"])
     if boxes:
+        rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"], str(path))
         sizes = [item.size if item.size and item.corners else (np.nan, np.nan) for item in found]
-        check_not_turned(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
+        check_sizes(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
     if group == "subset":
         rows["group"] = rows["subset"]
     elif group is not None:
@@ -219,8 +220,14 @@ def _status(item: Annotation, empty: str) -> str:
     return empty if item.annotated else UNCLASSIFIED
 
 
-def _boxes(found: Sequence[Annotation], paths: pd.Series) -> npt.NDArray[np.float64]:
-    """Return the boxes as fractions, clipped to their images; NaN where there is none."""
+def _boxes(found: Sequence[Annotation], paths: pd.Series, where: str) -> npt.NDArray[np.float64]:
+    """Return the boxes as fractions, clipped to their images; NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        If the middle of many boxes is outside of their images, so that they are of others.
+    """
     corners = np.array([item.corners or [np.nan] * 4 for item in found], dtype=np.float64)
     sizes = np.array([item.size or (np.nan, np.nan) for item in found], dtype=np.float64)
     percent = np.array([item.unit == "percent" for item in found], dtype=bool)
@@ -228,7 +235,21 @@ def _boxes(found: Sequence[Annotation], paths: pd.Series) -> npt.NDArray[np.floa
     unsized = np.isnan(sizes[:, 0]) & ~np.isnan(corners[:, 0])
     if unsized.any():
         sizes[unsized] = sizes_of_files(paths.to_numpy()[unsized])
-    fractions = np.clip(corners / np.tile(sizes, 2), 0, 1)
+    drawn = corners / np.tile(sizes, 2)
+    known = ~np.isnan(drawn).any(axis=1)
+    middles = (drawn[:, :2] + drawn[:, 2:]) / 2
+    outside = np.flatnonzero(known & ((middles < 0) | (middles > 1)).any(axis=1))
+    if len(outside) > MOST_OUTSIDE * known.sum():
+        first = outside[0]
+        shown = ", ".join(f"{value:.4g}" for value in corners[first])
+        raise ValueError(
+            f"{where}: {len(outside)} of {known.sum()} boxes are outside of their images, such as "
+            f"that of {found[first].label!r} in {paths.iloc[first]}: its corners are {shown} in "
+            f"an image of {sizes[first, 0]:g}x{sizes[first, 1]:g} ({found[first].unit}). They "
+            "were drawn in larger images, or the file is damaged. Pass root= with the folder of "
+            "the images that were annotated. boxes=False uses whole images."
+        )
+    fractions = np.clip(drawn, 0, 1)
     low = np.minimum(fractions[:, :2], fractions[:, 2:])
     high = np.maximum(fractions[:, :2], fractions[:, 2:])
     return np.hstack([low, high - low])

@@ -1,5 +1,6 @@
 """Boxes as fractions of the image, from the ways in which tools write them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ BOX_UNITS = ("fraction", "percent", "pixel")
 # Of the sides of a box that is drawn over the edge of its image, at least this share is inside.
 _LEAST_INSIDE = 0.7
 # More boxes outside of their images than this share mean that format or unit are wrong.
-_MOST_OUTSIDE = 0.1
+MOST_OUTSIDE = 0.1
 
 
 def to_fractions(
@@ -64,7 +65,7 @@ def to_fractions(
     inside &= (boxes[:, 2:] >= 0).all(axis=1)
     known = ~np.isnan(boxes).any(axis=1)
     outside = np.flatnonzero(~inside & known)
-    if len(outside) > _MOST_OUTSIDE * known.sum():
+    if len(outside) > MOST_OUTSIDE * known.sum():
         shown = ", ".join(f"{value:.4g}" for value in boxes[outside[0]])
         raise ValueError(
             f"{where}: {len(outside)} of {known.sum()} boxes are not inside their images. That in "
@@ -79,6 +80,21 @@ def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, 
     """Return the corners x1, y1, x2, y2 of the smallest box around some points."""
     x, y = zip(*points)
     return min(x), min(y), max(x), max(y)
+
+
+def around_ellipse(
+    x: float, y: float, rx: float, ry: float, degrees: float = 0.0
+) -> tuple[float, float, float, float]:
+    """Return the corners of the box around an ellipse that is turned clockwise.
+
+    Examples
+    --------
+    >>> around_ellipse(16, 12, 8, 6, 90)
+    (10.0, 4.0, 22.0, 20.0)
+    """
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    across, down = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    return x - across, y - down, x + across, y + down
 
 
 def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float, float] | None:

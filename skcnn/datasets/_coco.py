@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
 from skcnn.datasets._columns import (
-    check_not_turned,
+    check_sizes,
     finder_for,
     note_times,
     sizes_of_files,
@@ -173,7 +173,7 @@ def load_coco(
     if boxes:
         boxed = rows[rows["box_x"].notna()]
         sizes = boxed[["width", "height"]].apply(pd.to_numeric, errors="coerce")
-        check_not_turned(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
+        check_sizes(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
     rows["status"] = rows["status"].where(rows["status"].notna(), empty)
     rows.loc[rows["corrupt"], ["label", *BOX_COLUMNS]] = None
     rows.loc[rows["corrupt"], "status"] = FAILED

@@ -1,10 +1,12 @@
 """What VIA, the VGG Image Annotator, writes: regions with attributes, as JSON or as a table."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from skcnn.datasets._annotation_tools import Annotation, Corners, Parsed, with_area
+from skcnn.datasets._boxes import around_ellipse
 from skcnn.datasets._sources import as_list, as_number, as_object, as_text, parse_json
 
 _METADATA = "_via_img_metadata"
@@ -127,9 +129,8 @@ def _corners(shape: Mapping[str, object], where: str) -> Corners | None:
     if kind in ("circle", "ellipse"):
         x, y = number("cx"), number("cy")
         rx, ry = (number("r"),) * 2 if kind == "circle" else (number("rx"), number("ry"))
-        if shape.get("theta"):
-            rx = ry = max(rx, ry)  # turned: the box around it in any direction
-        return x - rx, y - ry, x + rx, y + ry
+        theta = as_number(shape.get("theta") or 0, f"{where}: theta")
+        return around_ellipse(x, y, rx, ry, math.degrees(theta))
     xs = as_list(shape.get("all_points_x") or [], f"{where}: all_points_x")
     ys = as_list(shape.get("all_points_y") or [], f"{where}: all_points_y")
     if len(xs) != len(ys):

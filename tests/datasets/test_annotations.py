@@ -441,6 +441,38 @@ def test_via_tables(pictures, mark):
     assert boxes(images)[:2].tolist() == [[0.25, 0.25, 0.5, 0.5], [0, 0.25, 0.5, 0.5]]
 
 
+# --- Ellipses
+
+
+def ellipse_of(tool, root, degrees):
+    """Draw an ellipse around (16, 12), 8 and 4 long, with a tool."""
+    if tool == "studio":
+        value = {"x": 50, "y": 50, "radiusX": 25, "radiusY": 100 / 6, "rotation": degrees}
+        return studio(
+            root, task(1, [result("ellipselabels", {**value, "ellipselabels": ["fox"]})])
+        )
+    if tool == "cvat":
+        place = f'cx="16" cy="12" rx="8" ry="4" rotation="{degrees}"'
+        return cvat(root, cvat_image(1, f'<ellipse label="fox" {place}/>'))
+    shape = {"name": "ellipse", "cx": 16, "cy": 12, "rx": 8, "ry": 4}
+    return via(root, [region({**shape, "theta": math.radians(degrees)}, species="fox")])
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 200])
+@pytest.mark.parametrize("tool", ["studio", "cvat", "via"])
+def test_the_box_around_an_ellipse_is_that_of_its_pixels(pictures, tool, degrees):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    found = boxes(load_annotations(ellipse_of(tool, root, degrees)))[0] * [32, 24, 32, 24]
+    turn = np.radians(degrees)
+    y, x = np.mgrid[0:24:0.02, 0:32:0.02]
+    along = (x - 16) * np.cos(turn) + (y - 12) * np.sin(turn)
+    across = (y - 12) * np.cos(turn) - (x - 16) * np.sin(turn)
+    inside = (along / 8) ** 2 + (across / 4) ** 2 <= 1
+    left, right = x[inside].min(), x[inside].max()
+    top, bottom = y[inside].min(), y[inside].max()
+    np.testing.assert_allclose(found, [left, top, right - left, bottom - top], atol=0.06)
+
+
 # --- What is wrong
 
 
@@ -574,3 +606,52 @@ def test_boxes_in_photographs_that_were_not_turned(tmp_path):
     # A tool that turns images writes their sides as they are shown.
     voc(tmp_path, "1.xml", voc_thing("fox", 6, 8, 18, 24), size=(24, 32))
     assert boxes(load_annotations(tmp_path)).tolist() == [QUARTER]
+
+
+@pytest.mark.parametrize("width", [40, 64, 16])
+def test_boxes_in_images_of_other_proportions(pictures, width):
+    root = pictures({"1.jpg": 1})
+    labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [12, 18]])], imageWidth=width)
+    with pytest.raises(
+        ValueError, match=rf"1\.jpg is {width}x24 there, and 32x24 here: it was cut"
+    ):
+        load_annotations(root)
+    assert load_annotations(root, boxes=False).target.tolist() == ["fox"]
+
+
+@pytest.mark.parametrize("sides", [(320, 240), (16, 12), (1000, 751), (0, 0)])
+def test_boxes_in_images_that_were_resized(pictures, sides):
+    root = pictures({"1.jpg": 1})
+    width, height = sides if all(sides) else (32, 24)
+    points = [[width / 4, height / 4], [width * 3 / 4, height * 3 / 4]]
+    shape = ("fox", "rectangle", points)
+    labelme(root, "1.json", [shape], imageWidth=sides[0], imageHeight=sides[1])
+    np.testing.assert_allclose(boxes(load_annotations(root)), [QUARTER])
+
+
+def test_boxes_outside_of_their_images(pictures):
+    root = pictures({"1.jpg": 1})
+    # Drawn in a larger image, whose size was not written.
+    voc(root, "1.xml", voc_thing("fox", 800, 600, 2400, 1800), size=(0, 0))
+    with pytest.raises(ValueError, match=r"1 of 1 boxes are outside .*'fox' in .*1\.jpg: .*32x24"):
+        load_annotations(root)
+    assert load_annotations(root, boxes=False).target.tolist() == ["fox"]
+    inside = [voc_thing("hare", 8, 6, 24, 18 - i / 10) for i in range(10)]
+    voc(root, "1.xml", voc_thing("fox", 800, 600, 2400, 1800), *inside, size=(0, 0))
+    assert counted(load_annotations(root)) == {"boxes": 1}
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"), [((24, 32), "is 24x32 there, and 32x24 when it is turned"),
+                           ((32, 32), "is 32x32 there, and 32x24 here")],
+)  # fmt: skip
+def test_label_studio_sizes(pictures, sides, message):
+    root = pictures({"1.jpg": 1})
+    value = {**SQUARE, "rectanglelabels": ["fox"]}
+    width, height = sides
+    drawn = {"original_width": width, "original_height": height}
+    with pytest.raises(ValueError, match=message):
+        load_annotations(studio(root, task(1, [result("rectanglelabels", value, **drawn)])))
+    # With the button that turns the image, versions differ in which side is the width.
+    turned = result("rectanglelabels", value, **drawn, image_rotation=90)
+    np.testing.assert_allclose(boxes(load_annotations(studio(root, task(1, [turned])))), [QUARTER])

@@ -410,3 +410,11 @@ def test_categories_of_one_id(traps):
     path = write(traps.parent, categories=categories)
     with pytest.raises(ValueError, match="two categories with the id '1': 'fox' and 'hare'"):
         load_coco(path)
+
+
+def test_boxes_in_images_of_other_proportions(pictures):
+    content = {**TRAPS, "images": [image(1, width=64, height=24)]}
+    path = write(pictures(FILES), content)
+    with pytest.raises(ValueError, match=r"1\.jpg is 64x24 there, and 32x24 here: it was cut"):
+        load_coco(path)
+    assert load_coco(path, boxes=False, several_labels="first").target.tolist() == ["fox"]
