@@ -18,7 +18,7 @@ from skcnn.datasets._coco import STATUS_OF_NAME
 from skcnn.datasets._columns import check_sizes, finder_for, sizes_of_files
 from skcnn.datasets._examples import make_bunch
 from skcnn.datasets._observations import LABELED, UNCLASSIFIED, Loaded
-from skcnn.datasets._paths import folder_levels, media_type
+from skcnn.datasets._paths import Found, folder_levels, media_type, tidy
 from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import PathLike, Source, existing
 
@@ -61,7 +61,8 @@ def load_annotations(
     control : str or None, default=None
         For Label Studio: the name of the control tag (``<Choices name="species">``) that has the
         label. None uses all. For VIA: the name of the attribute of the regions or files. None
-        uses that of the regions, if it is the only one.
+        uses that of the regions, if it is the only one. For CVAT: the name of the attribute that
+        has the label, such as the species of a box "animal". None uses the label.
     empty : {"unclassified", "blank"}, default="unclassified"
         What an image without labels is: one that nobody has looked at, or one in which there is
         nothing. Tools do not tell these apart, except for tasks of Label Studio that nobody has
@@ -155,6 +156,7 @@ def load_annotations(
         for i in range(longest)
     ]
     files = finder.find_all(*columns)
+    _mark_doubtful(files, found)
     labels = [item.label for item in found]
     rows = pd.DataFrame(
         {
@@ -195,15 +197,27 @@ def _read(
         )
         found: list[Annotation] = []
         ignored: dict[str, int] = {}
+        controls: set[str] = set()
         for name in own:
             where = str(path) if single else f"{path}/{name}"
             parsed = parse_any(source.read(name), where, name, control)
             if parsed is None:
                 ignored["other JSON files"] = ignored.get("other JSON files", 0) + 1
                 continue
+            if control is not None and parsed.controls is None:
+                raise ValueError(
+                    f"The 'control' parameter of {_CALLER} is {control!r}, but {where} is of "
+                    "LabelMe or Pascal VOC, which have no such names. Expected None."
+                )
             found += parsed.annotations
+            controls |= parsed.controls or set()
             for what, n in parsed.ignored.items():
                 ignored[what] = ignored.get(what, 0) + n
+        if control is not None and controls and control not in controls:
+            raise ValueError(
+                f"The 'control' parameter of {_CALLER} is {control!r}. Expected one of the names "
+                f"in {path}: {', '.join(map(repr, sorted(controls)))}."
+            )
         for what, n in ignored.items():
             loaded.note(what, n, "are passed over")
         if single or path.is_dir():
@@ -211,6 +225,17 @@ def _read(
         base = path.with_suffix("") if extract_to is None else Path(extract_to).expanduser()
         source.extract([name for name in names if media_type(name) == "image"], base)
         return found, base.absolute()
+
+
+def _mark_doubtful(files: Found, found: Sequence[Annotation]) -> None:
+    """Mark files that several images were found as: of one name, from several folders."""
+    written: dict[str, set[str]] = {}
+    for path, item in zip(files.paths, found):
+        written.setdefault(path, set()).add(tidy(item.candidates[0]))
+    for i, path in enumerate(files.paths):
+        if len(written[path]) > 1 and not files.problems[i]:
+            shown = " and ".join(sorted(written[path])[:2])
+            files.problems[i] = f"may be any of {len(written[path])} images, such as {shown}"
 
 
 def _status(item: Annotation, empty: str) -> str:

@@ -24,21 +24,20 @@ def parse_via(content: Mapping[str, object], where: str, control: str | None) ->
     """Read the images of a project, or of its exported annotations."""
     images = as_object(content.get(_METADATA, content), where)
     found: list[Annotation] = []
+    controls: set[str] = set()
     for key, item in images.items():
         place = f"{where}: {key}"
         entry = as_object(item, place)
         regions = entry.get("regions") or []
         # VIA 1 numbers regions by the keys of an object.
         listed = list(regions.values()) if isinstance(regions, dict) else regions
-        found += _annotations(
-            key,
-            as_text(entry.get("filename"), f"{place}: filename"),
-            as_object(entry.get("file_attributes") or {}, f"{place}: file_attributes"),
-            [as_object(region, place) for region in as_list(listed, f"{place}: regions")],
-            control,
-            place,
-        )
-    return Parsed(found, {})
+        of_file = as_object(entry.get("file_attributes") or {}, f"{place}: file_attributes")
+        shapes = [as_object(region, place) for region in as_list(listed, f"{place}: regions")]
+        controls |= set(of_file)
+        controls.update(*(as_object(s.get("region_attributes") or {}, place) for s in shapes))
+        name = as_text(entry.get("filename"), f"{place}: filename")
+        found += _annotations(key, name, of_file, shapes, control, place)
+    return Parsed(found, {}, frozenset(controls))
 
 
 def parse_via_table(table: pd.DataFrame, where: str, control: str | None) -> Parsed:

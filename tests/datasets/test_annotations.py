@@ -245,6 +245,59 @@ def test_label_studio_images(pictures, image):
     assert load_annotations(studio(root, renamed)).data.tolist() == [str(root / "1.jpg")]
 
 
+def test_images_of_one_name_are_not_taken_for_each_other(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2, "b/1.jpg": 3})
+    names = ["/data/upload/1/0a1b2c3d-1.jpg", "/data/upload/1/4e5f6a7b-1.jpg", "2.jpg", "b/1.jpg"]
+    tasks = [task(i, [choice(f"fox {i}")], image=name) for i, name in enumerate(names)]
+    with pytest.raises(
+        FileNotFoundError, match=r"1\.jpg: may be any of 2 images, such as .*0a1b2c3d"
+    ):
+        load_annotations(studio(root, *tasks))
+    images = load_annotations(studio(root, *tasks), missing="report")
+    assert images.target.tolist() == ["fox 2", "fox 3"]
+    # Several tasks of one image are.
+    again = task(9, [choice("fox 2")], image="2.jpg")
+    images = load_annotations(studio(root, *tasks, again), missing="report")
+    assert images.target.tolist() == ["fox 2", "fox 3", "fox 2"]
+    # With their folders, or the names that the tool gave them, they are told apart.
+    pictures({"0a1b2c3d-1.jpg": 4, "4e5f6a7b-1.jpg": 5})
+    images = load_annotations(studio(root, *tasks))
+    assert images.target.tolist() == [f"fox {i}" for i in range(4)]
+
+
+@pytest.mark.parametrize("control", [None, "one", "two"])
+def test_label_studio_tasks_with_two_images(pictures, control):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    one = {**choice("fox", control="one"), "to_name": "left"}
+    two = {**choice("hare", control="two"), "to_name": "right"}
+    both = task(1, [one, two])
+    both["data"] = {"left": "1.jpg", "right": "2.jpg"}
+    with pytest.raises(
+        ValueError, match=r"images '1\.jpg', '2\.jpg', and labels of 'left', 'right'"
+    ):
+        load_annotations(studio(root, both), control=control)
+    both["data"] = {"images": ["1.jpg", "2.jpg"]}
+    with pytest.raises(ValueError, match=r"names no image.*'images'.*path of one image"):
+        load_annotations(studio(root, both), control=control)
+
+
+def test_controls_that_are_not_there(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    wrong = {"control": "specie", "empty": "blank"}
+    with pytest.raises(
+        ValueError, match=r"'control' parameter of load_annotations is 'specie'.*'sp"
+    ):
+        load_annotations(studio(root, task(1, [choice("fox")])), **wrong)
+    with pytest.raises(ValueError, match=r"Expected one of the names .*'sex', 'species'"):
+        load_annotations(via(root, [region(RECT, species="fox", sex="f")]), **wrong)
+    attribute = '<tag label="animal"><attribute name="species">fox</attribute></tag>'
+    with pytest.raises(ValueError, match="'species'"):
+        load_annotations(cvat(root, cvat_image(1, attribute)), **wrong)
+    labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])])
+    with pytest.raises(ValueError, match=r"1\.json is of LabelMe or Pascal VOC"):
+        load_annotations(root / "1.json", **wrong)
+
+
 # --- CVAT
 
 
@@ -313,6 +366,27 @@ def test_cvat_tags_and_subsets(pictures, tmp_path):
     assert packed.data[0] == str(tmp_path / "export/images/Train/1.jpg")
     other = load_annotations(tmp_path / "export.zip", extract_to=tmp_path / "other")
     assert other.data[0] == str(tmp_path / "other/images/Train/1.jpg")
+
+
+def test_cvat_attributes(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    told = '<attribute name="species">fox</attribute><attribute name="sex">f</attribute>'
+    box = f'<box label="animal" xtl="8" ytl="6" xbr="24" ybr="18">{told}</box>'
+    other = '<box label="animal" xtl="0" ytl="0" xbr="8" ybr="6"/>'
+    path = cvat(root, cvat_image(1, box + other) + cvat_image(2, box.replace("fox", "hare")))
+    assert load_annotations(path).target.tolist() == ["animal"] * 3
+    images = load_annotations(path, control="species")
+    assert images.target.tolist() == ["fox", "hare"]
+    np.testing.assert_allclose(boxes(images), [QUARTER] * 2)
+
+
+@pytest.mark.parametrize("ending", ["PNG", "png", "jpg"])
+def test_cvat_frames_of_videos(pictures, ending):
+    root = pictures({f"images/frame_000001.{ending}": 1})
+    shape = '<box label="fox" xtl="8" ytl="6" xbr="24" ybr="18"/>'
+    cvat(root, cvat_image(1, shape).replace('"1.jpg"', '"frame_000001"'))
+    images = load_annotations(root)
+    assert images.data["path"].tolist() == [str(root / f"images/frame_000001.{ending}")]
 
 
 # --- Pascal VOC
@@ -502,6 +576,8 @@ def wrapped(shape):
         ("a.xml", wrapped('<polygon label="a" points="1"/>'), "expected points"),
         ("a.xml", '<annotations><track label="a"/></annotations>', "1 tracks of videos"),
         ("a.json", '{"a": {"filename": 3.5, "regions": 1}}', "regions: expected a list"),
+        ("a.json", '{"project": {}, "config": {}, "file": {}, "metadata": {}, "view": {}}',
+         "is a project of VIA 3.*export as COCO"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "declares a document type"),
     ],
 )  # fmt: skip
