@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+Box = tuple[float, float, float, float]
+
 BOX_FORMATS = ("xywh", "xyxy")
 BOX_UNITS = ("fraction", "percent", "pixel")
 
@@ -97,7 +99,7 @@ def around_ellipse(
     return x - across, y - down, x + across, y + down
 
 
-def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float, float] | None:
+def box_of_mask(counts: Sequence[int], height: int) -> Box | None:
     """Return x, y, width and height in pixels of a run-length encoded mask of COCO.
 
     Parameters
@@ -115,14 +117,32 @@ def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float
     ends = np.cumsum(np.asarray(counts, dtype=np.int64))
     starts, ends = ends[:-1:2], ends[1::2]
     filled = ends > starts
-    if not filled.any():
+    return box_of_runs(starts[filled], ends[filled] - 1, height)
+
+
+def box_of_runs(starts: npt.ArrayLike, lasts: npt.ArrayLike, side: int) -> Box | None:
+    """Return the box around runs of pixels, which go on in the next line at the end of one.
+
+    Parameters
+    ----------
+    starts, lasts : array-like of shape (n_runs,)
+        Numbers of the first and last pixel of each run.
+    side : int
+        Number of pixels in a line.
+
+    Returns
+    -------
+    box : tuple or None
+        First line, first pixel in a line, number of lines, number of pixels; None without runs.
+    """
+    first, last = np.asarray(starts, dtype=np.int64), np.asarray(lasts, dtype=np.int64)
+    if not len(first):
         return None
-    starts, last = starts[filled], ends[filled] - 1
-    left, right = starts.min() // height, last.max() // height
-    whole = (starts // height != last // height).any()
-    top = 0 if whole else (starts % height).min()
-    bottom = height - 1 if whole else (last % height).max()
-    return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
+    begin, end = first.min() // side, last.max() // side
+    whole = (first // side != last // side).any()
+    low = 0 if whole else (first % side).min()
+    high = side - 1 if whole else (last % side).max()
+    return float(begin), float(low), float(end - begin + 1), float(high - low + 1)
 
 
 def unpack_counts(text: str, where: str = "counts") -> list[int]:

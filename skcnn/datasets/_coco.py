@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
-from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
+from skcnn.datasets._boxes import Box, around, box_of_mask, to_fractions, unpack_counts
 from skcnn.datasets._columns import (
     check_sizes,
     finder_for,
@@ -47,7 +47,6 @@ STATUS_OF_NAME = {
     "unlabeled": UNCLASSIFIED,
 }
 _LONGEST_RUN = 2**40
-Box = tuple[float, float, float, float]
 
 
 def load_coco(

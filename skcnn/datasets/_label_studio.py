@@ -14,6 +14,7 @@ from skcnn.datasets._annotation_tools import (
     with_area,
 )
 from skcnn.datasets._boxes import around, around_ellipse
+from skcnn.datasets._brush import box_of_bitmask, box_of_strokes
 from skcnn.datasets._paths import is_url, media_type, tidy
 from skcnn.datasets._sources import (
     as_list,
@@ -170,6 +171,15 @@ def _corners(
     """Return the box around a shape of Label Studio in percent, None if it has none."""
     if isinstance(value.get("points"), list):
         return with_area(points_of(value["points"], f"{where}.points"))
+    strokes, bitmask, vertices = (value.get(n) for n in ("rle", "imageDataURL", "vertices"))
+    if isinstance(strokes, list):
+        return box_of_strokes(strokes, *_in_pixels(result, where), f"{where}.rle")
+    if isinstance(bitmask, str):
+        return box_of_bitmask(bitmask, f"{where}.imageDataURL")
+    if isinstance(vertices, list):
+        ends = [as_object(vertex, f"{where}.vertices") for vertex in vertices]
+        pairs = [(end.get("x"), end.get("y")) for end in ends]
+        return with_area([(as_number(x, where), as_number(y, where)) for x, y in pairs])
     degrees = as_number(value.get("rotation") or 0, f"{where}.rotation")
     if {"x", "y", "radiusX", "radiusY"} <= set(value):
         x, y, rx, ry = (as_number(value[name], where) for name in ("x", "y", "radiusX", "radiusY"))
@@ -178,7 +188,7 @@ def _corners(
         width, height = _in_pixels(result, where)
         corners = around_ellipse(x * width, y * height, rx * width, ry * height, degrees)
         return corners[0] / width, corners[1] / height, corners[2] / width, corners[3] / height
-    if {"x", "y", "width", "height"} <= set(value) and value.get("format") != "rle":
+    if {"x", "y", "width", "height"} <= set(value):
         x, y = as_number(value["x"], where), as_number(value["y"], where)
         right = x + as_number(value["width"], where)
         bottom = y + as_number(value["height"], where)
@@ -195,7 +205,7 @@ def _corners(
 
 
 def _in_pixels(result: Mapping[str, object], where: str) -> tuple[float, float]:
-    """Return what to multiply percent by before something is turned."""
+    """Return the size of the image in pixels, which percent alone do not tell."""
     return (
         as_side(result.get("original_width"), f"{where}: original_width"),
         as_side(result.get("original_height"), f"{where}: original_height"),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from test_brush import bitmask, pack
 
 from skcnn.datasets import load_annotations
 
@@ -193,6 +194,7 @@ SQUARE = {"x": 25, "y": 25, "width": 50, "height": 50, "rotation": 0}
         ("rectanglelabels", SQUARE),
         ("ellipselabels", {"x": 50, "y": 50, "radiusX": 25, "radiusY": 25, "rotation": 0}),
         ("polygonlabels", {"points": [[25, 50], [50, 25], [75, 50], [50, 75]]}),
+        ("vectorlabels", {"vertices": [{"x": 25, "y": 25}, {"x": 75, "y": 75}], "closed": True}),
         # Turned by 90 degrees about its top left corner, in pixels: 12 high and 16 wide.
         ("rectanglelabels", {"x": 75, "y": 25, "width": 37.5, "height": 66.6667, "rotation": 90}),
     ],
@@ -203,6 +205,23 @@ def test_label_studio_shapes(pictures, kind, value):
     images = load_annotations(path)
     assert images.target.tolist() == ["fox"]
     np.testing.assert_allclose(boxes(images), [QUARTER], atol=1e-5)
+
+
+def test_label_studio_brushes(pictures):
+    root = pictures({"1.jpg": 1})
+    mask = np.zeros((24, 32), dtype=int)
+    mask[6:18, 8:10] = mask[6:8, 8:24] = 255
+    strokes = result(
+        "brushlabels",
+        {"format": "rle", "rle": pack(np.repeat(mask.ravel(), 4)), "brushlabels": ["fox"]},
+    )
+    painted = result("bitmasklabels", {"imageDataURL": bitmask(mask), "bitmasklabels": ["hare"]})
+    square = result("rectanglelabels", {**SQUARE, "rectanglelabels": ["owl"]})
+    images = load_annotations(
+        studio(root, task(1, [strokes, painted, square])), several_labels="rows"
+    )
+    assert images.target.tolist() == ["fox", "hare", "owl"]
+    np.testing.assert_allclose(boxes(images), [QUARTER] * 3)
 
 
 def test_label_studio_results_without_labels_or_boxes(pictures):
