@@ -35,6 +35,7 @@ class Annotation(NamedTuple):
     annotated: bool = True  # whether somebody has finished the image
     subset: str | None = None
     annotator: str | None = None
+    embedded: str = ""  # where the image is, too, if it has no file
 
 
 class Parsed(NamedTuple):
@@ -52,7 +53,10 @@ def parse_labelme(content: Mapping[str, object], where: str, name: str) -> Parse
     path = tidy(as_text(content.get("imagePath"), f"{where}: imagePath"))
     # The image was beside the file, wherever both have been moved since.
     beside = join(folder, PurePosixPath(path).name)
-    image = Annotation(name, (join(folder, path), beside), size=_size(content, where))
+    embedded = f"imageData of {where}" if content.get("imageData") else ""
+    image = Annotation(
+        name, (join(folder, path), beside), size=_size(content, where), embedded=embedded
+    )
     flags = as_object(content.get("flags") or {}, f"{where}: flags")
     chosen = [flag for flag, is_set in flags.items() if is_set is True]
     if "__ignore__" in chosen:

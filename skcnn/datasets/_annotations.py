@@ -156,7 +156,7 @@ def load_annotations(
         for i in range(longest)
     ]
     files = finder.find_all(*columns)
-    _mark_doubtful(files, found)
+    _explain_problems(files, found)
     labels = [item.label for item in found]
     rows = pd.DataFrame(
         {
@@ -227,8 +227,8 @@ def _read(
         return found, base.absolute()
 
 
-def _mark_doubtful(files: Found, found: Sequence[Annotation]) -> None:
-    """Mark files that several images were found as: of one name, from several folders."""
+def _explain_problems(files: Found, found: Sequence[Annotation]) -> None:
+    """Mark files that several images were found as, and tell where else an image is."""
     written: dict[str, set[str]] = {}
     for path, item in zip(files.paths, found):
         written.setdefault(path, set()).add(tidy(item.candidates[0]))
@@ -236,6 +236,10 @@ def _mark_doubtful(files: Found, found: Sequence[Annotation]) -> None:
         if len(written[path]) > 1 and not files.problems[i]:
             shown = " and ".join(sorted(written[path])[:2])
             files.problems[i] = f"may be any of {len(written[path])} images, such as {shown}"
+        elif files.problems[i] and found[i].embedded:
+            files.problems[i] += (
+                f", but is in {found[i].embedded}: write what base64.b64decode makes of it"
+            )
 
 
 def _status(item: Annotation, empty: str) -> str:

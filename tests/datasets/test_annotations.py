@@ -119,6 +119,17 @@ def test_labelme_paths(pictures):
     assert counted(images) == {"other JSON files": 1}
 
 
+def test_labelme_images_inside_of_the_annotations(tmp_path):
+    path = labelme(tmp_path, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])])
+    with pytest.raises(
+        FileNotFoundError, match=r"1\.jpg: does not exist, but is in imageData of .*1"
+    ):
+        load_annotations(path)
+    labelme(tmp_path, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], imageData=None)
+    with pytest.raises(FileNotFoundError, match=r"1\.jpg: does not exist\n"):
+        load_annotations(path)
+
+
 def test_labelme_sizes_from_the_file(pictures):
     root = pictures({"1.jpg": 1})
     labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], imageWidth=None)
