@@ -7,21 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from skcnn._data._conversion import from_torch
+from skcnn._data._label_numbers import check_meanings, read_numbers
 from skcnn._data._paths import Paths, read_paths
 from skcnn._data._threads import call_in_threads
 from skcnn._decode import (
     Path,
     UnreadableImageError,
     centered,
-    displayed_size,
-    orientation,
     plan_resizing,
     read_header,
-    reading,
-    turned,
 )
 
 Mask = npt.NDArray[Any]
+Sides = tuple[int, ...]  # height and width
 
 
 def read_masks(
@@ -31,6 +29,7 @@ def read_masks(
     resize: str,
     name: str = "y",
     images: Paths | None = None,
+    of_size: bool = False,
 ) -> tuple[Mask, bool]:
     """Read y, in any of its forms, as label images of one size.
 
@@ -47,6 +46,8 @@ def read_masks(
     images : Paths, default=None
         The files of the images. Where only a part of an image is read, so is that of its file
         in y.
+    of_size : bool, default=False
+        Whether the images are arrays of that size, as `decode_labels` takes it.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def read_masks(
     """
     y, paths = _given(y, name)
     if paths is not None:
-        labels = read_label_files(paths, [size] * n_images, resize, name, images)
+        labels = read_label_files(paths, [size] * n_images, resize, name, images, of_size)
         return stack_masks(labels), False
     if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]) >= 2:
         _check_number(len(y), n_images, name)
@@ -161,6 +162,7 @@ def read_label_files(
     resize: str = "stretch",
     name: str = "y",
     images: Paths | None = None,
+    of_size: bool = False,
 ) -> list[Mask]:
     """Read files as label images, each in a size of its own, as `decode_labels` does.
 
@@ -169,16 +171,20 @@ def read_label_files(
     Raises
     ------
     ValueError
-        If a file cannot be read as a label image, or there is another number of sizes.
+        If a file cannot be read as a label image, one label has several numbers, or there is
+        another number of sizes.
     """
     _check_number(len(paths), len(sizes), name)
     labels: list[Any] = [None] * len(paths)
+    meanings: list[Any] = [None] * len(paths)
     failures: dict[int, str] = {}
 
     def read(row: int) -> None:
         try:
             image, box = (None, None) if images is None else (images.names[row], images.box(row))
-            labels[row] = decode_labels(paths.names[row], sizes[row], resize, box, image)
+            found = read_numbers(paths.names[row])
+            labels[row] = _fitted(found.values, sizes[row], resize, box, image, of_size)
+            meanings[row] = found.meaning
         except UnreadableImageError as error:
             failures[row] = str(error)
 
@@ -189,6 +195,7 @@ def read_label_files(
             f"{paths.describe_failures(failures)}\nExpected paths of gray or palette images, such "
             "as PNG files. For one label per image, use ConvNetClassifier."
         )
+    check_meanings(meanings, paths, name)
     return labels
 
 
@@ -198,6 +205,7 @@ def decode_labels(
     resize: str = "stretch",
     box: npt.NDArray[np.float64] | None = None,
     image: Path | None = None,
+    of_size: bool = False,
 ) -> Mask:
     """Read a file as a label image: the numbers of a gray or palette image, as they are.
 
@@ -211,31 +219,31 @@ def decode_labels(
     box : ndarray of (x, y, width, height), default=None
         The part to read if there is a size, as for images. None reads all.
     image : str or PathLike, default=None
-        The file of the image. It must not lie on its side beside the label image.
+        The file of the image, whose proportions the label image must have.
+    of_size : bool, default=False
+        Whether the image is an array of that size, so that the label image must have its
+        proportions.
 
     Raises
     ------
     UnreadableImageError
     """
-    with reading(path) as file:
-        if file.format == "JPEG":
-            # Pixels of 0 and 255 come back as dozens of numbers, each of which would be a class.
-            raise UnreadableImageError(
-                "is a JPEG file, whose compression changes the numbers near edges. Export masks "
-                "as PNG. Labels of a black and white one are np.asarray(Image.open(path)) > 127"
-            )
-        displayed_size(file)
-        file.load()
-        values = np.asarray(turned(file, orientation(file)))
-    if values.ndim == 3:
-        colors = values[..., : 3 if values.shape[2] > 2 else 1]
-        if (colors != colors[..., :1]).any():
-            raise UnreadableImageError("is a color image, which has no number per pixel")
-        values = colors[..., 0]
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
+    return _fitted(read_numbers(path).values, size, resize, box, image, of_size)
+
+
+def _fitted(
+    values: Mask,
+    size: Sequence[int] | None,
+    resize: str,
+    box: npt.NDArray[np.float64] | None,
+    image: Path | None,
+    of_size: bool,
+) -> Mask:
+    """Check the shape of a label image, and resize it as `decode_labels` does."""
     if image is not None:
-        _check_shape(values.shape, image, box)
+        _check_image(values.shape, image, box)
+    elif of_size and size is not None:
+        _check_shape(values.shape, (size[0], size[1]))
     if size is None:
         return values
     x, y, across, down = (0.0, 0.0, 1.0, 1.0) if box is None else box.tolist()
@@ -252,32 +260,57 @@ def decode_labels(
     return padded
 
 
-def _check_shape(shape: tuple[int, ...], image: Path, box: npt.NDArray[np.float64] | None) -> None:
-    """Refuse a label image that lies on its side beside its image, or shows its box alone.
-
-    Photographs are turned as the camera was held, and programs that do not turn them draw masks of
-    photographs on their side.
-    """
+def _check_image(shape: Sides, image: Path, box: npt.NDArray[np.float64] | None) -> None:
+    """Refuse a label image that is not one of its whole image, as the image is shown."""
     try:
         height, width, _ = read_header(image)
     except UnreadableImageError:
         return  # said of the image itself
+    part = None if box is None else (box[3] * height, box[2] * width)
+    _check_shape(shape, (height, width), part)
+
+
+def _check_shape(shape: Sides, size: Sides, part: tuple[float, float] | None = None) -> None:
+    """Refuse a label image that lies on its side beside its image, or shows something else.
+
+    Photographs are turned as the camera was held, and programs that do not turn them draw masks of
+    photographs on their side. A mask of other proportions was cut, padded or stretched: nothing
+    tells which of these.
+
+    Parameters
+    ----------
+    shape, size : tuple of (height, width)
+        Of the label image, and of its image.
+    part : tuple of (height, width), default=None
+        Of the part of the image that is read.
+    """
+    height, width = size
     found = f"is {shape[0]} pixels high and {shape[1]} wide"
-    if shape == (width, height) != (height, width):
+    fits = _are_alike(shape, size)
+    if shape == (width, height) != size or (not fits and _are_alike(shape, (width, height))):
         raise UnreadableImageError(
             f"{found}, and its image is {height} high and {width} wide as the camera was held. "
             "Turn the mask by 90 degrees"
         )
-    if box is None:
+    if fits:
         return
-    part = box[3] * height, box[2] * width
-    has_other_proportions = abs(shape[0] * width - shape[1] * height) > max(height, width)
-    if has_other_proportions and np.abs(np.subtract(shape, part)).max() <= 1:
+    if part is not None and np.abs(np.subtract(shape, part)).max() <= 1:
         raise UnreadableImageError(
             f"{found}, as large as the box of its image. Expected a mask of the whole image, "
             f"which is {height} high and {width} wide: the part in the box is read. Or cut the "
             "images, too, and pass them without boxes"
         )
+    raise UnreadableImageError(
+        f"{found}, and its image is {height} high and {width} wide: it was cut, padded or "
+        "stretched, or is the mask of another image. Expected a mask of the whole image, in any "
+        "size of the same proportions. One that was stretched is that after mask.resize("
+        f"({width}, {height}), Image.Resampling.NEAREST) with Pillow"
+    )
+
+
+def _are_alike(one: Sides, other: Sides) -> bool:
+    """Return whether two sizes have the same proportions, but for a pixel of rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 
 def unlabeled(size: Sequence[int], dtype: npt.DTypeLike) -> Mask:

@@ -12,7 +12,7 @@ from skcnn._data._dataset import ImageDataset
 from skcnn._data._files import FileImages
 from skcnn._data._inputs import AnyImages
 from skcnn._data._masks import read_label_files, read_masks
-from skcnn._data._paths import Paths, as_rows, read_paths
+from skcnn._data._paths import as_rows, read_paths
 from skcnn._data._pieces import cut_pieces, image_list, piece_size
 from skcnn._estimators._reading import Classes, ReadingEstimator, TrainingRows, rows_of
 from skcnn._targets import Target
@@ -81,10 +81,16 @@ class MaskReadingEstimator(ReadingEstimator):
         n_images = len(rows if hasattr(rows, "__len__") else np.asarray(rows))
         # Label images are checked here: scikit-learn takes none.
         images, _ = super()._check_input(X, np.zeros(n_images), reset=reset)
-        masks, self._has_flat_masks = read_masks(
-            y, len(images), images.shape[:2], self.resize, images=_files(images)
-        )
+        masks, self._has_flat_masks = self._read_masks(y, images)
         return images, masks
+
+    def _read_masks(
+        self, y: npt.ArrayLike, images: AnyImages, name: str = "y"
+    ) -> tuple[npt.NDArray[Any], bool]:
+        files = images.paths if isinstance(images, FileImages) else None
+        return read_masks(
+            y, len(images), images.shape[:2], self.resize, name, files, of_size=files is None
+        )
 
     def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
         # Arrays of images have been cut to it.
@@ -94,9 +100,7 @@ class MaskReadingEstimator(ReadingEstimator):
         self, y_val: npt.ArrayLike, images: AnyImages, target: Target
     ) -> npt.NDArray[Any]:
         with allow_interrupts():
-            masks, _ = read_masks(
-                y_val, len(images), images.shape[:2], self.resize, "y_val", _files(images)
-            )
+            masks, _ = self._read_masks(y_val, images, "y_val")
             return masks
 
     def _label_images(self, y: npt.ArrayLike, predicted: LabelImages, X: npt.ArrayLike) -> Any:
@@ -106,8 +110,5 @@ class MaskReadingEstimator(ReadingEstimator):
             return y
         size = self.image_shape_[:2]
         sizes = [size if mask is None else np.shape(mask) for mask in predicted]
-        return read_label_files(paths, sizes, self.resize, images=read_paths(X))
-
-
-def _files(images: AnyImages) -> Paths | None:
-    return images.paths if isinstance(images, FileImages) else None
+        files = read_paths(X)
+        return read_label_files(paths, sizes, self.resize, images=files, of_size=files is None)

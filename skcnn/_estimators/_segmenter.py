@@ -402,13 +402,16 @@ class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
         classes: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> MaskTarget:
-        return MaskTarget.infer(
+        target = MaskTarget.infer(
             y,
             classes,
             class_weight=self.class_weight,
             ignore_label=self.ignore_label,
             is_flat=self._has_flat_masks,
         )
+        if classes is None:
+            target.warn_of_255()
+        return target
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

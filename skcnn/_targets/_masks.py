@@ -13,11 +13,14 @@ from skcnn._targets._base import Target
 from skcnn._targets._classes import Labels, check_same_classes, encode
 from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._weights import class_weights
+from skcnn._utils import warn
 
 #: Code of pixels without a label.
 NO_LABEL = -1
 _MOST_CLASSES = 2**15
 _TINY = 1e-6
+# From so many labels on, 255 may be what soft edges lead to.
+_LEAST_FADED = 8
 
 
 def labels_of(masks: npt.NDArray[Any], ignore_label: object = None) -> Labels:
@@ -120,6 +123,26 @@ class MaskTarget(Target):
                 for label, count in zip(found.tolist(), counts.tolist())
             }
         return cls(found, class_weights(weights, found, found), ignore_label, is_flat)
+
+    def warn_of_255(self) -> None:
+        """Tell of a class 255 that is probably none, or what an edge fades into."""
+        labels = self.classes
+        if labels.dtype.kind not in "iu" or labels[-1] != 255 or self.ignore_label is not None:
+            return
+        others = labels[:-1]
+        if len(labels) >= _LEAST_FADED:
+            warn(
+                f"y has {len(labels)} labels from {labels[0]} to 255, and each is a class. Edges "
+                "that fade from 0 to 255, as drawn with a soft brush or resized, have labels that "
+                "nobody gave: y > 127 has two. If 255 means that a pixel has no label, say "
+                "ignore_label=255."
+            )
+        elif len(others) > 1 and others[-1] - others[0] == len(others) - 1:
+            warn(
+                f"y has the labels {others[0]} to {others[-1]} and 255, which is a class like the "
+                "others. If it means that a pixel has no label, as in many data sets, say "
+                "ignore_label=255."
+            )
 
     @property
     def n_outputs(self) -> int:

@@ -2,12 +2,8 @@
 
 from xml.etree import ElementTree
 
-from skcnn.datasets._annotation_tools import (
-    Parsed,
-    parse_cvat,
-    parse_label_studio,
-    parse_labelme,
-)
+from skcnn.datasets._annotation_tools import Parsed, parse_cvat, parse_labelme
+from skcnn.datasets._label_studio import parse_label_studio
 from skcnn.datasets._pascal_voc import parse_voc
 from skcnn.datasets._sources import parse_json
 from skcnn.datasets._tables import parse_table
@@ -18,7 +14,7 @@ def parse_any(content: bytes, where: str, name: str, control: str | None) -> Par
     """Read a file of one of the tools; None for a JSON file of another program."""
     ending = name.lower().rpartition(".")[2]
     if ending == "xml":
-        return _parse_xml(content, where, name)
+        return _parse_xml(content, where, name, control)
     if ending in ("csv", "tsv"):
         table = parse_table(content, where).frame
         if "region_shape_attributes" not in table:
@@ -39,12 +35,17 @@ def parse_any(content: bytes, where: str, name: str, control: str | None) -> Par
         return parse_label_studio(value, where, control)
     if isinstance(value, dict) and "imagePath" in value:
         return parse_labelme(value, where, name)
+    if isinstance(value, dict) and {"project", "file", "metadata", "view"} <= set(value):
+        raise ValueError(
+            f"{where} is a project of VIA 3. Expected one of VIA 2, or annotations of LabelMe, "
+            "Label Studio, CVAT or Pascal VOC: export as COCO, for load_coco."
+        )
     if isinstance(value, dict) and is_via(value):
         return parse_via(value, where, control)
     return None
 
 
-def _parse_xml(content: bytes, where: str, name: str) -> Parsed:
+def _parse_xml(content: bytes, where: str, name: str, control: str | None) -> Parsed:
     """Read a file of CVAT or of Pascal VOC."""
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise ValueError(f"{where} declares a document type, which files of CVAT do not.")
@@ -62,4 +63,4 @@ def _parse_xml(content: bytes, where: str, name: str) -> Parsed:
             f"{where} begins with <{root.tag}>. Expected <annotations>, as of CVAT, or "
             "<annotation>, as of Pascal VOC."
         )
-    return parse_cvat(root, where)
+    return parse_cvat(root, where, control)

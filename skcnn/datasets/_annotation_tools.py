@@ -1,29 +1,25 @@
-"""What LabelMe, Label Studio and CVAT write: labels of images, and shapes in them."""
+"""What LabelMe and CVAT write: labels of images, and shapes in them."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 
-from skcnn.datasets._boxes import around
-from skcnn.datasets._paths import is_url, join, media_type, tidy
+from skcnn.datasets._boxes import around, around_ellipse
+from skcnn.datasets._paths import join, media_type, tidy
 from skcnn.datasets._sources import (
     as_list,
     as_number,
     as_object,
     as_side,
     as_text,
-    optional_text,
 )
 
 Corners = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
-# Answers in Label Studio that are no names.
-_NO_LABELS = {"number", "rating", "datetime"}
-_HASH = re.compile(r"[0-9a-f]{8}-(?=.)")
+_FRAME_ENDINGS = (".PNG", ".png", ".jpg")
 
 
 class Annotation(NamedTuple):
@@ -39,13 +35,16 @@ class Annotation(NamedTuple):
     annotated: bool = True  # whether somebody has finished the image
     subset: str | None = None
     annotator: str | None = None
+    embedded: str = ""  # where the image is, too, if it has no file
 
 
 class Parsed(NamedTuple):
-    """The annotations in a file, and how many things in it are none."""
+    """The annotations in a file, how many things in it are none, and what control= may name."""
 
     annotations: list[Annotation]
     ignored: dict[str, int]
+    # None where a tool has no such names.
+    controls: frozenset[str] | None = None
 
 
 def parse_labelme(content: Mapping[str, object], where: str, name: str) -> Parsed:
@@ -54,7 +53,10 @@ def parse_labelme(content: Mapping[str, object], where: str, name: str) -> Parse
     path = tidy(as_text(content.get("imagePath"), f"{where}: imagePath"))
     # The image was beside the file, wherever both have been moved since.
     beside = join(folder, PurePosixPath(path).name)
-    image = Annotation(name, (join(folder, path), beside), size=_size(content, where))
+    embedded = f"imageData of {where}" if content.get("imageData") else ""
+    image = Annotation(
+        name, (join(folder, path), beside), size=_size(content, where), embedded=embedded
+    )
     flags = as_object(content.get("flags") or {}, f"{where}: flags")
     chosen = [flag for flag, is_set in flags.items() if is_set is True]
     if "__ignore__" in chosen:
@@ -81,7 +83,7 @@ def _size(content: Mapping[str, object], where: str) -> tuple[float, float] | No
 
 def _labelme_corners(shape: Mapping[str, object], where: str) -> Corners | None:
     """Return the box around a shape of LabelMe, None if it has no area."""
-    points = _points(shape.get("points"), f"{where}.points")
+    points = points_of(shape.get("points"), f"{where}.points")
     if shape.get("shape_type") == "circle" and len(points) == 2:
         (x, y), edge = points
         radius = math.dist((x, y), edge)
@@ -89,7 +91,7 @@ def _labelme_corners(shape: Mapping[str, object], where: str) -> Corners | None:
     return with_area(points)
 
 
-def _points(value: object, where: str) -> Points:
+def points_of(value: object, where: str) -> Points:
     """Return the points of a JSON value."""
     points: Points = []
     for item in as_list(value, where):
@@ -109,131 +111,6 @@ def with_area(points: Points) -> Corners | None:
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def parse_label_studio(content: Sequence[object], where: str, control: str | None) -> Parsed:
-    """Read an export of Label Studio: a list of tasks, each with annotations by people."""
-    found: list[Annotation] = []
-    cancelled = 0
-    for i, item in enumerate(content):
-        place = f"{where}: [{i}]"
-        task = as_object(item, place)
-        if "data" not in task:
-            raise ValueError(
-                f"{place} has no 'data'. Expected the export format JSON of Label Studio (not "
-                "JSON-MIN)."
-            )
-        text = _image_of_task(as_object(task["data"], f"{place}.data"), f"{place}.data")
-        image = Annotation(str(task.get("id", i)), _label_studio_names(text), unit="percent")
-        own = as_list(task.get("annotations") or task.get("completions") or [], place)
-        done = [as_object(entry, f"{place}.annotations") for entry in own]
-        finished = [entry for entry in done if entry.get("was_cancelled") is not True]
-        cancelled += len(done) - len(finished)
-        guesses = as_list(task.get("predictions") or [], f"{place}.predictions")
-        machine = [as_object(entry, f"{place}.predictions") for entry in guesses]
-        labels: list[Annotation] = []
-        for entry in finished:
-            by = entry.get("completed_by")
-            # A number, or all that is known of the person.
-            by = optional_text(by.get("email") or by.get("id") if isinstance(by, dict) else by)
-            labels += _results(entry, image._replace(annotator=by), control, place)
-        for entry in machine:
-            labels += _results(entry, image._replace(machine=True), control, place)
-        if not any(not label.machine for label in labels):
-            labels.append(image._replace(annotated=bool(finished)))
-        found += labels
-    return Parsed(found, {"cancelled annotations": cancelled})
-
-
-def _image_of_task(data: Mapping[str, object], where: str) -> str:
-    """Return the image of a task, under whatever name it has."""
-    texts = {key: value for key, value in data.items() if isinstance(value, str) and value}
-    for key in ("image", "img", "photo"):
-        if key in texts:
-            return texts[key]
-    for text in texts.values():
-        if media_type(text.partition("?")[0]) == "image" or "local-files" in text:
-            return text
-    raise ValueError(f"{where} names no image. Its fields are {', '.join(map(repr, data))}.")
-
-
-def _label_studio_names(text: str) -> tuple[str, ...]:
-    """Return where an image may be: uploads get a folder and eight digits before the name.
-
-    Examples
-    --------
-    >>> _label_studio_names("/data/upload/1/0a1b2c3d-fox.jpg")
-    ('/data/upload/1/0a1b2c3d-fox.jpg', '0a1b2c3d-fox.jpg', 'fox.jpg')
-    >>> _label_studio_names("/data/local-files/?d=photos/fox.jpg")
-    ('photos/fox.jpg', '/photos/fox.jpg', 'fox.jpg')
-    """
-    if "local-files" in text:
-        path = parse_qs(urlsplit(text).query).get("d", [""])[0]
-        return path, f"/{path.lstrip('/')}", PurePosixPath(tidy(path)).name
-    path = unquote(urlsplit(text).path) if is_url(text) else tidy(text)
-    name = PurePosixPath(path).name
-    return tuple(dict.fromkeys([text, name, _HASH.sub("", name, count=1)]))
-
-
-def _results(
-    entry: Mapping[str, object], image: Annotation, control: str | None, where: str
-) -> Iterator[Annotation]:
-    """Yield the labels that one annotator, or a program, has given an image."""
-    for item in as_list(entry.get("result") or [], f"{where}.result"):
-        result = as_object(item, f"{where}.result")
-        if control is not None and result.get("from_name") != control:
-            continue
-        kind = str(result.get("type"))
-        value = result.get("value")
-        if not isinstance(value, dict) or kind not in value or kind in _NO_LABELS:
-            continue  # a text, a rating, or a shape without a label
-        listed = as_list(value[kind], f"{where}.result.value.{kind}")
-        # Of a path in a taxonomy, the last is the taxon.
-        names = [part[-1] if isinstance(part, list) and part else part for part in listed]
-        corners = _label_studio_corners(result, value, f"{where}.result.value")
-        for name in names:
-            text = as_text(name, f"{where}.result.value.{kind}")
-            yield image._replace(label=text, corners=corners)
-
-
-def _label_studio_corners(
-    result: Mapping[str, object], value: Mapping[str, object], where: str
-) -> Corners | None:
-    """Return the box around a shape of Label Studio in percent, None if it has none."""
-    if isinstance(value.get("points"), list):
-        return with_area(_points(value["points"], f"{where}.points"))
-    if {"x", "y", "radiusX", "radiusY"} <= set(value):
-        x, y = as_number(value["x"], where), as_number(value["y"], where)
-        half = as_number(value["radiusX"], where), as_number(value["radiusY"], where)
-        return _turned(x - half[0], y - half[1], x + half[0], y + half[1], result, value, where)
-    if {"x", "y", "width", "height"} <= set(value) and value.get("format") != "rle":
-        x, y = as_number(value["x"], where), as_number(value["y"], where)
-        right = x + as_number(value["width"], where)
-        bottom = y + as_number(value["height"], where)
-        return _turned(x, y, right, bottom, result, value, where)
-    return None
-
-
-def _turned(
-    left: float,
-    top: float,
-    right: float,
-    bottom: float,
-    result: Mapping[str, object],
-    value: Mapping[str, object],
-    where: str,
-) -> Corners:
-    """Return the upright box around one that is turned: rectangles about their top left corner."""
-    degrees = as_number(value.get("rotation") or 0, f"{where}.rotation")
-    if not degrees:
-        return left, top, right, bottom
-    width = as_side(result.get("original_width"), f"{where}: original_width")
-    height = as_side(result.get("original_height"), f"{where}: original_height")
-    center = (left, top) if "width" in value else ((left + right) / 2, (top + bottom) / 2)
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    pixels = [(x * width, y * height) for x, y in corners]
-    turned = rotate(pixels, (center[0] * width, center[1] * height), degrees)
-    return around([(x / width, y / height) for x, y in turned])
-
-
 def rotate(points: Points, center: tuple[float, float], degrees: float) -> Points:
     """Turn points clockwise about a center, in an image whose y goes down."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -244,7 +121,7 @@ def rotate(points: Points, center: tuple[float, float], degrees: float) -> Point
     ]
 
 
-def parse_cvat(root: ElementTree.Element, where: str) -> Parsed:
+def parse_cvat(root: ElementTree.Element, where: str, control: str | None) -> Parsed:
     """Read annotations.xml of the format "CVAT for images"."""
     found: list[Annotation] = []
     for element in root.iter("image"):
@@ -257,16 +134,29 @@ def parse_cvat(root: ElementTree.Element, where: str) -> Parsed:
         )
         subset = element.get("subset")
         places = ["images", f"images/{subset}" if subset else "", "", subset or ""]
-        candidates = tuple(dict.fromkeys(join(place, name) for place in places))
+        # Frames of videos are named without the ending of their files.
+        names = [name] if media_type(name) else [name, *(name + end for end in _FRAME_ENDINGS)]
+        candidates = tuple(dict.fromkeys(join(place, n) for n in names for place in places))
         key = f"{subset or ''}/{name}"
         image = Annotation(key, candidates, size=size, subset=subset)
         labels = [
             image._replace(label=label, corners=_cvat_corners(shape, f"{where}: {name}"))
             for shape in element
-            if (label := (shape.get("label") or "").strip())
+            if (label := _cvat_label(shape, control))
         ]
         found += labels or [image]
-    return Parsed(found, {"tracks of videos": len(root.findall("track"))})
+    controls = {part.get("name") or "" for part in root.iterfind("image/*/attribute")}
+    return Parsed(found, {"tracks of videos": len(root.findall("track"))}, frozenset(controls))
+
+
+def _cvat_label(shape: ElementTree.Element, control: str | None) -> str:
+    """Return the label of a shape, or its attribute of a name."""
+    if control is None:
+        return (shape.get("label") or "").strip()
+    texts = [
+        part.text or "" for part in shape.iterfind("attribute") if part.get("name") == control
+    ]
+    return texts[0].strip() if texts else ""
 
 
 def _cvat_corners(shape: ElementTree.Element, where: str) -> Corners | None:
@@ -280,8 +170,9 @@ def _cvat_corners(shape: ElementTree.Element, where: str) -> Corners | None:
 
     if shape.tag == "ellipse":
         x, y, rx, ry = (number(name) for name in ("cx", "cy", "rx", "ry"))
-        corners = (x - rx, y - ry, x + rx, y + ry)
-    elif shape.tag == "mask":
+        degrees = as_number(shape.get("rotation") or 0, f"{where} rotation")
+        return around_ellipse(x, y, rx, ry, degrees)
+    if shape.tag == "mask":
         left, top = number("left"), number("top")
         corners = (left, top, left + number("width"), top + number("height"))
     elif shape.tag == "box":

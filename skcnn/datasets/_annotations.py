@@ -13,11 +13,12 @@ from skcnn._from_r import whole
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
 from skcnn.datasets._annotation_files import parse_any
 from skcnn.datasets._annotation_tools import Annotation
+from skcnn.datasets._boxes import MOST_OUTSIDE
 from skcnn.datasets._coco import STATUS_OF_NAME
-from skcnn.datasets._columns import check_not_turned, finder_for, sizes_of_files
+from skcnn.datasets._columns import check_sizes, finder_for, sizes_of_files
 from skcnn.datasets._examples import make_bunch
 from skcnn.datasets._observations import LABELED, UNCLASSIFIED, Loaded
-from skcnn.datasets._paths import folder_levels, media_type
+from skcnn.datasets._paths import Found, folder_levels, media_type, tidy
 from skcnn.datasets._rules import Missing, Rules, SeveralLabels
 from skcnn.datasets._sources import PathLike, Source, existing
 
@@ -60,7 +61,8 @@ def load_annotations(
     control : str or None, default=None
         For Label Studio: the name of the control tag (``<Choices name="species">``) that has the
         label. None uses all. For VIA: the name of the attribute of the regions or files. None
-        uses that of the regions, if it is the only one.
+        uses that of the regions, if it is the only one. For CVAT: the name of the attribute that
+        has the label, such as the species of a box "animal". None uses the label.
     empty : {"unclassified", "blank"}, default="unclassified"
         What an image without labels is: one that nobody has looked at, or one in which there is
         nothing. Tools do not tell these apart, except for tasks of Label Studio that nobody has
@@ -154,6 +156,7 @@ def load_annotations(
         for i in range(longest)
     ]
     files = finder.find_all(*columns)
+    _explain_problems(files, found)
     labels = [item.label for item in found]
     rows = pd.DataFrame(
         {
@@ -169,10 +172,10 @@ def load_annotations(
         }
     )
     rows.loc[rows["status"] != LABELED, "label"] = None
-    rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"])
     if boxes:
+        rows[list(BOX_COLUMNS)] = _boxes(found, rows["path"], str(path))
         sizes = [item.size if item.size and item.corners else (np.nan, np.nan) for item in found]
-        check_not_turned(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
+        check_sizes(rows["path"].to_numpy(), np.array(sizes, dtype=np.float64), str(path))
     if group == "subset":
         rows["group"] = rows["subset"]
     elif group is not None:
@@ -194,15 +197,27 @@ def _read(
         )
         found: list[Annotation] = []
         ignored: dict[str, int] = {}
+        controls: set[str] = set()
         for name in own:
             where = str(path) if single else f"{path}/{name}"
             parsed = parse_any(source.read(name), where, name, control)
             if parsed is None:
                 ignored["other JSON files"] = ignored.get("other JSON files", 0) + 1
                 continue
+            if control is not None and parsed.controls is None:
+                raise ValueError(
+                    f"The 'control' parameter of {_CALLER} is {control!r}, but {where} is of "
+                    "LabelMe or Pascal VOC, which have no such names. Expected None."
+                )
             found += parsed.annotations
+            controls |= parsed.controls or set()
             for what, n in parsed.ignored.items():
                 ignored[what] = ignored.get(what, 0) + n
+        if control is not None and controls and control not in controls:
+            raise ValueError(
+                f"The 'control' parameter of {_CALLER} is {control!r}. Expected one of the names "
+                f"in {path}: {', '.join(map(repr, sorted(controls)))}."
+            )
         for what, n in ignored.items():
             loaded.note(what, n, "are passed over")
         if single or path.is_dir():
@@ -212,6 +227,21 @@ def _read(
         return found, base.absolute()
 
 
+def _explain_problems(files: Found, found: Sequence[Annotation]) -> None:
+    """Mark files that several images were found as, and tell where else an image is."""
+    written: dict[str, set[str]] = {}
+    for path, item in zip(files.paths, found):
+        written.setdefault(path, set()).add(tidy(item.candidates[0]))
+    for i, path in enumerate(files.paths):
+        if len(written[path]) > 1 and not files.problems[i]:
+            shown = " and ".join(sorted(written[path])[:2])
+            files.problems[i] = f"may be any of {len(written[path])} images, such as {shown}"
+        elif files.problems[i] and found[i].embedded:
+            files.problems[i] += (
+                f", but is in {found[i].embedded}: write what base64.b64decode makes of it"
+            )
+
+
 def _status(item: Annotation, empty: str) -> str:
     """Return whether the label of an annotation is one."""
     if item.label is not None:
@@ -219,8 +249,14 @@ def _status(item: Annotation, empty: str) -> str:
     return empty if item.annotated else UNCLASSIFIED
 
 
-def _boxes(found: Sequence[Annotation], paths: pd.Series) -> npt.NDArray[np.float64]:
-    """Return the boxes as fractions, clipped to their images; NaN where there is none."""
+def _boxes(found: Sequence[Annotation], paths: pd.Series, where: str) -> npt.NDArray[np.float64]:
+    """Return the boxes as fractions, clipped to their images; NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        If the middle of many boxes is outside of their images, so that they are of others.
+    """
     corners = np.array([item.corners or [np.nan] * 4 for item in found], dtype=np.float64)
     sizes = np.array([item.size or (np.nan, np.nan) for item in found], dtype=np.float64)
     percent = np.array([item.unit == "percent" for item in found], dtype=bool)
@@ -228,7 +264,21 @@ def _boxes(found: Sequence[Annotation], paths: pd.Series) -> npt.NDArray[np.floa
     unsized = np.isnan(sizes[:, 0]) & ~np.isnan(corners[:, 0])
     if unsized.any():
         sizes[unsized] = sizes_of_files(paths.to_numpy()[unsized])
-    fractions = np.clip(corners / np.tile(sizes, 2), 0, 1)
+    drawn = corners / np.tile(sizes, 2)
+    known = ~np.isnan(drawn).any(axis=1)
+    middles = (drawn[:, :2] + drawn[:, 2:]) / 2
+    outside = np.flatnonzero(known & ((middles < 0) | (middles > 1)).any(axis=1))
+    if len(outside) > MOST_OUTSIDE * known.sum():
+        first = outside[0]
+        shown = ", ".join(f"{value:.4g}" for value in corners[first])
+        raise ValueError(
+            f"{where}: {len(outside)} of {known.sum()} boxes are outside of their images, such as "
+            f"that of {found[first].label!r} in {paths.iloc[first]}: its corners are {shown} in "
+            f"an image of {sizes[first, 0]:g}x{sizes[first, 1]:g} ({found[first].unit}). They "
+            "were drawn in larger images, or the file is damaged. Pass root= with the folder of "
+            "the images that were annotated. boxes=False uses whole images."
+        )
+    fractions = np.clip(drawn, 0, 1)
     low = np.minimum(fractions[:, :2], fractions[:, 2:])
     high = np.maximum(fractions[:, :2], fractions[:, 2:])
     return np.hstack([low, high - low])

@@ -1,9 +1,12 @@
 """Boxes as fractions of the image, from the ways in which tools write them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+Box = tuple[float, float, float, float]
 
 BOX_FORMATS = ("xywh", "xyxy")
 BOX_UNITS = ("fraction", "percent", "pixel")
@@ -11,7 +14,7 @@ BOX_UNITS = ("fraction", "percent", "pixel")
 # Of the sides of a box that is drawn over the edge of its image, at least this share is inside.
 _LEAST_INSIDE = 0.7
 # More boxes outside of their images than this share mean that format or unit are wrong.
-_MOST_OUTSIDE = 0.1
+MOST_OUTSIDE = 0.1
 
 
 def to_fractions(
@@ -64,7 +67,7 @@ def to_fractions(
     inside &= (boxes[:, 2:] >= 0).all(axis=1)
     known = ~np.isnan(boxes).any(axis=1)
     outside = np.flatnonzero(~inside & known)
-    if len(outside) > _MOST_OUTSIDE * known.sum():
+    if len(outside) > MOST_OUTSIDE * known.sum():
         shown = ", ".join(f"{value:.4g}" for value in boxes[outside[0]])
         raise ValueError(
             f"{where}: {len(outside)} of {known.sum()} boxes are not inside their images. That in "
@@ -81,7 +84,22 @@ def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, 
     return min(x), min(y), max(x), max(y)
 
 
-def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float, float] | None:
+def around_ellipse(
+    x: float, y: float, rx: float, ry: float, degrees: float = 0.0
+) -> tuple[float, float, float, float]:
+    """Return the corners of the box around an ellipse that is turned clockwise.
+
+    Examples
+    --------
+    >>> around_ellipse(16, 12, 8, 6, 90)
+    (10.0, 4.0, 22.0, 20.0)
+    """
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    across, down = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    return x - across, y - down, x + across, y + down
+
+
+def box_of_mask(counts: Sequence[int], height: int) -> Box | None:
     """Return x, y, width and height in pixels of a run-length encoded mask of COCO.
 
     Parameters
@@ -99,26 +117,53 @@ def box_of_mask(counts: Sequence[int], height: int) -> tuple[float, float, float
     ends = np.cumsum(np.asarray(counts, dtype=np.int64))
     starts, ends = ends[:-1:2], ends[1::2]
     filled = ends > starts
-    if not filled.any():
+    return box_of_runs(starts[filled], ends[filled] - 1, height)
+
+
+def box_of_runs(starts: npt.ArrayLike, lasts: npt.ArrayLike, side: int) -> Box | None:
+    """Return the box around runs of pixels, which go on in the next line at the end of one.
+
+    Parameters
+    ----------
+    starts, lasts : array-like of shape (n_runs,)
+        Numbers of the first and last pixel of each run.
+    side : int
+        Number of pixels in a line.
+
+    Returns
+    -------
+    box : tuple or None
+        First line, first pixel in a line, number of lines, number of pixels; None without runs.
+    """
+    first, last = np.asarray(starts, dtype=np.int64), np.asarray(lasts, dtype=np.int64)
+    if not len(first):
         return None
-    starts, last = starts[filled], ends[filled] - 1
-    left, right = starts.min() // height, last.max() // height
-    whole = (starts // height != last // height).any()
-    top = 0 if whole else (starts % height).min()
-    bottom = height - 1 if whole else (last % height).max()
-    return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
+    begin, end = first.min() // side, last.max() // side
+    whole = (first // side != last // side).any()
+    low = 0 if whole else (first % side).min()
+    high = side - 1 if whole else (last % side).max()
+    return float(begin), float(low), float(end - begin + 1), float(high - low + 1)
 
 
-def unpack_counts(text: str) -> list[int]:
+def unpack_counts(text: str, where: str = "counts") -> list[int]:
     """Return the run lengths in a compressed mask of COCO: numbers in 5-bit pieces.
 
     Each character is 48 plus 5 bits of a number and a sixth that tells whether it goes on. From
     the third on, numbers are differences to the one before the last.
+
+    Raises
+    ------
+    ValueError
+        If the text is no such mask; `where` names the place in a file.
     """
     counts: list[int] = []
     number, shift = 0, 0
     for character in text:
         bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(
+                f"{where}: expected a mask as COCO compresses it. Got the character {character!r}."
+            )
         number |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -126,4 +171,6 @@ def unpack_counts(text: str) -> list[int]:
                 number -= 1 << shift
             counts.append(number + (counts[-2] if len(counts) > 2 else 0))
             number, shift = 0, 0
+    if shift:
+        raise ValueError(f"{where}: expected a mask as COCO compresses it. Its end is missing.")
     return counts

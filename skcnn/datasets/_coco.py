@@ -10,9 +10,9 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS, StrOptions, check_values
-from skcnn.datasets._boxes import around, box_of_mask, to_fractions, unpack_counts
+from skcnn.datasets._boxes import Box, around, box_of_mask, to_fractions, unpack_counts
 from skcnn.datasets._columns import (
-    check_not_turned,
+    check_sizes,
     finder_for,
     note_times,
     sizes_of_files,
@@ -26,6 +26,7 @@ from skcnn.datasets._sources import (
     as_list,
     as_number,
     as_object,
+    as_side,
     as_text,
     existing,
     optional_text,
@@ -46,7 +47,6 @@ STATUS_OF_NAME = {
     "unlabeled": UNCLASSIFIED,
 }
 _LONGEST_RUN = 2**40
-Box = tuple[float, float, float, float]
 
 
 def load_coco(
@@ -167,12 +167,12 @@ def load_coco(
     found = finder.find_all(*candidates)
     images["path"], images["problem"] = found.paths, found.problems
     images["media"] = [media_type(name) for name in images["file_name"]]
-    things = _annotations(content, where, loaded)
+    things = _annotations(content, images, where)
     rows = _join(images, things, where, loaded)
     if boxes:
         boxed = rows[rows["box_x"].notna()]
         sizes = boxed[["width", "height"]].apply(pd.to_numeric, errors="coerce")
-        check_not_turned(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
+        check_sizes(boxed["path"].to_numpy(), sizes.to_numpy(dtype=np.float64), where)
     rows["status"] = rows["status"].where(rows["status"].notna(), empty)
     rows.loc[rows["corrupt"], ["label", *BOX_COLUMNS]] = None
     rows.loc[rows["corrupt"], "status"] = FAILED
@@ -242,8 +242,9 @@ def _images(
     return frame.assign(image_id=frame["image"])
 
 
-def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> pd.DataFrame:
+def _annotations(content: Mapping[str, object], images: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return one row per annotation, with its box as it is written."""
+    sizes = dict(zip(images["image"], zip(images["width"], images["height"])))
     names: dict[str, str] = {}
     for i, item in enumerate(as_list(content["categories"], f"{where}: categories")):
         place = f"{where}: categories[{i}]"
@@ -259,16 +260,22 @@ def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> p
     for i, item in enumerate(as_list(content["annotations"], f"{where}: annotations")):
         place = f"{where}: annotations[{i}]"
         thing = as_object(item, place)
+        if "segments_info" in thing:
+            raise ValueError(
+                f"{place} has 'segments_info', as of panoptic segmentation. Expected an "
+                "annotation per object: export again as COCO with instances."
+            )
         key = as_text(thing.get("category_id"), f"{place}.category_id")
         if key not in names:
             raise ValueError(f"{place} has the category {key!r}, which is not listed.")
         name = names[key]
         status = STATUS_OF_NAME.get(name.lower(), LABELED)
-        box, unit = _box(thing, place)
+        image = as_text(thing.get("image_id"), f"{place}.image_id")
+        box, unit = _box(thing, sizes.get(image, (None, None)), place)
         count = thing.get("count")
         rows.append(
             {
-                "image": as_text(thing.get("image_id"), f"{place}.image_id"),
+                "image": image,
                 "label": name if status == LABELED else None,
                 "status": status,
                 "event_level": thing.get("sequence_level_annotation") is True,
@@ -291,40 +298,76 @@ def _annotations(content: Mapping[str, object], where: str, loaded: Loaded) -> p
     return pd.DataFrame(rows, columns=columns)
 
 
-def _box(thing: Mapping[str, object], where: str) -> tuple[Box | None, str]:
+def _box(
+    thing: Mapping[str, object], size: tuple[object, object], where: str
+) -> tuple[Box | None, str]:
     """Return the box of an annotation (x, y, width, height) and its unit."""
-    for name, unit in (("bbox_relative", "fraction"), ("bbox", "pixel")):
+    box, unit = None, ""
+    for name, named in (("bbox_relative", "fraction"), ("bbox", "pixel")):
         if thing.get(name):
-            box = as_list(thing[name], f"{where}.{name}")
-            if len(box) != 4:
-                raise ValueError(f"{where}.{name}: expected 4 numbers. Got {len(box)}.")
-            x, y, width, height = (as_number(number, f"{where}.{name}") for number in box)
-            return (x, y, width, height), unit
+            numbers = as_list(thing[name], f"{where}.{name}")
+            if len(numbers) != 4:
+                raise ValueError(f"{where}.{name}: expected 4 numbers. Got {len(numbers)}.")
+            x, y, width, height = (as_number(number, f"{where}.{name}") for number in numbers)
+            box, unit = (x, y, width, height), named
+            break
+    # Some programs write zeros for boxes that they have not computed.
+    if box is not None and box[2] and box[3]:
+        return box, unit
     outline = thing.get("segmentation")
     if isinstance(outline, dict):
-        return _mask_box(outline, f"{where}.segmentation"), "pixel"
+        return _mask_box(outline, size, f"{where}.segmentation"), "fraction"
     if isinstance(outline, list) and outline:
-        parts = outline if isinstance(outline[0], list) else [outline]
-        numbers = [as_number(n, f"{where}.segmentation") for part in parts for n in part]
-        if len(numbers) >= 4:
-            left, top, right, bottom = around(list(zip(numbers[::2], numbers[1::2])))
+        points = _outline_points(outline, f"{where}.segmentation")
+        if len(points) > 1:
+            left, top, right, bottom = around(points)
             return (left, top, right - left, bottom - top), "pixel"
-    return None, ""
+    return box, unit
 
 
-def _mask_box(mask: Mapping[str, object], where: str) -> Box | None:
-    """Return the box of a run-length encoded mask."""
-    counts, size = mask.get("counts"), as_list(mask.get("size"), f"{where}.size")
-    height = int(as_number(size[0] if size else None, f"{where}.size"))
-    if height < 1:
-        raise ValueError(f"{where}.size: expected the height of the image. Got {height}.")
+def _outline_points(outline: Sequence[object], where: str) -> list[tuple[float, float]]:
+    """Return the points of all parts of an outline."""
+    points = []
+    for part in outline if isinstance(outline[0], list) else [outline]:
+        numbers = [as_number(number, where) for number in as_list(part, where)]
+        if len(numbers) % 2:
+            raise ValueError(f"{where}: expected x and y of points. Got {len(numbers)} numbers.")
+        points += list(zip(numbers[::2], numbers[1::2]))
+    return points
+
+
+def _mask_box(
+    mask: Mapping[str, object], image_size: tuple[object, object], where: str
+) -> Box | None:
+    """Return the box of a run-length encoded mask, in fractions of it."""
+    counts = mask.get("counts")
+    sides = [as_side(side, f"{where}.size") for side in as_list(mask.get("size"), f"{where}.size")]
+    if len(sides) != 2 or any(side != round(side) for side in sides):
+        raise ValueError(f"{where}.size: expected height and width in pixels. Got {sides}.")
+    height, width = (int(side) for side in sides)
     if isinstance(counts, str):
-        runs = unpack_counts(counts)
+        runs = unpack_counts(counts, f"{where}.counts")
     else:
         runs = [int(as_number(n, f"{where}.counts")) for n in as_list(counts, f"{where}.counts")]
     if any(not 0 <= run <= _LONGEST_RUN for run in runs):
         raise ValueError(f"{where}.counts: expected the lengths of runs of pixels.")
-    return box_of_mask(runs, height)
+    total = sum(runs)
+    # Some programs leave out the last run where nothing is in it.
+    if total > height * width or (isinstance(counts, str) and total < height * width):
+        raise ValueError(
+            f"{where}.counts: the runs have {total} pixels in all. Expected {height * width}, as "
+            f"the mask is {height} high and {width} wide: it is damaged or of another image."
+        )
+    across, down = pd.to_numeric(pd.Series(image_size, dtype=object), errors="coerce")
+    if abs(down * width - across * height) > max(down, across, height, width):
+        raise ValueError(
+            f"{where}.size: the mask is {height} high and {width} wide, and its image is "
+            f"{down:g} high and {across:g} wide. Expected the same proportions."
+        )
+    box = box_of_mask(runs, height)
+    if box is None:
+        return None
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
 
 
 def _join(images: pd.DataFrame, things: pd.DataFrame, where: str, loaded: Loaded) -> pd.DataFrame:

@@ -257,14 +257,14 @@ def sizes_of_files(paths: Sequence[str]) -> npt.NDArray[np.float64]:
     return np.array([known[path] for path in paths], dtype=np.float64).reshape(-1, 2)
 
 
-def check_not_turned(
+def check_sizes(
     paths: npt.NDArray[np.object_], sizes: npt.NDArray[np.float64], where: str
 ) -> None:
-    """Check that boxes were drawn in the photographs as they are shown here.
+    """Check that boxes were drawn in the photographs as they are here, and as they are shown.
 
     A camera that is held upright writes an image that lies on its side, and how to turn it. Some
-    tools do not turn it: then the sides in their file are exchanged. Headers of some files are
-    read, not of all.
+    tools do not turn it: then the sides in their file are exchanged. Other proportions are those
+    of another image, or of one that was cut since. Headers of some files are read, not of all.
     """
     known = np.flatnonzero((sizes > 0).all(axis=1))
     first = known[np.unique(paths[known].astype(str), return_index=True)[1]]
@@ -277,7 +277,7 @@ def check_not_turned(
         upright = (width > height and shown[0] < shown[1]) or (
             width < height and shown[0] > shown[1]
         )
-        if upright and abs(width / height * shown[0] / shown[1] - 1) < _SAME_SHAPE:
+        if upright and _are_alike((height, width), shown):
             raise ValueError(
                 f"{where}: {paths[i]} is {width:g}x{height:g} there, and {shown[0]}x{shown[1]} "
                 "when it is turned as the camera was held. Its boxes were drawn before it was "
@@ -285,6 +285,20 @@ def check_not_turned(
                 "(exiftool -Orientation= *.jpg), or export again with a tool that turns them. "
                 "boxes=False uses whole images."
             )
+        if not _are_alike((width, height), shown):
+            raise ValueError(
+                f"{where}: {paths[i]} is {width:g}x{height:g} there, and {shown[0]}x{shown[1]} "
+                "here: it was cut, padded or stretched since its boxes were drawn, or is another "
+                "image of that name. Expected the same proportions. Pass root= with the folder of "
+                "the images that were annotated. boxes=False uses whole images."
+            )
+
+
+def _are_alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether two sizes have nearly the same proportions."""
+    # Small sizes are rounded by more than that.
+    rounding = 1 / min(*one, *other)
+    return abs(one[0] / one[1] * other[1] / other[0] - 1) < max(_SAME_SHAPE, rounding)
 
 
 def finder_for(root: str | os.PathLike[str] | None, default: Path) -> FileFinder:

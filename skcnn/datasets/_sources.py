@@ -252,6 +252,8 @@ def as_list(value: object, where: str) -> list[object]:
 
 def as_text(value: object, where: str) -> str:
     """Return a JSON value that must be a text with something in it; numbers become texts."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas writes 3.0 for 3 where others are missing
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value.strip():

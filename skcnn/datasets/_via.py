@@ -1,10 +1,12 @@
 """What VIA, the VGG Image Annotator, writes: regions with attributes, as JSON or as a table."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from skcnn.datasets._annotation_tools import Annotation, Corners, Parsed, with_area
+from skcnn.datasets._boxes import around_ellipse
 from skcnn.datasets._sources import as_list, as_number, as_object, as_text, parse_json
 
 _METADATA = "_via_img_metadata"
@@ -22,21 +24,20 @@ def parse_via(content: Mapping[str, object], where: str, control: str | None) ->
     """Read the images of a project, or of its exported annotations."""
     images = as_object(content.get(_METADATA, content), where)
     found: list[Annotation] = []
+    controls: set[str] = set()
     for key, item in images.items():
         place = f"{where}: {key}"
         entry = as_object(item, place)
         regions = entry.get("regions") or []
         # VIA 1 numbers regions by the keys of an object.
         listed = list(regions.values()) if isinstance(regions, dict) else regions
-        found += _annotations(
-            key,
-            as_text(entry.get("filename"), f"{place}: filename"),
-            as_object(entry.get("file_attributes") or {}, f"{place}: file_attributes"),
-            [as_object(region, place) for region in as_list(listed, f"{place}: regions")],
-            control,
-            place,
-        )
-    return Parsed(found, {})
+        of_file = as_object(entry.get("file_attributes") or {}, f"{place}: file_attributes")
+        shapes = [as_object(region, place) for region in as_list(listed, f"{place}: regions")]
+        controls |= set(of_file)
+        controls.update(*(as_object(s.get("region_attributes") or {}, place) for s in shapes))
+        name = as_text(entry.get("filename"), f"{place}: filename")
+        found += _annotations(key, name, of_file, shapes, control, place)
+    return Parsed(found, {}, frozenset(controls))
 
 
 def parse_via_table(table: pd.DataFrame, where: str, control: str | None) -> Parsed:
@@ -127,9 +128,8 @@ def _corners(shape: Mapping[str, object], where: str) -> Corners | None:
     if kind in ("circle", "ellipse"):
         x, y = number("cx"), number("cy")
         rx, ry = (number("r"),) * 2 if kind == "circle" else (number("rx"), number("ry"))
-        if shape.get("theta"):
-            rx = ry = max(rx, ry)  # turned: the box around it in any direction
-        return x - rx, y - ry, x + rx, y + ry
+        theta = as_number(shape.get("theta") or 0, f"{where}: theta")
+        return around_ellipse(x, y, rx, ry, math.degrees(theta))
     xs = as_list(shape.get("all_points_x") or [], f"{where}: all_points_x")
     ys = as_list(shape.get("all_points_y") or [], f"{where}: all_points_y")
     if len(xs) != len(ys):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from skcnn._data._masks import decode_labels, read_masks
 from skcnn._data._paths import Paths
@@ -161,6 +161,47 @@ def test_masks_of_photographs_on_their_side_are_refused(tmp_path, folder):
         ValueError, match=r"(?s)1 of 3 .*row 2.*4 pixels high and 6 wide.*is 6 high.*Turn the mask"
     ):
         read_masks(y, 3, SIZE, "stretch", images=images)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_are_of_the_photographs_as_they_are_shown(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    photograph = Image.fromarray(np.zeros((4, 6, 3), dtype=np.uint8))
+    photograph.save(tmp_path / "photograph.jpg", exif=exif)
+    shown = ImageOps.exif_transpose(Image.open(tmp_path / "photograph.jpg")).size[::-1]
+    labels = np.arange(24).reshape(shown).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    images = Paths(np.array([tmp_path / "photograph.jpg"]))
+    masks, _ = read_masks([tmp_path / "mask.png"], 1, shown, "pad", images=images)
+    np.testing.assert_array_equal(masks, [labels])
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((30, 40), None),  # as large
+        ((90, 120), None),  # before the photograph was reduced
+        ((13, 18), None),  # reduced, and rounded
+        ((91, 121), None),
+        ((32, 48), "is 32 pixels high and 48 wide, and its image is 30 high and 40 wide: it was"),
+        ((40, 40), r"mask\.resize\(\(40, 30\), Image\.Resampling\.NEAREST\)"),
+        ((20, 15), "is 20 pixels high and 15 wide.*Turn the mask"),
+    ],
+)
+def test_masks_of_other_proportions_are_refused(tmp_path, shape, message, resize):
+    Image.fromarray(np.zeros((30, 40, 3), dtype=np.uint8)).save(tmp_path / "photograph.png")
+    Image.fromarray(np.ones(shape, dtype=np.uint8)).save(tmp_path / "mask.png")
+    images = Paths(np.array([tmp_path / "photograph.png"]))
+    # Files of photographs get any size; arrays have theirs.
+    for size, more in (((8, 8), {"images": images}), ((30, 40), {"of_size": True})):
+        y = [tmp_path / "mask.png"]
+        if message is None:
+            assert (read_masks(y, 1, size, resize, **more)[0] == 1).all()
+            continue
+        with pytest.raises(ValueError, match=f"(?s)1 of 1 .*{message}"):
+            read_masks(y, 1, size, resize, **more)
 
 
 def test_files_that_are_no_masks_are_named(folder):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from test_brush import bitmask, pack
 
 from skcnn.datasets import load_annotations
 
@@ -118,6 +119,17 @@ def test_labelme_paths(pictures):
     assert counted(images) == {"other JSON files": 1}
 
 
+def test_labelme_images_inside_of_the_annotations(tmp_path):
+    path = labelme(tmp_path, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])])
+    with pytest.raises(
+        FileNotFoundError, match=r"1\.jpg: does not exist, but is in imageData of .*1"
+    ):
+        load_annotations(path)
+    labelme(tmp_path, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], imageData=None)
+    with pytest.raises(FileNotFoundError, match=r"1\.jpg: does not exist\n"):
+        load_annotations(path)
+
+
 def test_labelme_sizes_from_the_file(pictures):
     root = pictures({"1.jpg": 1})
     labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])], imageWidth=None)
@@ -193,6 +205,7 @@ SQUARE = {"x": 25, "y": 25, "width": 50, "height": 50, "rotation": 0}
         ("rectanglelabels", SQUARE),
         ("ellipselabels", {"x": 50, "y": 50, "radiusX": 25, "radiusY": 25, "rotation": 0}),
         ("polygonlabels", {"points": [[25, 50], [50, 25], [75, 50], [50, 75]]}),
+        ("vectorlabels", {"vertices": [{"x": 25, "y": 25}, {"x": 75, "y": 75}], "closed": True}),
         # Turned by 90 degrees about its top left corner, in pixels: 12 high and 16 wide.
         ("rectanglelabels", {"x": 75, "y": 25, "width": 37.5, "height": 66.6667, "rotation": 90}),
     ],
@@ -203,6 +216,23 @@ def test_label_studio_shapes(pictures, kind, value):
     images = load_annotations(path)
     assert images.target.tolist() == ["fox"]
     np.testing.assert_allclose(boxes(images), [QUARTER], atol=1e-5)
+
+
+def test_label_studio_brushes(pictures):
+    root = pictures({"1.jpg": 1})
+    mask = np.zeros((24, 32), dtype=int)
+    mask[6:18, 8:10] = mask[6:8, 8:24] = 255
+    strokes = result(
+        "brushlabels",
+        {"format": "rle", "rle": pack(np.repeat(mask.ravel(), 4)), "brushlabels": ["fox"]},
+    )
+    painted = result("bitmasklabels", {"imageDataURL": bitmask(mask), "bitmasklabels": ["hare"]})
+    square = result("rectanglelabels", {**SQUARE, "rectanglelabels": ["owl"]})
+    images = load_annotations(
+        studio(root, task(1, [strokes, painted, square])), several_labels="rows"
+    )
+    assert images.target.tolist() == ["fox", "hare", "owl"]
+    np.testing.assert_allclose(boxes(images), [QUARTER] * 3)
 
 
 def test_label_studio_results_without_labels_or_boxes(pictures):
@@ -243,6 +273,59 @@ def test_label_studio_images(pictures, image):
     renamed = task(1, [choice("fox")])
     renamed["data"] = {"text": "see below", "my photo": image}
     assert load_annotations(studio(root, renamed)).data.tolist() == [str(root / "1.jpg")]
+
+
+def test_images_of_one_name_are_not_taken_for_each_other(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2, "b/1.jpg": 3})
+    names = ["/data/upload/1/0a1b2c3d-1.jpg", "/data/upload/1/4e5f6a7b-1.jpg", "2.jpg", "b/1.jpg"]
+    tasks = [task(i, [choice(f"fox {i}")], image=name) for i, name in enumerate(names)]
+    with pytest.raises(
+        FileNotFoundError, match=r"1\.jpg: may be any of 2 images, such as .*0a1b2c3d"
+    ):
+        load_annotations(studio(root, *tasks))
+    images = load_annotations(studio(root, *tasks), missing="report")
+    assert images.target.tolist() == ["fox 2", "fox 3"]
+    # Several tasks of one image are.
+    again = task(9, [choice("fox 2")], image="2.jpg")
+    images = load_annotations(studio(root, *tasks, again), missing="report")
+    assert images.target.tolist() == ["fox 2", "fox 3", "fox 2"]
+    # With their folders, or the names that the tool gave them, they are told apart.
+    pictures({"0a1b2c3d-1.jpg": 4, "4e5f6a7b-1.jpg": 5})
+    images = load_annotations(studio(root, *tasks))
+    assert images.target.tolist() == [f"fox {i}" for i in range(4)]
+
+
+@pytest.mark.parametrize("control", [None, "one", "two"])
+def test_label_studio_tasks_with_two_images(pictures, control):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    one = {**choice("fox", control="one"), "to_name": "left"}
+    two = {**choice("hare", control="two"), "to_name": "right"}
+    both = task(1, [one, two])
+    both["data"] = {"left": "1.jpg", "right": "2.jpg"}
+    with pytest.raises(
+        ValueError, match=r"images '1\.jpg', '2\.jpg', and labels of 'left', 'right'"
+    ):
+        load_annotations(studio(root, both), control=control)
+    both["data"] = {"images": ["1.jpg", "2.jpg"]}
+    with pytest.raises(ValueError, match=r"names no image.*'images'.*path of one image"):
+        load_annotations(studio(root, both), control=control)
+
+
+def test_controls_that_are_not_there(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    wrong = {"control": "specie", "empty": "blank"}
+    with pytest.raises(
+        ValueError, match=r"'control' parameter of load_annotations is 'specie'.*'sp"
+    ):
+        load_annotations(studio(root, task(1, [choice("fox")])), **wrong)
+    with pytest.raises(ValueError, match=r"Expected one of the names .*'sex', 'species'"):
+        load_annotations(via(root, [region(RECT, species="fox", sex="f")]), **wrong)
+    attribute = '<tag label="animal"><attribute name="species">fox</attribute></tag>'
+    with pytest.raises(ValueError, match="'species'"):
+        load_annotations(cvat(root, cvat_image(1, attribute)), **wrong)
+    labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [24, 18]])])
+    with pytest.raises(ValueError, match=r"1\.json is of LabelMe or Pascal VOC"):
+        load_annotations(root / "1.json", **wrong)
 
 
 # --- CVAT
@@ -313,6 +396,27 @@ def test_cvat_tags_and_subsets(pictures, tmp_path):
     assert packed.data[0] == str(tmp_path / "export/images/Train/1.jpg")
     other = load_annotations(tmp_path / "export.zip", extract_to=tmp_path / "other")
     assert other.data[0] == str(tmp_path / "other/images/Train/1.jpg")
+
+
+def test_cvat_attributes(pictures):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    told = '<attribute name="species">fox</attribute><attribute name="sex">f</attribute>'
+    box = f'<box label="animal" xtl="8" ytl="6" xbr="24" ybr="18">{told}</box>'
+    other = '<box label="animal" xtl="0" ytl="0" xbr="8" ybr="6"/>'
+    path = cvat(root, cvat_image(1, box + other) + cvat_image(2, box.replace("fox", "hare")))
+    assert load_annotations(path).target.tolist() == ["animal"] * 3
+    images = load_annotations(path, control="species")
+    assert images.target.tolist() == ["fox", "hare"]
+    np.testing.assert_allclose(boxes(images), [QUARTER] * 2)
+
+
+@pytest.mark.parametrize("ending", ["PNG", "png", "jpg"])
+def test_cvat_frames_of_videos(pictures, ending):
+    root = pictures({f"images/frame_000001.{ending}": 1})
+    shape = '<box label="fox" xtl="8" ytl="6" xbr="24" ybr="18"/>'
+    cvat(root, cvat_image(1, shape).replace('"1.jpg"', '"frame_000001"'))
+    images = load_annotations(root)
+    assert images.data["path"].tolist() == [str(root / f"images/frame_000001.{ending}")]
 
 
 # --- Pascal VOC
@@ -441,6 +545,38 @@ def test_via_tables(pictures, mark):
     assert boxes(images)[:2].tolist() == [[0.25, 0.25, 0.5, 0.5], [0, 0.25, 0.5, 0.5]]
 
 
+# --- Ellipses
+
+
+def ellipse_of(tool, root, degrees):
+    """Draw an ellipse around (16, 12), 8 and 4 long, with a tool."""
+    if tool == "studio":
+        value = {"x": 50, "y": 50, "radiusX": 25, "radiusY": 100 / 6, "rotation": degrees}
+        return studio(
+            root, task(1, [result("ellipselabels", {**value, "ellipselabels": ["fox"]})])
+        )
+    if tool == "cvat":
+        place = f'cx="16" cy="12" rx="8" ry="4" rotation="{degrees}"'
+        return cvat(root, cvat_image(1, f'<ellipse label="fox" {place}/>'))
+    shape = {"name": "ellipse", "cx": 16, "cy": 12, "rx": 8, "ry": 4}
+    return via(root, [region({**shape, "theta": math.radians(degrees)}, species="fox")])
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 200])
+@pytest.mark.parametrize("tool", ["studio", "cvat", "via"])
+def test_the_box_around_an_ellipse_is_that_of_its_pixels(pictures, tool, degrees):
+    root = pictures({"1.jpg": 1, "2.jpg": 2})
+    found = boxes(load_annotations(ellipse_of(tool, root, degrees)))[0] * [32, 24, 32, 24]
+    turn = np.radians(degrees)
+    y, x = np.mgrid[0:24:0.02, 0:32:0.02]
+    along = (x - 16) * np.cos(turn) + (y - 12) * np.sin(turn)
+    across = (y - 12) * np.cos(turn) - (x - 16) * np.sin(turn)
+    inside = (along / 8) ** 2 + (across / 4) ** 2 <= 1
+    left, right = x[inside].min(), x[inside].max()
+    top, bottom = y[inside].min(), y[inside].max()
+    np.testing.assert_allclose(found, [left, top, right - left, bottom - top], atol=0.06)
+
+
 # --- What is wrong
 
 
@@ -470,6 +606,8 @@ def wrapped(shape):
         ("a.xml", wrapped('<polygon label="a" points="1"/>'), "expected points"),
         ("a.xml", '<annotations><track label="a"/></annotations>', "1 tracks of videos"),
         ("a.json", '{"a": {"filename": 3.5, "regions": 1}}', "regions: expected a list"),
+        ("a.json", '{"project": {}, "config": {}, "file": {}, "metadata": {}, "view": {}}',
+         "is a project of VIA 3.*export as COCO"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "declares a document type"),
     ],
 )  # fmt: skip
@@ -574,3 +712,52 @@ def test_boxes_in_photographs_that_were_not_turned(tmp_path):
     # A tool that turns images writes their sides as they are shown.
     voc(tmp_path, "1.xml", voc_thing("fox", 6, 8, 18, 24), size=(24, 32))
     assert boxes(load_annotations(tmp_path)).tolist() == [QUARTER]
+
+
+@pytest.mark.parametrize("width", [40, 64, 16])
+def test_boxes_in_images_of_other_proportions(pictures, width):
+    root = pictures({"1.jpg": 1})
+    labelme(root, "1.json", [("fox", "rectangle", [[8, 6], [12, 18]])], imageWidth=width)
+    with pytest.raises(
+        ValueError, match=rf"1\.jpg is {width}x24 there, and 32x24 here: it was cut"
+    ):
+        load_annotations(root)
+    assert load_annotations(root, boxes=False).target.tolist() == ["fox"]
+
+
+@pytest.mark.parametrize("sides", [(320, 240), (16, 12), (1000, 751), (0, 0)])
+def test_boxes_in_images_that_were_resized(pictures, sides):
+    root = pictures({"1.jpg": 1})
+    width, height = sides if all(sides) else (32, 24)
+    points = [[width / 4, height / 4], [width * 3 / 4, height * 3 / 4]]
+    shape = ("fox", "rectangle", points)
+    labelme(root, "1.json", [shape], imageWidth=sides[0], imageHeight=sides[1])
+    np.testing.assert_allclose(boxes(load_annotations(root)), [QUARTER])
+
+
+def test_boxes_outside_of_their_images(pictures):
+    root = pictures({"1.jpg": 1})
+    # Drawn in a larger image, whose size was not written.
+    voc(root, "1.xml", voc_thing("fox", 800, 600, 2400, 1800), size=(0, 0))
+    with pytest.raises(ValueError, match=r"1 of 1 boxes are outside .*'fox' in .*1\.jpg: .*32x24"):
+        load_annotations(root)
+    assert load_annotations(root, boxes=False).target.tolist() == ["fox"]
+    inside = [voc_thing("hare", 8, 6, 24, 18 - i / 10) for i in range(10)]
+    voc(root, "1.xml", voc_thing("fox", 800, 600, 2400, 1800), *inside, size=(0, 0))
+    assert counted(load_annotations(root)) == {"boxes": 1}
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"), [((24, 32), "is 24x32 there, and 32x24 when it is turned"),
+                           ((32, 32), "is 32x32 there, and 32x24 here")],
+)  # fmt: skip
+def test_label_studio_sizes(pictures, sides, message):
+    root = pictures({"1.jpg": 1})
+    value = {**SQUARE, "rectanglelabels": ["fox"]}
+    width, height = sides
+    drawn = {"original_width": width, "original_height": height}
+    with pytest.raises(ValueError, match=message):
+        load_annotations(studio(root, task(1, [result("rectanglelabels", value, **drawn)])))
+    # With the button that turns the image, versions differ in which side is the width.
+    turned = result("rectanglelabels", value, **drawn, image_rotation=90)
+    np.testing.assert_allclose(boxes(load_annotations(studio(root, task(1, [turned])))), [QUARTER])

@@ -141,7 +141,7 @@ def compressed(counts):
     return text
 
 
-RUNS = [8 * 24 + 6, *[12, 12] * 15, 12, 342]
+RUNS = [8 * 24 + 6, *[12, 12] * 15, 12, 8 * 24 - 6 + 12]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,83 @@ def test_boxes_around_outlines_and_masks(pictures, segmentation):
     images = load_coco(write(pictures(FILES), content))
     assert images.data.iloc[0, 1:].tolist() == [0.25, 0.25, 0.5, 0.5]
     assert images.frame["is_crowd"].tolist() == [True]
+
+
+@pytest.mark.parametrize("kind", ["runs", "without the last", "compressed"])
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_are_those_of_the_pixels_of_a_mask(pictures, seed, scale, kind):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((24 // scale, 32 // scale), dtype=bool)
+    # Two parts, with holes.
+    for top, left in ((3, 2), (6, 9)):
+        mask[top : top + 4, left : left + 5] = rng.random((4, 5)) < 0.7
+    columns = mask.T.ravel()
+    ends = [*np.flatnonzero(np.diff(columns)) + 1, columns.size]
+    counts = np.diff([0, *ends]).tolist()
+    if kind == "without the last":
+        counts = counts[: 2 * (len(counts) // 2)]
+    packed = compressed(counts) if kind == "compressed" else counts
+    segmentation = {"counts": packed, "size": list(mask.shape)}
+    content = {**TRAPS, "annotations": [thing("i1", 1, segmentation=segmentation, iscrowd=1)]}
+    images = load_coco(write(pictures(FILES), content))
+    x, y = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    expected = [x[0], y[0], x[-1] + 1 - x[0], y[-1] + 1 - y[0]]
+    found = images.data.iloc[0, 1:].to_numpy(dtype=float) * [32, 24, 32, 24]
+    np.testing.assert_allclose(found, np.multiply(expected, scale))
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[8, 6, 12, 6, 12, 18], [20, 7, 24, 7, 24, 10]],  # two parts
+        [[8, 6, 24, 6, 24, 18, 8, 18], [10, 8, 12, 8, 12, 9]],  # a hole
+        [[8, 6], [24, 6], [24, 18]],  # as pairs
+        [8, 6, 24, 6, 24, 18],
+    ],
+)
+@pytest.mark.parametrize("box", [None, [], [0, 0, 0, 0], [8, 6, 0, 0]])
+def test_boxes_that_were_not_computed_are_those_of_outlines(pictures, segmentation, box):
+    content = {**TRAPS, "annotations": [thing("i1", 1, segmentation=segmentation, bbox=box)]}
+    images = load_coco(write(pictures(FILES), content))
+    assert images.data.iloc[0, 1:].tolist() == [0.25, 0.25, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ([[8, 6, 24, 6, 24], [18, 8, 18]], "expected x and y of points. Got 5 numbers"),
+        (
+            {"counts": [*RUNS, 4], "size": [24, 32]},
+            "the runs have 772 pixels in all. Expected 768",
+        ),
+        ({"counts": compressed(RUNS[:-1]), "size": [24, 32]}, "runs have 570 pixels in all"),
+        ({"counts": compressed(RUNS)[:-1], "size": [24, 32]}, "Its end is missing|in all"),
+        ({"counts": f"b'{compressed(RUNS)}'", "size": [24, 32]}, 'Got the character "\'"'),
+        ({"counts": RUNS, "size": [32, 24]}, "is 32 high and 24 wide, and its image is 24 high"),
+        ({"counts": [4], "size": [2]}, r"expected height and width in pixels\. Got \[2.0\]"),
+        ({"counts": [4], "size": [0, 2]}, "expected a number above 0"),
+    ],
+)
+def test_damaged_outlines_and_masks(pictures, segmentation, message):
+    content = {**TRAPS, "annotations": [thing("i1", 1, segmentation=segmentation)]}
+    with pytest.raises(ValueError, match=rf"annotations\[0\]\.segmentation.*{message}"):
+        load_coco(write(pictures(FILES), content))
+
+
+def test_numbers_of_pandas_are_ids(pictures):
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg"}],
+        "categories": [{"id": 1.0, "name": "fox"}],
+        "annotations": [{"id": 1.0, "image_id": 1.0, "category_id": 1, "bbox": [8, 6, 16, 12]}],
+    }
+    assert load_coco(write(pictures(FILES), content)).target.tolist() == ["fox"]
+
+
+def test_panoptic_segmentation_is_told(traps):
+    segments = {"image_id": "i1", "file_name": "1.png", "segments_info": []}
+    with pytest.raises(ValueError, match=r"annotations\[0\] has 'segments_info', as of panoptic"):
+        load_coco(write(traps.parent, annotations=[segments]))
 
 
 def test_sizes_are_read_from_the_files_where_the_json_has_none(pictures):
@@ -333,3 +410,11 @@ def test_categories_of_one_id(traps):
     path = write(traps.parent, categories=categories)
     with pytest.raises(ValueError, match="two categories with the id '1': 'fox' and 'hare'"):
         load_coco(path)
+
+
+def test_boxes_in_images_of_other_proportions(pictures):
+    content = {**TRAPS, "images": [image(1, width=64, height=24)]}
+    path = write(pictures(FILES), content)
+    with pytest.raises(ValueError, match=r"1\.jpg is 64x24 there, and 32x24 here: it was cut"):
+        load_coco(path)
+    assert load_coco(path, boxes=False, several_labels="first").target.tolist() == ["fox"]

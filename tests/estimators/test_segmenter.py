@@ -129,6 +129,15 @@ def test_scribbles_suffice(ignored):
     assert set(np.unique(seg.predict(X_NEW))) <= {0, 1, 2}
 
 
+def test_a_class_255_is_told_where_it_is_learned():
+    masks = np.where(MASKS == 2, 255, MASKS)
+    with pytest.warns(UserWarning, match="If it means that a pixel has no label"):
+        seg = small(max_epochs=1).fit(X, masks)
+    assert seg.classes_.tolist() == [0, 1, 255]
+    small(max_epochs=1, ignore_label=255).fit(X, masks)
+    small(max_epochs=1).partial_fit(X, masks, classes=[0, 1, 255])
+
+
 def test_what_is_ignored_does_not_matter(fitted):
     hidden = MASKS == 2
     first = small(ignore_label=2).fit(X, MASKS)

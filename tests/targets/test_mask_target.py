@@ -43,6 +43,28 @@ def test_the_label_to_ignore_is_no_class():
     assert named.classes.tolist() == [0, 1, 7, 9]
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 255], r"labels 0 to 1 and 255, which is a class.*ignore_label=255"),
+        ([1, 2, 3, 255], "labels 1 to 3 and 255"),
+        ([0, 12, 80, 127, 140, 201, 250, 255], "8 labels from 0 to 255.*y > 127 has two"),
+        ([0, 255], None),
+        ([0, 128, 255], None),
+        ([0, 1, 254], None),
+        ([0.0, 1.0, 255.0], None),
+    ],
+)
+def test_255_as_a_class_is_told(labels, message):
+    target = MaskTarget.infer(np.array([[labels]]))
+    if message is None:
+        target.warn_of_255()
+        return
+    with pytest.warns(UserWarning, match=message):
+        target.warn_of_255()
+    MaskTarget.infer(np.array([[labels]]), ignore_label=0).warn_of_255()
+
+
 def test_masked_pixels_have_no_label():
     masks = np.ma.array(MASKS, mask=MASKS == 7)
     target = MaskTarget.infer(masks)
