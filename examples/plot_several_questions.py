@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from skcnn import ConvNetMultiTask
 from skcnn.datasets import make_scenes
+from skcnn.inspection import GradCAMDisplay
 
 scenes = make_scenes(1_500, image_size=40, count=(1, 1), length=(8, 30), random_state=0)
 kind = np.array(["first", "second", "third"])[scenes.kinds.argmax(axis=1)]
@@ -54,3 +55,9 @@ _, ax = plt.subplots()
 for name, style in {"kind": "-", "length": "--"}.items():
     net.history_[f"train_loss_{name}"].plot(style=style, label=name, ax=ax, legend=True)
 ax.set(xlabel="epoch", ylabel="training loss")
+
+# %%
+# **Where the answers come from**, one question at a time: the regions that support the kind, and
+# those that make the animal longer.
+for task in ("kind", "length"):
+    GradCAMDisplay.from_estimator(net, X_test[:6], task=task)
