@@ -245,10 +245,37 @@ def test_a_model_is_not_lost_where_the_disk_is_full(photos, tmp_path, monkeypatc
     assert out.read_bytes() == b"an earlier model"
 
 
+def test_predictions_are_not_lost_where_the_disk_is_full(trained, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "full" / "p.csv"
+    (tmp_path / "aside").mkdir()
+    out.parent.mkdir()
+    out.write_bytes(b"an earlier table")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "aside"))
+    command = ["predict", trained / "model.skcnn", trained / "photos", "--quiet", "--all-classes"]
+    assert run(*command, "--out", tmp_path / "right.csv") == 0
+    monkeypatch.setattr(os, "replace", _fails_in(out.parent))
+    predicted, predict_proba = [], skcnn.ConvNetClassifier.predict_proba
+
+    def counted(clf, X):
+        predicted.extend(X)
+        return predict_proba(clf, X)
+
+    monkeypatch.setattr(skcnn.ConvNetClassifier, "predict_proba", counted)
+    error = refused(capsys, *command, "--out", out)
+    (rescued,) = (tmp_path / "aside").glob("*/p.csv")
+    assert f"{out} could not be written: No space left on device" in error
+    assert f"It was written to {rescued} instead" in error
+    assert rescued.read_bytes() == (tmp_path / "right.csv").read_bytes()
+    assert len(predicted) == len(set(predicted)) == 61
+    assert out.read_bytes() == b"an earlier table"
+
+
 def test_a_full_disk_is_named(trained, tmp_path, monkeypatch, capsys):
     out = tmp_path / "p.csv"
     monkeypatch.setattr(os, "replace", _fails_in(tmp_path))
     command = ["predict", trained / "model.skcnn", trained / "photos", "--out", out, "--quiet"]
+    # Nor is there a folder to rescue it to.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     error = refused(capsys, *command)
     assert f"{out}: No space left on device. Free space there" in error
     assert list(tmp_path.iterdir()) == []
