@@ -766,6 +766,41 @@ def test_threads_wait_briefly_unless_told_otherwise_before_torch_is_imported(giv
     assert done.stderr.strip() == there
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
+@pytest.mark.parametrize("module", ["argparse", "torch"])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(module, ignored):
+    handler = "signal.SIG_IGN" if ignored else "signal.default_int_handler"
+    code = (
+        "import os, signal, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "            except BaseException:\n"
+        # As some modules that are written in C.
+        "                raise ImportError('initialization failed') from None\n"
+        "            sys.exit('went on')\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"signal.signal(signal.SIGINT, {handler})\n"
+        "from skcnn._command import main\n"
+        "main(['predict', 'model', 'photos', '--out', 'predictions.csv'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    wanted = (1, "went on") if ignored else (130, "Stopped.")
+    assert (done.returncode, done.stderr.strip()) == wanted
+
+
+def test_the_command_line_is_there_before_anything_that_takes_time():
+    code = (
+        "import sys; before = set(sys.modules); from skcnn._command import main\n"
+        "print({'argparse', 'importlib.metadata', 'email'} & (set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
     out = tmp_path / "model.skcnn"
     command = [sys.executable, "-m", "skcnn", "train", photos, "--out", out, "--label", "1"]
