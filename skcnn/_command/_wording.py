@@ -33,6 +33,8 @@ _IN_PLAIN_WORDS = (
         "A class is named NA, as R writes a missing value. Give its folder another name.",
     ),
 )
+# What pip calls modules of other names.
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -46,6 +48,10 @@ def in_plain_words(error: Exception) -> str:
     if isinstance(error, MemoryError):
         text = f"The memory of this machine is too small. {text}".rstrip(". ")
         text += ". Set a smaller --image-size."
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        if text == f"No module named {error.name!r}":
+            text += f". Install it: pip install {_PACKAGES.get(module, module)}"
     for pattern, said in _IN_PLAIN_WORDS:
         text = re.sub(pattern, said, text)
     return f"{file}{text}"

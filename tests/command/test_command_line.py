@@ -904,6 +904,20 @@ def test_errors_of_the_machine_are_shown_without_a_traceback(monkeypatch, capsys
     assert ("--image-size" in error) == (kind is MemoryError)
 
 
+@pytest.mark.parametrize(
+    ("module", "package"), [("matplotlib.pyplot", "matplotlib"), ("PIL", "pillow")]
+)
+def test_a_missing_package_is_named_as_pip_calls_it(monkeypatch, capsys, module, package):
+    from skcnn._command import _commands
+
+    def fail(options):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setitem(_commands.COMMANDS, "train", fail)
+    error = refused(capsys, "train", "photos", "--out", "m")
+    assert f"No module named {module!r}. Install it: pip install {package}\n" in error
+
+
 def options_of(parser):
     """All options of a parser and of its commands."""
     for action in parser._actions:
