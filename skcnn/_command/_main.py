@@ -49,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: "Namespace") -> int:
     """Run a command, and say what went wrong."""
+    if sys.flags.optimize > 1:
+        print(
+            f"skcnn {options.command}: error: Python was told to drop docstrings, which skorch "
+            "needs. Run it without -OO, and without PYTHONOPTIMIZE=2.",
+            file=sys.stderr,
+        )
+        return FAILED
     _wait_briefly()
     try:
         # It takes seconds until torch is imported, which --help does not wait for.

@@ -918,6 +918,14 @@ def test_a_missing_package_is_named_as_pip_calls_it(monkeypatch, capsys, module,
     assert f"No module named {module!r}. Install it: pip install {package}\n" in error
 
 
+def test_python_without_docstrings_is_refused():
+    command = [sys.executable, "-OO", "-m", "skcnn", "predict", "m", "photos", "--out", "p.csv"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("skcnn predict: error: Python was told to drop docstrings")
+    assert "without -OO" in done.stderr
+
+
 def options_of(parser):
     """All options of a parser and of its commands."""
     for action in parser._actions:
