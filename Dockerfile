@@ -9,6 +9,8 @@ RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/wh
         -c /opt/skcnn/constraints.txt /opt/skcnn && \
     rm -rf /opt/skcnn && \
     useradd --create-home --uid 1000 ecologist
+# For users of other numbers, who have no home: docker run --user "$(id -u):$(id -g)"
+ENV MPLCONFIGDIR=/tmp/matplotlib
 USER 1000
 WORKDIR /work
 CMD ["python"]

@@ -1,7 +1,6 @@
 """Convolutional networks as scikit-learn estimators."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from skcnn._report._report import EvaluationReport, report
     from skcnn.inspection._search import SearchReport, search_report
 
-__version__ = version("skcnn")
+    __version__: str
+
 __all__ = [
     "ConvNetClassifier",
     "ConvNetMultiTask",
@@ -57,7 +57,8 @@ __all__ = [
     "uncertainty",
 ]
 
-# Everything is imported when it is first used, so that ``skcnn --help`` does not wait for torch.
+# Everything is imported when it is first used, so that ``skcnn --help`` does not wait for torch,
+# and Ctrl-C soon finds the command line, which shows no traceback.
 _HOMES = {
     "ConvNetClassifier": "_estimators._classifier",
     "ConvNetMultiTask": "_estimators._multi_task",
@@ -90,6 +91,11 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        globals()[name] = version("skcnn")
+        return globals()[name]
     if name in _MODULES:
         return import_module(f"skcnn.{name}")
     if name in _HOMES:

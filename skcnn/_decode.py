@@ -111,6 +111,8 @@ def reading(path: Path) -> "Iterator[ImageFile]":
     except UnreadableImageError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "PIL":
+            raise  # the fault of the installation, not of the file
         # Damaged files make decoders raise errors of nearly every type.
         raise UnreadableImageError(_reason(error)) from error
 

@@ -317,6 +317,13 @@ def test_broken_files_are_named_with_their_reason(broken):
         assert name == name.strip()
 
 
+def test_a_file_is_not_to_blame_for_a_missing_pillow(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match="PIL"):
+        read_header(tmp_path / "a.png")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_forbidden_file(tmp_path):
     photograph().save(tmp_path / "a.png")

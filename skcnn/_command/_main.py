@@ -1,47 +1,21 @@
-"""What happens between the shell and a command: errors, warnings, Ctrl-C and exit codes."""
+"""What happens between the shell and a command: errors, warnings, Ctrl-C and exit codes.
 
-import errno
+Imports nothing that takes time: Ctrl-C shows a traceback until `main` runs.
+"""
+
 import os
-import re
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from skcnn._command._parser import make_parser
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 FAILED, INTERRUPTED = 1, 130
-# What messages say to who writes Python, and what it is here, in this order.
-_IN_PLAIN_WORDS = (
-    (r"\bload_image_(?:folder|table): ", ""),
-    (r"\buse load_image_table\b", "name the table: --table"),
-    (
-        r"\bfor images without labels, pass label=None",
-        "images without labels are for skcnn predict",
-    ),
-    (r"\bload_image_(?:folder|table)\b", "skcnn"),
-    (r"\b(label|path)= ?", r"--\1 "),
-    (r"\bgroup= ?", "--groups "),
-    (r"\bskcnn found no training example in\b", "There is no photograph to use in"),
-    (r"\bset cache_dir=None\b", "leave out --cache-dir"),
-    (r"\bcache_dir=", "--cache-dir "),
-    (r"\bdevice=", "--device "),
-    (r"\bsource=(.+?) of Backbone\b", r"--pretrained \1"),
-    (r"\bimage_shape\b", "--image-size"),
-    (r"\bof the labels in y\b", "of the labels of the photographs"),
-    (r", as in classes_, of the same type\b", ""),
-    (r"The 'label' parameter of skcnn\b", "--label"),
-    (r" \((?:keep=.*?|see several_labels=)\)", ""),
-    (r"; or pass delimiter=", ""),
-    (r", or pass what pandas\.read_excel.* returns\b", ""),
-    (r" An archive of GBIF .*", ""),
-    (r" Pass it to the predict of a model\.", ""),
-    (
-        r"y has 'NA' in .* use another name\.",
-        "A class is named NA, as R writes a missing value. Give its folder another name.",
-    ),
-)
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,23 +36,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SystemExit
         After ``--help``, with code 0, and for arguments that are not as described, with code 2.
     """
-    options = make_parser().parse_args(arguments)
-    _wait_briefly()
     try:
-        # It takes seconds until torch is imported, which --help does not wait for.
-        from skcnn._command._commands import COMMANDS
+        with _ending_at_once():
+            from skcnn._command._parser import make_parser
 
-        with _plain_warnings():
-            COMMANDS[options.command](options)
+            options = make_parser().parse_args(arguments)
+        return _run(options)
     except KeyboardInterrupt as interrupt:
         print(f"\nStopped. {interrupt}".rstrip(), file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(options: "Namespace") -> int:
+    """Run a command, and say what went wrong."""
+    if sys.flags.optimize > 1:
+        print(
+            f"skcnn {options.command}: error: Python was told to drop docstrings, which skorch "
+            "needs. Run it without -OO, and without PYTHONOPTIMIZE=2.",
+            file=sys.stderr,
+        )
+        return FAILED
+    _wait_briefly()
+    try:
+        # It takes seconds until torch is imported, which --help does not wait for.
+        with _ending_at_once():
+            from skcnn._command._commands import COMMANDS
+
+        with _plain_warnings():
+            COMMANDS[options.command](options)
     except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         if options.traceback:
             raise
-        print(f"skcnn {options.command}: error: {_in_plain_words(error)}", file=sys.stderr)
+        from skcnn._command._wording import in_plain_words
+
+        print(f"skcnn {options.command}: error: {in_plain_words(error)}", file=sys.stderr)
         return FAILED
     return 0
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """End the process on Ctrl-C while modules are imported, of which nothing has to be undone.
+
+    Some modules take an exception that comes while they start for a failure of their own.
+    """
+
+    def end(number: int, frame: object) -> None:
+        try:
+            print("\nStopped.", file=sys.stderr, flush=True)
+        finally:
+            os._exit(INTERRUPTED)
+
+    # Shells have jobs in the background ignore Ctrl-C, and other threads set no handlers.
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _wait_briefly() -> None:
@@ -110,18 +128,3 @@ def _plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
         yield
-
-
-def _in_plain_words(error: Exception) -> str:
-    """Return a message as this command would say it: options in place of Python's parameters."""
-    file, text = "", str(error)
-    if isinstance(error, OSError) and error.strerror:
-        file, text = f"{error.filename}: " if error.filename else "", error.strerror
-        if file and error.errno in _DISK_FULL:
-            text += ". Free space there, or write to another disk."
-    if isinstance(error, MemoryError):
-        text = f"The memory of this machine is too small. {text}".rstrip(". ")
-        text += ". Set a smaller --image-size."
-    for pattern, said in _IN_PLAIN_WORDS:
-        text = re.sub(pattern, said, text)
-    return f"{file}{text}"

@@ -113,7 +113,7 @@ def write_or_rescue(write: Callable[[Path], object], out: Path) -> None:
     Parameters
     ----------
     write : callable
-        Called with the path to write to.
+        Called with the path to write to, a second time if the first fails.
     out : Path
 
     Raises
@@ -124,11 +124,14 @@ def write_or_rescue(write: Callable[[Path], object], out: Path) -> None:
     try:
         write(out)
     except OSError as error:
-        folder = Path(tempfile.mkdtemp(prefix="skcnn-"))
+        folder = None
         try:
+            # Fails where this disk is full, too.
+            folder = Path(tempfile.mkdtemp(prefix="skcnn-"))
             write(folder / out.name)
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             raise error from None
         raise OSError(
             f"{out} could not be written: {error.strerror or error}. It was written to "

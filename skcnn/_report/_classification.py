@@ -180,8 +180,8 @@ def calibration_section(evaluation: Evaluation) -> Section:
     ]
     text = markup.paragraph(
         "Probabilities are good if images predicted with 80% are right in 80% of cases: then the "
-        f"points are on the dashed line. Here they are on average {percent(abs(gap))} {side} "
-        "than the accuracy."
+        f"points are on the dashed line. Here they are on average {100 * abs(gap):.1f} percentage "
+        f"points {side} than the accuracy."
     )
     listed = markup.table(["probability", "images", "mean", "right"], rows)
     body = Html(f'{text}<div class="beside">{drawn}{listed}</div>')

@@ -20,6 +20,8 @@ from skcnn.inspection import _drawing
 
 # The color of text and axes, which becomes that of the page around the figure.
 _INK = "#010203"
+# The blue of points and lines, which becomes that of the page: a brighter one in the dark.
+_ACCENT = "#0072b2"
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "skcnn",
@@ -79,7 +81,7 @@ def as_svg(draw: Callable[[], object], name: str, label: str) -> Html:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace(_INK, "currentColor")
+    svg = svg.replace(_INK, "currentColor").replace(_ACCENT, "var(--accent)")
     head, rest = svg.split(">", 1)
     width = re.search(r'width="([\d.]+)pt"', head)
     head = re.sub(r' (?:width|height)="[\d.]+pt"', "", head)

@@ -154,16 +154,18 @@ details { margin-bottom: 1rem; } summary { cursor: pointer; color: var(--accent)
   .tiles > div { padding: .6rem .7rem; }
   .tiles dd { font-size: 1.4rem; }
   table { font-size: .82rem; }
-  th, td { padding-right: .45rem; } thead th { white-space: normal; }
-  tbody th, td:not(.n) { min-width: 5rem; }
-  .range { width: 3.75rem; }
+  th, td { padding-right: .45rem; }
+  thead th, thead th.n { white-space: normal; overflow-wrap: normal; }
+  tbody th, td:not(.n) { min-width: 6rem; }
+  .range { width: 3rem; }
 }
 @media print {
   main { max-width: none; padding: 0; }
   nav { display: none; }
   body { font-size: 10pt; }
   section { break-inside: auto; margin-top: 1.25rem; padding-top: 1rem; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, section > p { break-after: avoid; }
+  p { break-inside: avoid; }
   .scroll { overflow: visible; }
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles dd { font-size: 1.3rem; }

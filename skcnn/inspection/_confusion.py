@@ -177,7 +177,7 @@ class ConfusionDisplay(Display):
                 text.set_visible(share > 0)
         ax.tick_params(labelsize=9 if few else 7)
         ax.set(xlabel="predicted", ylabel="actual (n images)")
-        if is_new:
+        if is_new and n_classes > 2:
             ax.set_title("Similar classes are neighbors", fontsize=9)
         ax.set_xticks(range(n_classes), names, rotation="vertical")
         ax.set_yticks(

@@ -209,8 +209,11 @@ class ReliabilityDisplay(ProbabilityDisplay):
         ax.plot(table["probability"], table["accuracy"], color=_COLOR, linewidth=1)
         sizes = 10 + 190 * table["images"] / table["images"].max()
         label = "predictions (larger: more images)"
-        ax.scatter(table["probability"], table["accuracy"], sizes, color=_COLOR, label=label)
-        legend = ax.legend(loc="upper left", frameon=False, fontsize=8)
+        points = table["probability"], table["accuracy"]
+        # Those on an edge are as large as the others.
+        ax.scatter(*points, sizes, color=_COLOR, label=label, clip_on=False)
+        # Points of networks that are not sure enough are in the upper left corner.
+        legend = ax.legend(loc="best", frameon=False, fontsize=8)
         legend.legend_handles[1].set_sizes([30])  # type: ignore[union-attr]
         ax.set(
             xlabel="probability of the predicted label",

@@ -245,10 +245,37 @@ def test_a_model_is_not_lost_where_the_disk_is_full(photos, tmp_path, monkeypatc
     assert out.read_bytes() == b"an earlier model"
 
 
+def test_predictions_are_not_lost_where_the_disk_is_full(trained, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "full" / "p.csv"
+    (tmp_path / "aside").mkdir()
+    out.parent.mkdir()
+    out.write_bytes(b"an earlier table")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "aside"))
+    command = ["predict", trained / "model.skcnn", trained / "photos", "--quiet", "--all-classes"]
+    assert run(*command, "--out", tmp_path / "right.csv") == 0
+    monkeypatch.setattr(os, "replace", _fails_in(out.parent))
+    predicted, predict_proba = [], skcnn.ConvNetClassifier.predict_proba
+
+    def counted(clf, X):
+        predicted.extend(X)
+        return predict_proba(clf, X)
+
+    monkeypatch.setattr(skcnn.ConvNetClassifier, "predict_proba", counted)
+    error = refused(capsys, *command, "--out", out)
+    (rescued,) = (tmp_path / "aside").glob("*/p.csv")
+    assert f"{out} could not be written: No space left on device" in error
+    assert f"It was written to {rescued} instead" in error
+    assert rescued.read_bytes() == (tmp_path / "right.csv").read_bytes()
+    assert len(predicted) == len(set(predicted)) == 61
+    assert out.read_bytes() == b"an earlier table"
+
+
 def test_a_full_disk_is_named(trained, tmp_path, monkeypatch, capsys):
     out = tmp_path / "p.csv"
     monkeypatch.setattr(os, "replace", _fails_in(tmp_path))
     command = ["predict", trained / "model.skcnn", trained / "photos", "--out", out, "--quiet"]
+    # Nor is there a folder to rescue it to.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     error = refused(capsys, *command)
     assert f"{out}: No space left on device. Free space there" in error
     assert list(tmp_path.iterdir()) == []
@@ -739,6 +766,41 @@ def test_threads_wait_briefly_unless_told_otherwise_before_torch_is_imported(giv
     assert done.stderr.strip() == there
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
+@pytest.mark.parametrize("module", ["argparse", "torch"])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(module, ignored):
+    handler = "signal.SIG_IGN" if ignored else "signal.default_int_handler"
+    code = (
+        "import os, signal, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "            except BaseException:\n"
+        # As some modules that are written in C.
+        "                raise ImportError('initialization failed') from None\n"
+        "            sys.exit('went on')\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"signal.signal(signal.SIGINT, {handler})\n"
+        "from skcnn._command import main\n"
+        "main(['predict', 'model', 'photos', '--out', 'predictions.csv'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    wanted = (1, "went on") if ignored else (130, "Stopped.")
+    assert (done.returncode, done.stderr.strip()) == wanted
+
+
+def test_the_command_line_is_there_before_anything_that_takes_time():
+    code = (
+        "import sys; before = set(sys.modules); from skcnn._command import main\n"
+        "print({'argparse', 'importlib.metadata', 'email'} & (set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
 def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
     out = tmp_path / "model.skcnn"
     command = [sys.executable, "-m", "skcnn", "train", photos, "--out", out, "--label", "1"]
@@ -840,6 +902,28 @@ def test_errors_of_the_machine_are_shown_without_a_traceback(monkeypatch, capsys
     error = refused(capsys, "train", "photos", "--out", "m")
     assert "Such is the reason." in error
     assert ("--image-size" in error) == (kind is MemoryError)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("matplotlib.pyplot", "matplotlib"), ("PIL", "pillow")]
+)
+def test_a_missing_package_is_named_as_pip_calls_it(monkeypatch, capsys, module, package):
+    from skcnn._command import _commands
+
+    def fail(options):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setitem(_commands.COMMANDS, "train", fail)
+    error = refused(capsys, "train", "photos", "--out", "m")
+    assert f"No module named {module!r}. Install it: pip install {package}\n" in error
+
+
+def test_python_without_docstrings_is_refused():
+    command = [sys.executable, "-OO", "-m", "skcnn", "predict", "m", "photos", "--out", "p.csv"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("skcnn predict: error: Python was told to drop docstrings")
+    assert "without -OO" in done.stderr
 
 
 def options_of(parser):

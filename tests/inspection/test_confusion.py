@@ -83,6 +83,8 @@ def test_the_numbers_of_images_are_told_and_empty_cells_stay_empty():
     shown = display.display_.text_.flat
     assert sorted(t.get_text() for t in shown if t.get_visible()) == ["100%", "100%", "50%", "50%"]
     assert display.ax_.get_title() == "Similar classes are neighbors"
+    # Two classes have no order.
+    assert ConfusionDisplay.from_predictions(y[:2], guess[:2]).ax_.get_title() == ""
 
 
 @pytest.mark.parametrize(

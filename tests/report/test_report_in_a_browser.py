@@ -23,10 +23,14 @@ document.querySelector("iframe").addEventListener("load", (event) => {
     overflow: root.scrollWidth - root.clientWidth,
     broken: [...page.images].filter((image) => !image.naturalWidth).length,
     images: page.images.length,
+    cut: [...page.querySelectorAll(".scroll:has(table)")].filter(
+      (frame) => frame.scrollWidth > frame.clientWidth
+    ).length,
     drawings: [...page.querySelectorAll("svg")].filter(
       (drawing) => drawing.getBoundingClientRect().width > 100
     ).length,
     ink: getComputedStyle(page.querySelector("svg text")).fill,
+    points: getComputedStyle(page.querySelector("#calibration svg use")).fill,
     paper: getComputedStyle(page.body).backgroundColor,
     dark: dark,
   });
@@ -36,13 +40,15 @@ document.querySelector("iframe").addEventListener("load", (event) => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs the browser chromium")
-@pytest.mark.parametrize(("width", "is_dark"), [(360, True), (1200, False)])
+@pytest.mark.parametrize(("width", "is_dark"), [(390, True), (360, True), (1200, False)])
 def test_the_page_fits_and_shows_everything(width, is_dark, classified, images, labels, tmp_path):
     made = skcnn.report(classified, images[30:], labels[30:])
     page = _LOOK % (width, made._repr_html_())
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     command = [
         *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"),
+        # As on a phone, where they take no space.
+        "--hide-scrollbars",
         *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"),
         f"--blink-settings=preferredColorScheme={0 if is_dark else 1}",
         (tmp_path / "page.html").as_uri(),
@@ -54,10 +60,14 @@ def test_the_page_fits_and_shows_everything(width, is_dark, classified, images, 
     assert found["overflow"] == 0
     assert found["images"] >= 8
     assert found["broken"] == 0
+    # On a phone that is narrower than most, tables scroll.
+    assert found["cut"] == 0 or width < 390
     assert found["drawings"] == 3
     assert found["dark"] is is_dark
     brightness = {
-        name: sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("ink", "paper")
+        name: sum(map(int, re.findall(r"\d+", found[name])[:3]))
+        for name in ("ink", "paper", "points")
     }
     assert (brightness["ink"] > brightness["paper"]) is is_dark
     assert abs(brightness["ink"] - brightness["paper"]) > 450
+    assert abs(brightness["points"] - brightness["paper"]) > 300

@@ -57,6 +57,21 @@ def test_display_in_given_axes(calibrated):
     plt.close(figure)
 
 
+def test_points_on_the_edge_are_whole_and_clear_of_the_legend():
+    # A network that is right more often than it thinks.
+    proba = np.linspace(0.55, 0.95, 5).repeat(8)
+    both = np.c_[1 - proba, proba]
+    table = calibration_table(np.ones(40, dtype=int), both, classes=[0, 1], n_bins=10)
+    assert (table["accuracy"] == 1).any()
+    ax = ReliabilityDisplay(table=table, error=0.5).plot().ax_
+    (points,) = ax.collections
+    assert not points.get_clip_on()
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    places = ax.transData.transform(points.get_offsets())
+    assert not any(legend.contains(*place) for place in places)
+
+
 def test_bins_must_be_there():
     with pytest.raises(ValueError, match="n_bins must be at least 1, got 0"):
         calibration_table(["a", "b"], [[1, 0], [0, 1]], n_bins=0)
