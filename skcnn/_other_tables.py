@@ -10,7 +10,7 @@ def is_frame(table: object) -> bool:
     return hasattr(table, "columns") and hasattr(table, "iloc")
 
 
-def other_names(table: Any) -> list[Any] | None:
+def other_names(table: object) -> list[Any] | None:
     """Return the names of the columns of a table that is no DataFrame; None of anything else."""
     names = getattr(table, "column_names", getattr(table, "columns", None))
     if is_frame(table) or names is None or not hasattr(table, "to_pandas"):

@@ -45,7 +45,7 @@ class Question:
         """Return the outputs of this question, out of those of all."""
         return outputs[:, self.first : self.first + self.target.n_outputs]
 
-    def answers_of(self, predicted: Any) -> npt.NDArray[Any]:
+    def answers_of(self, predicted: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the answers to this question, out of what `predict` returns."""
         answers = np.asarray(predicted)
         return answers if self.place is None else answers[:, self.place]
