@@ -244,7 +244,8 @@ def _images(
 
 def _annotations(content: Mapping[str, object], images: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return one row per annotation, with its box as it is written."""
-    sizes = dict(zip(images["image"], zip(images["width"], images["height"])))
+    numbers = images[["width", "height"]].apply(pd.to_numeric, errors="coerce")
+    sizes = dict(zip(images["image"], numbers.itertuples(index=False, name=None)))
     names: dict[str, str] = {}
     for i, item in enumerate(as_list(content["categories"], f"{where}: categories")):
         place = f"{where}: categories[{i}]"
@@ -271,7 +272,7 @@ def _annotations(content: Mapping[str, object], images: pd.DataFrame, where: str
         name = names[key]
         status = STATUS_OF_NAME.get(name.lower(), LABELED)
         image = as_text(thing.get("image_id"), f"{place}.image_id")
-        box, unit = _box(thing, sizes.get(image, (None, None)), place)
+        box, unit = _box(thing, sizes.get(image, (np.nan, np.nan)), place)
         count = thing.get("count")
         rows.append(
             {
@@ -299,7 +300,7 @@ def _annotations(content: Mapping[str, object], images: pd.DataFrame, where: str
 
 
 def _box(
-    thing: Mapping[str, object], size: tuple[object, object], where: str
+    thing: Mapping[str, object], size: tuple[float, float], where: str
 ) -> tuple[Box | None, str]:
     """Return the box of an annotation (x, y, width, height) and its unit."""
     box, unit = None, ""
@@ -337,7 +338,7 @@ def _outline_points(outline: Sequence[object], where: str) -> list[tuple[float, 
 
 
 def _mask_box(
-    mask: Mapping[str, object], image_size: tuple[object, object], where: str
+    mask: Mapping[str, object], image_size: tuple[float, float], where: str
 ) -> Box | None:
     """Return the box of a run-length encoded mask, in fractions of it."""
     counts = mask.get("counts")
@@ -358,7 +359,7 @@ def _mask_box(
             f"{where}.counts: the runs have {total} pixels in all. Expected {height * width}, as "
             f"the mask is {height} high and {width} wide: it is damaged or of another image."
         )
-    across, down = pd.to_numeric(pd.Series(image_size, dtype=object), errors="coerce")
+    across, down = image_size
     if abs(down * width - across * height) > max(down, across, height, width):
         raise ValueError(
             f"{where}.size: the mask is {height} high and {width} wide, and its image is "
