@@ -827,7 +827,7 @@ def test_ctrl_c_ends_training_with_130_and_writes_nothing(photos, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="closes streams as the shells of Linux and macOS do")
-@pytest.mark.parametrize("closed", [">&- 2>&-", "| true", "> /dev/full"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "| true", "> /dev/full"])
 def test_the_result_is_written_though_nobody_reads_what_is_said(trained, tmp_path, closed):
     if "full" in closed and not Path("/dev/full").exists():
         pytest.skip("needs a device that is full")
