@@ -1,7 +1,6 @@
 """One question out of several that a network answers."""
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,15 @@ class Question:
     ----------
     target : Target
         Of this question alone.
-    first : int
-        Number of its first output.
-    place : int or None
-        Its number among several questions; None where it is the only one.
+    among : SeveralTarget or None, default=None
+        Of all questions; None where this is the only one.
+    place : int, default=0
+        Its number among them.
     """
 
     target: Target
-    first: int
-    place: int | None
+    among: SeveralTarget | None = None
+    place: int = 0
 
     @property
     def has_numbers(self) -> bool:
@@ -43,12 +42,12 @@ class Question:
 
     def outputs_of(self, outputs: Tensor) -> Tensor:
         """Return the outputs of this question, out of those of all."""
-        return outputs[:, self.first : self.first + self.target.n_outputs]
+        return outputs if self.among is None else self.among.split_outputs(outputs)[self.place]
 
     def answers_of(self, predicted: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the answers to this question, out of what `predict` returns."""
         answers = np.asarray(predicted)
-        return answers if self.place is None else answers[:, self.place]
+        return answers if self.among is None else answers[:, self.place]
 
 
 def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
@@ -81,7 +80,7 @@ def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
                 f"task={task!r} names one of several questions, and this {kind} answers only one. "
                 "Leave task out."
             )
-        return Question(target, 0, None)
+        return Question(target)
     # Columns that have no names are known by their numbers.
     names = [str(name) for name in target.names]
     what = "columns of labels" if isinstance(target, MultioutputTarget) else "tasks"
@@ -93,5 +92,4 @@ def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
     if str(task) not in names:
         raise ValueError(f"task={task!r} is none of the {what} {names} of this {kind}.")
     place = names.index(str(task))
-    starts = [0, *accumulate(part.n_outputs for part in target.targets)]
-    return Question(target.targets[place], starts[place], place)
+    return Question(target.targets[place], target, place)
