@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from skcnn._other_tables import to_frame
 from skcnn.datasets._sources import Source, read_bytes
 
 _DELIMITERS = ",;\t|"
@@ -281,8 +280,7 @@ def check_columns(
 
 
 def as_frame(table: object, where: str) -> pd.DataFrame:
-    """Return a copy of a DataFrame, or of a table of another library, with rows from 0."""
-    table = to_frame(table)
+    """Return a copy of a DataFrame with its rows numbered from 0."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(
             f"{where} expects the path of a file, or a DataFrame. Got "
