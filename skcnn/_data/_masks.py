@@ -29,7 +29,6 @@ def read_masks(
     resize: str,
     name: str = "y",
     images: Paths | None = None,
-    of_size: bool = False,
 ) -> tuple[Mask, bool]:
     """Read y, in any of its forms, as label images of one size.
 
@@ -45,9 +44,7 @@ def read_masks(
     name : str, default="y"
     images : Paths, default=None
         The files of the images. Where only a part of an image is read, so is that of its file
-        in y.
-    of_size : bool, default=False
-        Whether the images are arrays of that size, as `decode_labels` takes it.
+        in y. None if the images are arrays, of that size.
 
     Returns
     -------
@@ -63,7 +60,7 @@ def read_masks(
     """
     y, paths = _given(y, name)
     if paths is not None:
-        labels = read_label_files(paths, [size] * n_images, resize, name, images, of_size)
+        labels = read_label_files(paths, [size] * n_images, resize, name, images)
         return stack_masks(labels), False
     if isinstance(y, list | tuple) and len(y) and np.ndim(y[0]) >= 2:
         _check_number(len(y), n_images, name)
@@ -162,9 +159,8 @@ def read_label_files(
     resize: str = "stretch",
     name: str = "y",
     images: Paths | None = None,
-    of_size: bool = False,
 ) -> list[Mask]:
-    """Read files as label images, each in a size of its own, as `decode_labels` does.
+    """Read files as label images, each in a size of its own, as `fit_labels` does.
 
     Of each, the part is read that the box of its image says.
 
@@ -183,7 +179,7 @@ def read_label_files(
         try:
             image, box = (None, None) if images is None else (images.names[row], images.box(row))
             found = read_numbers(paths.names[row])
-            labels[row] = _fitted(found.values, sizes[row], resize, box, image, of_size)
+            labels[row] = fit_labels(found.values, sizes[row], resize, box, image)
             meanings[row] = found.meaning
         except UnreadableImageError as error:
             failures[row] = str(error)
@@ -199,50 +195,37 @@ def read_label_files(
     return labels
 
 
-def decode_labels(
-    path: Path,
-    size: Sequence[int] | None = None,
+def fit_labels(
+    values: Mask,
+    size: Sequence[int] | None,
     resize: str = "stretch",
     box: npt.NDArray[np.float64] | None = None,
     image: Path | None = None,
-    of_size: bool = False,
 ) -> Mask:
-    """Read a file as a label image: the numbers of a gray or palette image, as they are.
+    """Check the shape of a label image, and resize it.
 
     Parameters
     ----------
-    path : str or PathLike
-    size : tuple of (height, width), default=None
-        Each pixel takes the label of the nearest one. None keeps the size of the file.
-    resize : {"crop", "pad", "stretch"}, default="stretch"
-        As for images. "pad" adds masked pixels.
+    values : ndarray of shape (height, width)
+        The labels in a file.
+    size : (height, width) or None
+        Size to resize to, without making new labels. None keeps it.
+    resize : str, default="stretch"
+        How the size is reached, as for images. The edges that "pad" adds are masked.
     box : ndarray of (x, y, width, height), default=None
         The part to read if there is a size, as for images. None reads all.
     image : str or PathLike, default=None
-        The file of the image, whose proportions the label image must have.
-    of_size : bool, default=False
-        Whether the image is an array of that size, so that the label image must have its
-        proportions.
+        The file of the image, whose proportions the label image must have. None means that the
+        image is an array of that size.
 
     Raises
     ------
     UnreadableImageError
+        If it has other proportions than its image.
     """
-    return _fitted(read_numbers(path).values, size, resize, box, image, of_size)
-
-
-def _fitted(
-    values: Mask,
-    size: Sequence[int] | None,
-    resize: str,
-    box: npt.NDArray[np.float64] | None,
-    image: Path | None,
-    of_size: bool,
-) -> Mask:
-    """Check the shape of a label image, and resize it as `decode_labels` does."""
     if image is not None:
         _check_image(values.shape, image, box)
-    elif of_size and size is not None:
+    elif size is not None:
         _check_shape(values.shape, (size[0], size[1]))
     if size is None:
         return values

@@ -88,9 +88,7 @@ class MaskReadingEstimator(ReadingEstimator):
         self, y: npt.ArrayLike, images: AnyImages, name: str = "y"
     ) -> tuple[npt.NDArray[Any], bool]:
         files = images.paths if isinstance(images, FileImages) else None
-        return read_masks(
-            y, len(images), images.shape[:2], self.resize, name, files, of_size=files is None
-        )
+        return read_masks(y, len(images), images.shape[:2], self.resize, name, files)
 
     def _asked_shape(self, X: npt.ArrayLike) -> Sequence[int] | None:
         # Arrays of images have been cut to it.
@@ -110,5 +108,4 @@ class MaskReadingEstimator(ReadingEstimator):
             return y
         size = self.image_shape_[:2]
         sizes = [size if mask is None else np.shape(mask) for mask in predicted]
-        files = read_paths(X)
-        return read_label_files(paths, sizes, self.resize, images=files, of_size=files is None)
+        return read_label_files(paths, sizes, self.resize, images=read_paths(X))

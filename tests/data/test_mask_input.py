@@ -6,12 +6,17 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from skcnn._data._masks import decode_labels, read_masks
+from skcnn._data._label_numbers import read_numbers
+from skcnn._data._masks import fit_labels, read_masks
 from skcnn._data._paths import Paths
 from skcnn._decode import UnreadableImageError
 
 MASKS = np.arange(2 * 4 * 6).reshape(2, 4, 6) % 5
 SIZE = (4, 6)
+
+
+def decode_labels(path, size=None, resize="stretch", **more):
+    return fit_labels(read_numbers(path).values, size, resize, **more)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +109,13 @@ def test_files_are_enlarged_and_reduced_without_new_labels(folder):
 
 
 def test_files_are_cut_and_padded_as_images_are(folder):
-    cropped = decode_labels(folder / "gray.png", (4, 4), "crop")
+    cropped = decode_labels(folder / "gray.png", (4, 4), "crop", image="a.jpg")
     np.testing.assert_array_equal(cropped, MASKS[0, :, 1:5])
-    padded = decode_labels(folder / "gray.png", (6, 6), "pad")
+    padded = decode_labels(folder / "gray.png", (6, 6), "pad", image="a.jpg")
     np.testing.assert_array_equal(padded[1:5], MASKS[0])
     np.testing.assert_array_equal(np.ma.getmaskarray(padded).all(axis=1), [1, 0, 0, 0, 0, 1])
-    masks, _ = read_masks([str(folder / "gray.png")] * 2, 2, (6, 6), "pad")
+    images = Paths(np.array(["a.jpg", "b.jpg"]))
+    masks, _ = read_masks([str(folder / "gray.png")] * 2, 2, (6, 6), "pad", images=images)
     assert np.ma.getmaskarray(masks).sum() == 24
 
 
@@ -195,7 +201,7 @@ def test_masks_of_other_proportions_are_refused(tmp_path, shape, message, resize
     Image.fromarray(np.ones(shape, dtype=np.uint8)).save(tmp_path / "mask.png")
     images = Paths(np.array([tmp_path / "photograph.png"]))
     # Files of photographs get any size; arrays have theirs.
-    for size, more in (((8, 8), {"images": images}), ((30, 40), {"of_size": True})):
+    for size, more in (((8, 8), {"images": images}), ((30, 40), {})):
         y = [tmp_path / "mask.png"]
         if message is None:
             assert (read_masks(y, 1, size, resize, **more)[0] == 1).all()
