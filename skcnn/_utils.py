@@ -11,6 +11,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 # Private in scikit-learn, and used by its own estimators as they are here.
 from sklearn.utils import _safe_indexing as safe_indexing
@@ -210,6 +211,26 @@ def as_objects(values: Sequence[Any]) -> npt.NDArray[Any]:
     """
     array = np.empty(len(values), dtype=object)
     array[:] = values
+    return array
+
+
+def as_values(values: Any) -> npt.NDArray[Any]:
+    """Return an array; of a list that mixes text and NaN, one of objects.
+
+    numpy would make the text "nan" of what is missing.
+
+    Examples
+    --------
+    >>> as_values(["fox", float("nan")])
+    array(['fox', nan], dtype=object)
+    >>> as_values([1, float("nan")])
+    array([ 1., nan])
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "US" and not hasattr(values, "__array__"):
+        objects = np.asarray(values, dtype=object)
+        if pd.isna(objects).any():
+            return objects
     return array
 
 

@@ -229,7 +229,7 @@ def _say_skipped(clf: BaseEstimator) -> None:
 
 def _say_accuracy(clf: BaseEstimator, photos: Photos, *, quiet: bool) -> None:
     predict = predict_with_progress(clf, "predict_proba", quiet=quiet)
-    found = evaluate(clf, photos.data, photos.labels, photos.groups, predict)
+    found = evaluate(clf, photos.data, photos.labels, photos.groups, predict=predict)
     estimate, low, high = accuracy(found, _LEVEL)
     interval = ""
     if np.isfinite(low):

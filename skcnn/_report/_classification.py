@@ -86,7 +86,7 @@ def interval_paragraphs(
                 style="note",
             )
         )
-    unknown = np.setdiff1d(evaluation.actual, evaluation.network.classes_.tolist())
+    unknown = np.setdiff1d(evaluation.actual, evaluation.classes)
     if len(unknown):
         n = int(np.isin(evaluation.actual, unknown).sum())
         parts.append(
@@ -149,7 +149,7 @@ def confusion_section(evaluation: Evaluation) -> Section:
 
 def calibration_section(evaluation: Evaluation) -> Section:
     """Return how well probabilities say how often predictions are right."""
-    classes = np.asarray(evaluation.network.classes_.tolist())
+    classes = evaluation.classes
     known = np.isin(evaluation.actual, classes)
     found: list[ReliabilityDisplay] = []
 

@@ -102,7 +102,7 @@ class Thumbnails:
 
     Parameters
     ----------
-    network : ConvNetClassifier or ConvNetRegressor
+    network : ConvNetClassifier, ConvNetRegressor or ConvNetMultiTask
     images : Images or FileImages
         All images, as the network gets them.
     """

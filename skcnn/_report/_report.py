@@ -105,6 +105,7 @@ def report(
     y: npt.ArrayLike,
     *,
     groups: npt.ArrayLike | None = None,
+    task: str | int | None = None,
     title: str | None = None,
     level: float = 0.95,
     max_images: int = 12,
@@ -119,16 +120,20 @@ def report(
 
     Parameters
     ----------
-    estimator : ConvNetClassifier, ConvNetRegressor, Pipeline or search
-        A fitted one, that predicts one label or one number per image. The last step of a
-        pipeline must be such a network.
+    estimator : ConvNetClassifier, ConvNetRegressor, ConvNetMultiTask, Pipeline or search
+        A fitted one, that predicts one label or one number per image, or answers several
+        questions. The last step of a pipeline must be such a network.
     X : array-like
         Images that the network was **not trained on**, in any form that ``estimator.predict``
         takes.
     y : array-like of shape (n,)
-        Their labels, or numbers.
+        Their labels, or numbers. Of several questions, the answers to the one that `task` names,
+        or a table of all answers as for ``score``. Images without an answer are then left out.
     groups : array-like of shape (n,), default=None
         Site, or burst, of each image. The interval is then one for new sites.
+    task : str or int, default=None
+        Which of several questions the page is about: one of the tasks of a `ConvNetMultiTask`,
+        or a column of labels, by its name, or by its number where it has none.
     title : str, default=None
         Title of the page. None names the estimator.
     level : float, default=0.95
@@ -144,10 +149,12 @@ def report(
     Raises
     ------
     TypeError
-        If the estimator has no network, or one for several labels, masks or several questions.
+        If the estimator has no network, or one for several labels, several numbers or masks, or
+        answers several questions and `task` names none.
     ValueError
-        If X, y and groups do not fit each other or the estimator, labels are missing, or an image
-        file cannot be read. With ``on_error="skip"``, such files are left out and listed.
+        If X, y and groups do not fit each other or the estimator, labels are missing, there is no
+        such task, or an image file cannot be read. With ``on_error="skip"``, such files are left
+        out and listed.
     NotFittedError
         If the estimator is not fitted.
 
@@ -189,7 +196,14 @@ def report(
     ...     report.save(os.path.join(folder, "report.html"))
     """
     return make_report(
-        estimator, X, y, groups=groups, title=title, level=level, max_images=max_images
+        estimator,
+        X,
+        y,
+        groups=groups,
+        task=task,
+        title=title,
+        level=level,
+        max_images=max_images,
     )
 
 
@@ -199,6 +213,7 @@ def make_report(
     y: npt.ArrayLike,
     *,
     groups: npt.ArrayLike | None = None,
+    task: str | int | None = None,
     title: str | None = None,
     level: float = 0.95,
     max_images: int = 12,
@@ -209,7 +224,7 @@ def make_report(
 
     Parameters
     ----------
-    estimator, X, y, groups, title, level, max_images
+    estimator, X, y, groups, task, title, level, max_images
         As in `report`.
     notes : sequence of str, default=()
         What to say about the images.
@@ -220,7 +235,7 @@ def make_report(
         "report", _CONSTRAINTS, {"title": title, "level": level, "max_images": max_images}
     )
     max_images = whole(max_images)
-    evaluation = evaluate(estimator, X, y, groups, predict)
+    evaluation = evaluate(estimator, X, y, groups, whole(task), predict)
     mistakes = scores.mistakes(evaluation)
     if evaluation.probability is None:
         per_class, score = None, scores.mean_error(evaluation, level)
@@ -251,6 +266,8 @@ def make_report(
         versions_section(),
     ]
     name = title or f"Report of a {type(evaluation.network).__name__}"
+    if title is None and evaluation.question.name is not None:
+        name += f": {evaluation.question.name}"
     made = markup.paragraph(f"Made on {datetime.now():%B %d, %Y}.", style="muted")
     return EvaluationReport(
         make_page(name, Html(made + tiles + lead), sections),
@@ -270,6 +287,8 @@ def _data_section(evaluation: Evaluation, notes: Sequence[str]) -> Section:
         text += f" of {sites:,} site{'' if sites == 1 else 's'}"
     if n_lost:
         text += f"; {n_lost:,} more could not be read"
+    if evaluation.n_unanswered:
+        text += f"; {evaluation.n_unanswered:,} more have no answer to this question"
     parts: list[object] = [markup.paragraph(f"{text}.")]
     parts += [markup.paragraph(note) for note in notes]
     if evaluation.probability is not None:

@@ -71,8 +71,7 @@ def wilson(n_right: int, n: int, level: float) -> ConfidenceInterval:
 def class_table(evaluation: Evaluation, level: float) -> pd.DataFrame:
     """Return precision, recall, F1 and number of images of each class, the hardest first."""
     actual, predicted = evaluation.actual, evaluation.predicted
-    classes = np.asarray(evaluation.network.classes_.tolist())
-    labels = np.union1d(classes, actual)
+    labels = np.union1d(evaluation.classes, actual)
     precision, recall, f1, support = precision_recall_fscore_support(
         actual, predicted, labels=labels, zero_division=np.nan
     )

@@ -40,7 +40,9 @@ def compute_maps(
     images = np.asarray(evaluation.images[evaluation.rows[places]])
     try:
         target = None if evaluation.probability is None else evaluation.predicted[places]
-        maps: npt.NDArray[np.float32] = grad_cam(network, images, target)
+        maps: npt.NDArray[np.float32] = grad_cam(
+            network, images, target, task=evaluation.question.name
+        )
     except (TypeError, ValueError):
         return None
     return maps

@@ -30,6 +30,11 @@ class Question:
     place: int = 0
 
     @property
+    def name(self) -> str | None:
+        """What it is called among others; None where it is the only one."""
+        return None if self.among is None else str(self.among.names[self.place])
+
+    @property
     def has_numbers(self) -> bool:
         """Whether the answer is a number, not a class."""
         return isinstance(self.target, NumberTarget)
@@ -48,6 +53,12 @@ class Question:
         """Return the answers to this question, out of what `predict` returns."""
         answers = np.asarray(predicted)
         return answers if self.among is None else answers[:, self.place]
+
+    def probabilities_of(self, found: Any) -> npt.NDArray[np.float64]:
+        """Return the probabilities of its classes, out of what `predict_proba` returns."""
+        if self.among is not None:
+            found = found[self.name] if isinstance(found, dict) else found[self.place]
+        return np.asarray(found, dtype=np.float64)
 
 
 def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
@@ -86,8 +97,8 @@ def find_question(estimator: BaseEstimator, task: str | int | None) -> Question:
     what = "columns of labels" if isinstance(target, MultioutputTarget) else "tasks"
     if task is None:
         raise TypeError(
-            f"This {kind} answers several questions, the {what} {names}. Name the one to explain, "
-            f"for example task={names[0]!r}."
+            f"This {kind} answers several questions, the {what} {names}. Name the one that "
+            f"is meant, for example task={names[0]!r}."
         )
     if str(task) not in names:
         raise ValueError(f"task={task!r} is none of the {what} {names} of this {kind}.")

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from skcnn._from_r import whole_arguments
-from skcnn._utils import check_random_state, warn
+from skcnn._utils import as_values, check_random_state, warn
 from skcnn.uncertainty._checks import (
     check_count,
     check_fraction,
@@ -170,7 +170,7 @@ def bootstrap_interval(
 
 def _check_prediction(prediction: npt.ArrayLike) -> npt.NDArray[np.generic]:
     """Return one prediction per image, or one row, such as of probabilities."""
-    predicted = np.asarray(prediction)
+    predicted = as_values(prediction)
     if predicted.ndim != 2:
         return check_labels(predicted, "prediction")
     missing = pd.isna(predicted).any(axis=1)

@@ -352,15 +352,7 @@ def test_a_regressor_gets_a_page_about_numbers(numbered, images):
 
 _OTHERS = {
     "label_thresholds": (ConvNetClassifier, np.arange(180).reshape(60, 3) // 2 % 2),
-    "each column of predict": (
-        ConvNetClassifier,
-        np.stack([np.arange(60) % 2, np.arange(60) % 3], axis=1).astype(str),
-    ),
     "skcnn.masks": (ConvNetSegmenter, np.arange(60 * 64).reshape(60, 8, 8) % 2),
-    "several questions": (
-        ConvNetMultiTask,
-        pd.DataFrame({"kind": list("ab") * 30, "size": np.arange(60.0)}),
-    ),
     "several numbers": (ConvNetRegressor, np.arange(120.0).reshape(60, 2)),
 }
 
@@ -368,16 +360,99 @@ _OTHERS = {
 @pytest.mark.parametrize("hint", _OTHERS)
 def test_other_questions_are_an_error_that_names_what_is_possible(hint, images):
     kind, y = _OTHERS[hint]
-    options = {
-        ConvNetSegmenter: {"module": UNet(ConvBlocks((4, 8)))},
-        ConvNetMultiTask: {
-            "filters": (4,),
-            "tasks": {"kind": "classification", "size": "squared_error"},
-        },
-    }.get(kind, {"filters": (4,)})
+    options = {ConvNetSegmenter: {"module": UNet(ConvBlocks((4, 8)))}}.get(kind, {"filters": (4,)})
     estimator = kind(max_epochs=1, random_state=0, **options).fit(images, y)
     with pytest.raises(TypeError, match=rf"report takes a ConvNetClassifier.*{hint}"):
         skcnn.report(estimator, images, np.arange(60) % 3)
+
+
+@pytest.fixture(scope="module")
+def several(images, labels):
+    """A network that answers two questions, and the answers, some of which are missing."""
+    y = pd.DataFrame({"size": np.arange(60.0) % 7, "kind": labels.astype(object)})
+    y.loc[[2, 31, 40], "kind"] = None
+    y.loc[[3, 50], "size"] = np.nan
+    tasks = {"kind": "classification", "size": "squared_error"}
+    net = ConvNetMultiTask(tasks=tasks, filters=(4,), max_epochs=1, random_state=0)
+    return net.fit(images, y), y
+
+
+def _same(one, other):
+    """Whether two reports show the same but for the minute in which they were made."""
+    pd.testing.assert_frame_equal(one.mistakes, other.mistakes)
+    assert one.score == other.score
+    assert one.html == other.html
+
+
+def test_the_labels_of_one_of_several_questions(several, images):
+    net, y = several
+    known = y["kind"].notna()
+    found = skcnn.report(net, images, y, task="kind")
+    guess = net.predict(images)["kind"]
+    assert found.score.estimate == (guess == y["kind"])[known].mean()
+    assert sorted(found.per_class.index) == net.classes_["kind"].tolist()
+    assert found.per_class["images"].sum() == known.sum() == 57
+    wrong = np.flatnonzero(known & (guess != y["kind"]))
+    assert sorted(found.mistakes["row"]) == wrong.tolist()
+    row = found.mistakes["row"].iloc[0]
+    assert found.mistakes["predicted"].iloc[0] == guess[row]
+    assert found.mistakes["probability"].iloc[0] == net.predict_proba(images)["kind"][row].max()
+    page = _Page(found.html)
+    assert "57 images; 3 more have no answer to this question." in page.text
+    assert "Report of a ConvNetMultiTask: kind" in page.text
+    assert any("Grad-CAM map of" in (attrs.get("alt") or "") for _, attrs in page.elements)
+    # The column alone, other columns beside it, and a table without names say the same.
+    for same in (y["kind"], y["kind"].tolist(), y.assign(site=1), y[["kind", "size"]].to_numpy()):
+        _same(skcnn.report(net, images, same, task="kind"), found)
+
+
+def test_the_numbers_of_one_of_several_questions(several, images):
+    net, y = several
+    found = skcnn.report(net, images, y, task="size")
+    known = y["size"].notna()
+    error = np.abs(net.predict(images)["size"] - y["size"])[known]
+    assert found.score.estimate == pytest.approx(error.mean())
+    assert found.per_class is None
+    assert found.mistakes["error"].iloc[0] == pytest.approx(error.max())
+    assert "58 images; 2 more have no answer" in _Page(found.html).text
+
+
+def test_sites_are_those_of_the_images_with_an_answer(several, images):
+    net, y = several
+    sites = np.arange(60) // 5
+    known = y["kind"].notna().to_numpy()
+    found = skcnn.report(net, images, y, task="kind", groups=sites)
+    alone = skcnn.report(net, images[known], y[known], task="kind", groups=sites[known])
+    assert found.score == alone.score
+
+
+@pytest.mark.parametrize("task", ["sex", 1, 1.0])
+def test_a_column_of_labels_by_its_name_or_number(task, images, labels):
+    y = pd.DataFrame({"species": labels, "sex": np.array(["f", "m"])[np.arange(60) // 2 % 2]})
+    names = y if task == "sex" else y.to_numpy()
+    clf = ConvNetClassifier(filters=(4,), max_epochs=2, random_state=0).fit(images, names)
+    found = skcnn.report(clf, images, names, task=task)
+    guess = np.asarray(clf.predict(images))[:, 1]
+    assert found.score.estimate == (guess == y["sex"]).mean()
+    assert sorted(found.per_class.index) == ["f", "m"]
+
+
+def test_the_question_that_is_reported_is_named(several, classified, images, labels):
+    net, y = several
+    with pytest.raises(TypeError, match=r"the tasks \['kind', 'size'\].*task='kind'"):
+        skcnn.report(net, images, y)
+    with pytest.raises(ValueError, match="task='age' is none of the tasks"):
+        skcnn.report(net, images, y, task="age")
+    with pytest.raises(ValueError, match="this ConvNetClassifier answers only one"):
+        skcnn.report(classified, images, labels, task="kind")
+    with pytest.raises(ValueError, match="y has no column 'kind'"):
+        skcnn.report(net, images, y[["size"]], task="kind")
+    with pytest.raises(ValueError, match="y has no answer to 'kind': all 60 are missing"):
+        skcnn.report(net, images, y.assign(kind=None), task="kind")
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        skcnn.report(net, images[:5], y["kind"], task="kind")
+    with pytest.raises(ValueError, match="knows none of the labels in y, such as 'fox'"):
+        skcnn.report(net, images, ["fox"] * 60, task="kind")
 
 
 def test_wrong_arguments_are_refused(classified, images, labels):
@@ -392,6 +467,10 @@ def test_wrong_arguments_are_refused(classified, images, labels):
         skcnn.report(classified, images, labels, groups=[1, 2])
     with pytest.raises(ValueError, match="y has 1 missing value"):
         skcnn.report(classified, images[:3], ["down", None, "across"])
+    with pytest.raises(ValueError, match="y has 1 missing value"):
+        skcnn.report(classified, images[:3], ["down", np.nan, "across"])
+    with pytest.raises(ValueError, match=r"groups has 1 missing group.*in row 2"):
+        skcnn.report(classified, images[:3], labels[:3], groups=["north", "north", np.nan])
     with pytest.raises(ValueError, match=r"knows none of the labels in y, such as 0\."):
         skcnn.report(classified, images, np.zeros(60, dtype=int))
     with pytest.raises(ValueError, match="'level' parameter of report"):

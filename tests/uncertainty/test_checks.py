@@ -313,3 +313,13 @@ def test_lengths_and_types_that_differ_are_named(call, message):
 def test_displays_of_probabilities_refuse_regressors(display):
     with pytest.raises(TypeError, match="LinearRegression, which has no predict_proba"):
         display.from_estimator(REGRESSOR, X, SIDE)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan"), pd.NA])
+def test_what_is_missing_in_a_list_of_labels_is_no_label(missing):
+    labels = ["fox", missing, "elk"]
+    for arguments in ((labels, ["fox", "elk", "elk"]), (["fox", "elk", "elk"], labels)):
+        with pytest.raises(ValueError, match=r"no value \(None or NaN\) in 1 of 3 rows.*row 1"):
+            bootstrap_interval(*arguments)
+    with pytest.raises(ValueError, match=r"groups has no value \(None or NaN\) in 1 of 3 rows"):
+        bootstrap_interval(["a"] * 3, ["a"] * 3, groups=labels)
