@@ -909,6 +909,25 @@ def resize_table():
     return f"{table(head, rows)}\n\n{note}\n{all_measured_on(results, threads=True)}"
 
 
+def sides_table():
+    """A row for each size at which files are read."""
+    result = load("files_sides")
+    found = result["figures"]
+    accuracies, seconds = found["accuracy"], found["processor seconds of a fit"]
+    rows = []
+    for (side, accuracy), taken in zip(accuracies.items(), seconds.values()):
+        limits = f"{accuracy['min']:.3f} to {accuracy['max']:.3f}"
+        time = f"{taken['median']:,.0f}"
+        rows.append([side, f"{accuracy['median']:.3f} ({limits})", time])
+    note = (
+        f"`ConvNetClassifier()` on {found['images']:,} JPEG files of 160x160 pixels with made-up "
+        f"organisms of {found['classes']} classes; {found['scored']:,} others are scored. Median "
+        f"of {accuracy['n']} seeds (least to greatest), and seconds of processor time of a fit."
+    )
+    head = ["read as", "accuracy", "seconds"]
+    return f"{table(head, rows)}\n\n{note}\n{measured_on(result)}"
+
+
 def damaged_files_table():
     results = {"damaged files": load("files_mutated"), "the cache": load("files_cache")}
     found, killed = (result["figures"] for result in results.values())
@@ -1123,6 +1142,7 @@ TABLES = {
     "files": files_table,
     "damaged_files": damaged_files_table,
     "resize": resize_table,
+    "sides": sides_table,
     "halving": halving_table,
     "processes": processes_table,
     "search": search_table,
