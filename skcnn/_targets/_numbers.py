@@ -232,7 +232,9 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
         )
     values = np.asarray(y)
     if values.dtype.kind in "OTU":
-        check_none_missing(np.where(is_empty_text(values), None, values), name)
+        known = values.astype(object)
+        known[is_empty_text(values)] = None
+        check_none_missing(known, name)
     try:
         numbers: Floats = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
     except (TypeError, ValueError) as error:
