@@ -1,11 +1,13 @@
 """Arrays as X: every form in which images come in memory, and every error about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
@@ -170,13 +172,13 @@ def check_images(
         expected = (*expected[:2], X.shape[3])
     if expected is not None and X.shape[compared] != (1, *expected)[compared]:
         raise ValueError(_shape_error(estimator, X, name, expected, fitted=not reset))
-    if has_target(y):
-        X, labels = check_X_y(
-            X, y, allow_nd=True, multi_output=has_columns(y), estimator=estimator
-        )
-    else:
-        labels = None
-        if X.dtype.kind not in "biu" or not len(X):
+    labels = None
+    with _say_where_nan_is(X, name):
+        if has_target(y):
+            X, labels = check_X_y(
+                X, y, allow_nd=True, multi_output=has_columns(y), estimator=estimator
+            )
+        elif X.dtype.kind not in "biu" or not len(X):
             X = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     check_fits_float32(X, name)
     if reset:
@@ -275,12 +277,32 @@ def _check_flat(
         # The fitted pixels had no names: those of a DataFrame are no reason to warn.
         X = X.to_numpy()
     labels = None
-    if has_target(y):
-        X, labels = validate_data(estimator, X, y, reset=reset, multi_output=has_columns(y))
-    else:
-        X = validate_data(estimator, X, reset=reset)
+    with _say_where_nan_is(X, name):
+        if has_target(y):
+            X, labels = validate_data(estimator, X, y, reset=reset, multi_output=has_columns(y))
+        else:
+            X = validate_data(estimator, X, reset=reset)
     check_fits_float32(X, name)
     return X, labels
+
+
+@contextmanager
+def _say_where_nan_is(X: Any, name: str) -> Iterator[None]:
+    """Say which images have pixels without a value, in place of scikit-learn's advice.
+
+    It recommends estimators that know missing values, but know nothing of images.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith((f"Input {name} contains NaN", "Input X contains NaN")):
+            raise
+        missing = np.asarray(pd.isna(np.asarray(X))).reshape(len(X), -1).any(axis=1)
+        raise ValueError(
+            f"Input {name} contains NaN, in {missing.sum()} of {len(X)} image(s), the first in "
+            f"row {missing.argmax()}. A network needs a number for every pixel: give those "
+            "without a value the mean of their channel, for example, or leave the images out."
+        ) from error
 
 
 def _refuse_single_image(estimator: BaseEstimator, X: Any, name: str) -> None:

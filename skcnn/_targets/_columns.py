@@ -69,6 +69,20 @@ def check_none_missing(y: Any, name: str = "y", what: str = "value") -> None:
         )
 
 
+def is_empty_text(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which values are text with nothing in it, as R and csv read empty cells.
+
+    Examples
+    --------
+    >>> is_empty_text(np.array(["fox", "", " ", None], dtype=object)).tolist()
+    [False, True, True, False]
+    """
+    if values.dtype.kind not in "OTU":
+        return np.zeros(values.shape, dtype=bool)
+    empty = [isinstance(value, str) and not value.strip() for value in values.ravel()]
+    return np.array(empty, dtype=bool).reshape(values.shape)
+
+
 def column_names(y: npt.ArrayLike, n_columns: int) -> npt.NDArray[Any]:
     """Return the names of the columns of a DataFrame; of other tables, numbers from 0."""
     names = given_names(y)

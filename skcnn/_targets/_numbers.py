@@ -1,5 +1,6 @@
 """Numbers: one or several per image, such as a count, a length or a biomass."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
+from skcnn._targets._columns import check_none_missing, is_empty_text
 from skcnn._targets._losses import (
     Floats,
     NumberLoss,
@@ -228,18 +230,30 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
             f"{name} has dates or durations. Expected numbers, for example the day of the year, "
             f"{name}.dt.dayofyear, or durations in days, {name} / np.timedelta64(1, 'D')."
         )
+    values = np.asarray(y)
+    if values.dtype.kind in "OTU":
+        known = values.astype(object)
+        known[is_empty_text(values)] = None
+        check_none_missing(known, name)
     try:
         numbers: Floats = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
     except (TypeError, ValueError) as error:
         # Objects that are no numbers, such as the months of pandas.
         if "could not convert" not in str(error) and "float() argument" not in str(error):
             raise
+        way_out = 'for labels, use ConvNetClassifier, or the task "classification"'
+        text = next((value for value in values.flat if _has_decimal_comma(value)), None)
+        if text is not None:
+            way_out = f"for {str(text)!r}, turn the comma into a point: text.replace(',', '.')"
         raise ValueError(
-            f"{name} has values that are not numbers: {error}. Expected numbers; for labels, use "
-            'ConvNetClassifier, or the task "classification".'
+            f"{name} has values that are not numbers: {error}. Expected numbers; {way_out}."
         ) from error
     check_no_na(numbers, name)
     return numbers
+
+
+def _has_decimal_comma(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value) is not None
 
 
 def _types(y: object) -> list[object]:

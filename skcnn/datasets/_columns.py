@@ -12,7 +12,7 @@ import pandas as pd
 
 from skcnn._utils import BOX_COLUMNS
 from skcnn.datasets._boxes import to_fractions
-from skcnn.datasets._observations import BLANK, COLUMNS, LABELED, UNCLASSIFIED, UNKNOWN, Loaded
+from skcnn.datasets._observations import BLANK, LABELED, RESERVED, UNCLASSIFIED, UNKNOWN, Loaded
 from skcnn.datasets._paths import FileFinder, join, media_type
 from skcnn.datasets._scan import image_size
 from skcnn.datasets._tables import as_numbers, as_texts, check_columns
@@ -91,7 +91,8 @@ def observe(
     Returns
     -------
     rows : DataFrame of shape (n_rows, n_columns)
-        Columns of `Loaded.rows`, then all columns of the table that were not used.
+        Columns of `Loaded.rows`, then all columns of the table that were not used. Where these
+        have the name of one of ours, "_in_table" is added to it.
     """
     used = columns.used()
     if candidates:
@@ -121,10 +122,18 @@ def observe(
         note_times(loaded, unreadable)
     if used["box"]:
         rows[list(BOX_COLUMNS)] = _boxes(table, rows, used, columns, where)
-    taken = {name for names in used.values() for name in names} | {*COLUMNS, *rows.columns}
-    others = [name for name in table.columns if name not in taken and name != ""]
-    rest = table[others].reset_index(drop=True)
-    return pd.concat([rows, rest.loc[:, ~rest.columns.duplicated()]], axis=1)
+    taken = {name for names in used.values() for name in names} | {""}
+    rest = table[[name for name in table.columns if name not in taken]].reset_index(drop=True)
+    rest = _renamed(rest.loc[:, ~rest.columns.duplicated()], {*RESERVED, *rows.columns}, loaded)
+    return pd.concat([rows, rest], axis=1)
+
+
+def _renamed(rest: pd.DataFrame, reserved: Collection[str], loaded: Loaded) -> pd.DataFrame:
+    """Give columns that were not asked for other names than those that mean something here."""
+    names = {name: f"{name}_in_table" for name in rest.columns if name in reserved}
+    told = ", ".join(f"{name!r}: {new!r}" for name, new in names.items())
+    loaded.note("columns of the table", len(names), f"have another name in frame: {told}")
+    return rest.rename(columns=names)
 
 
 def note_times(loaded: Loaded, unreadable: Sequence[str]) -> None:

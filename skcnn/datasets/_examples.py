@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from skcnn._utils import BOX_COLUMNS
-from skcnn.datasets._observations import COLUMNS, Loaded
+from skcnn.datasets._observations import COLUMNS, RESERVED, Loaded
 from skcnn.datasets._report import Report
 from skcnn.datasets._rules import CONSTRAINTS, Rules, apply_rules
 
@@ -65,8 +65,7 @@ def _bunch(
     if rows["box_x"].notna().any():
         for name, whole in zip(BOX_COLUMNS, (0.0, 0.0, 1.0, 1.0)):
             rows[name] = rows[name].astype(float).fillna(whole)
-    hidden = {"image", "problem", "machine", "event_level"}
-    others = [name for name in rows.columns if name not in hidden.union(COLUMNS)]
+    others = [name for name in rows.columns if name not in RESERVED]
     always = {"path", "label", "group", "status"}
     known = [
         name

@@ -30,6 +30,9 @@ COLUMNS = (
     "probability",
 )
 
+# Names that mean something here: the last are of observations alone, and not in `frame`.
+RESERVED = (*COLUMNS, "image", "problem", "machine", "event_level")
+
 
 @dataclass
 class Loaded:

@@ -141,7 +141,8 @@ def load_image_table(
             One row per training example: path (absolute), label, group, where known sequence,
             time, status, box_x, box_y, box_width, box_height (fractions of the image, from its
             top left corner), individual, count and probability, then the other columns of the
-            table.
+            table. One that no parameter names, and that is called as one of these, gets another
+            name: `count_in_table` is the column `count` of the table.
         data : ndarray of shape (n_examples,) or DataFrame of shape (n_examples, 5)
             What goes into `fit` and `predict`: paths, or path and box.
         target : ndarray of shape (n_examples,) or (n_examples, n_classes)

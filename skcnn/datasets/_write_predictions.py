@@ -242,11 +242,15 @@ def _classes(clf: Classifier) -> list[str]:
     if classes is None or not hasattr(clf, "predict_proba"):
         raise ValueError(
             f"{_CALLER} needs a fitted classifier with predict_proba and classes_. Got "
-            f"{type(clf).__name__}."
+            f"{type(clf).__name__}. To write numbers: "
+            "frame.assign(predicted=reg.predict(X)).to_csv('predictions.csv')."
         )
-    if isinstance(classes, list) and classes and isinstance(classes[0], np.ndarray):
+    several = isinstance(classes, list) and classes and isinstance(classes[0], np.ndarray)
+    if several or isinstance(classes, dict):
         raise ValueError(
-            f"{_CALLER} writes one label per image. {type(clf).__name__} predicts several outputs."
+            f"{_CALLER} writes one label per image. {type(clf).__name__} predicts several "
+            "outputs. The table of ConvNetMultiTask writes itself: "
+            "net.predict(X).assign(path=paths).to_csv('predictions.csv')."
         )
     return [str(name) for name in classes]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from skcnn._from_r import whole
-from skcnn._utils import Interval, StrOptions, as_tuple, check_values
-from skcnn.masks._scores import LabelImages
+from skcnn._utils import Interval, StrOptions, as_tuple, check_values, warn
+from skcnn.masks._scores import LabelImages, kind_of_labels
 
 # Our names of scikit-image's properties, and the power of the pixel size that they grow with.
 _PROPERTIES = {
@@ -53,7 +53,8 @@ def measure(
     background : label, default=0
         Label of pixels that belong to no object. None measures all labels.
     labels : array-like of shape (n_labels,), default=None
-        Labels to measure. None takes all that are in the images, but the background.
+        Labels to measure. None takes all that are in the images, but the background. Name them
+        if you measure a few images at a time: those without objects then have their zeros, too.
     per : {"object", "image"}, default="object"
         "object" returns a row per object, "image" a row per image and label with sums.
     min_area : float, default=0.0
@@ -79,7 +80,8 @@ def measure(
     Raises
     ------
     ValueError
-        If a parameter is out of range, there is no such property, or a mask has fractions.
+        If a parameter is out of range, there is no such property, a mask has fractions, or
+        labels are text and the masks numbers.
     ImportError
         If scikit-image is not installed.
 
@@ -110,6 +112,14 @@ def measure(
         names = names if background is None else names[names != background]
     else:
         names = np.atleast_1d(whole(labels))
+        _check_kinds(images, names, f"labels={names.tolist()!r}")
+    if isinstance(background, str):
+        _check_kinds(images, np.array([background]), f"background={background!r}")
+    if per == "image" and not len(names) and images:
+        warn(
+            "The masks hold background alone, so that the table is empty. To get a row of zeros "
+            "for each image, name what they may hold, such as labels=[1]."
+        )
     tables = [
         _objects(skimage, mask, name, size, min_area, properties).assign(image=row, label=name)
         for row, (mask, size) in enumerate(zip(images, sizes))
@@ -145,8 +155,24 @@ def _check_mask(mask: npt.ArrayLike, row: int) -> npt.NDArray[Any]:
     return plane
 
 
+def _check_kinds(
+    images: Sequence[npt.NDArray[Any] | None], names: npt.NDArray[Any], given: str
+) -> None:
+    """Refuse text beside masks of numbers, or numbers beside text: nothing would have them."""
+    masks = [mask for mask in images if mask is not None and mask.size]
+    found = {kind_of_labels(mask) for mask in masks}
+    if found and names.size and kind_of_labels(names) not in found:
+        raise ValueError(
+            f"{given} of measure is not what the masks hold: {' and '.join(sorted(found))}, such "
+            f"as {masks[0].flat[0].item()!r}. Expected labels of the masks."
+        )
+
+
 def _check_sizes(pixel_size: npt.ArrayLike, n_images: int) -> npt.NDArray[np.float64]:
-    sizes = np.asarray(pixel_size, dtype=np.float64)
+    try:
+        sizes = np.asarray(pixel_size, dtype=np.float64)
+    except ValueError:
+        sizes = np.empty(0)  # text such as "0,2"
     if sizes.ndim == 0:
         sizes = np.full(n_images, sizes)
     if sizes.shape != (n_images,) or not (np.isfinite(sizes) & (sizes > 0)).all():

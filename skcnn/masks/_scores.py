@@ -205,7 +205,9 @@ def _pairs(
 
 def _check_kinds(pairs: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> None:
     """Refuse text beside numbers, which would never agree."""
-    kinds = [{_kind(values) for values in several if values.size} for several in zip(*pairs)]
+    kinds = [
+        {kind_of_labels(values) for values in several if values.size} for several in zip(*pairs)
+    ]
     if len(kinds) == 2 and all(kinds) and kinds[0].isdisjoint(kinds[1]):
         one, other = (" and ".join(sorted(found)) for found in kinds)
         raise ValueError(
@@ -215,7 +217,8 @@ def _check_kinds(pairs: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> None
         )
 
 
-def _kind(values: npt.NDArray[Any]) -> str:
+def kind_of_labels(values: npt.NDArray[Any]) -> str:
+    """Return whether labels are text or numbers, which booleans are, too."""
     return "text" if values.dtype.kind in "UST" or isinstance(values.flat[0], str) else "numbers"
 
 
@@ -262,7 +265,22 @@ class MaskScorer:
         if self.label is None:
             return float(score(y, predicted, ignore_label=ignored))
         found = score(y, predicted, ignore_label=ignored, labels=[self.label], average=None)
-        return float(np.ravel(found)[0])
+        value = float(np.ravel(found)[0])
+        if np.isnan(value):
+            self._check_label(last)
+        return value
+
+    def _check_label(self, estimator: BaseEstimator) -> None:
+        """Refuse a class that is neither in the scored images nor in those of the fit."""
+        known = getattr(estimator, "classes_", None)
+        if known is None:
+            return
+        names = np.asarray(known).tolist()
+        if whole(self.label) not in names:
+            raise ValueError(
+                f"mask_scorer has label={self.label!r}, but {type(estimator).__name__} was fitted "
+                f"with the classes {names}. Expected one of them."
+            )
 
     def __repr__(self) -> str:
         given = {"label": self.label, "ignore_label": self.ignore_label}
@@ -289,7 +307,7 @@ def mask_scorer(
     -------
     scorer : callable
         Takes an estimator, images and label images. A class that is in none of the images of a
-        fold scores NaN.
+        fold scores NaN. One that is not in the images of the fit either is an error.
 
     Raises
     ------

@@ -521,6 +521,18 @@ def test_images_unlike_those_of_fit_are_refused(X, message, images):
         check_images(fitted_on(images), X, reset=False)
 
 
+@pytest.mark.parametrize("has_labels", [True, False])
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_pixels_without_a_value_are_found(is_flat, has_labels, images):
+    X = images.astype(np.float32)
+    X[2, 1], X[4, 0, 0] = np.nan, np.nan
+    X = X.reshape(len(X), -1) if is_flat else X
+    y = [np.arange(len(X))] if has_labels else []
+    with pytest.raises(ValueError, match=f"X contains NaN, in 2 of {len(X)} .*row 2") as caught:
+        check_images(fitted_on(images), X, *y, reset=False)
+    assert "HistGradientBoosting" not in str(caught.value)
+
+
 def test_channels_first_images_for_an_estimator_that_was_told_channels_last(images):
     estimator = fitted_on(images)
     X = images.transpose(0, 3, 1, 2)

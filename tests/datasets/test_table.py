@@ -41,6 +41,19 @@ def test_a_table_of_texts(csv_file, root):
     assert "table.csv (3 rows, utf-8, delimiter ',')" in images.DESCR
 
 
+@pytest.mark.parametrize(
+    "name", ["count", "time", "group", "sequence", "individual", "box_x", "image", "machine"]
+)
+def test_no_column_is_lost_or_taken_for_something_else(csv_file, name):
+    table = pd.read_csv(csv_file, dtype=str).rename(columns={"width": name})
+    plain = load_image_table(csv_file, label="site")
+    images = load_image_table(table, label="site", root=csv_file.parent)
+    assert images.frame[f"{name}_in_table"].tolist() == ["32"] * 3
+    assert images.target.tolist() == plain.target.tolist()
+    notes = images.report.notes.set_index("what")["remark"]
+    assert f"'{name}': '{name}_in_table'" in notes["columns of the table"]
+
+
 def test_a_quotation_mark_that_is_not_closed_is_told(root):
     first, second, third = FILES
     lines = [f'{first},"fox', f'{second},hare"', f"{third},hare"]

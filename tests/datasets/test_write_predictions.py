@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 
@@ -520,6 +520,8 @@ def test_wrong_arguments(photos, tmp_path):
         write_predictions(tmp_path / "p.csv", ByName(), photos.data, format="excel")
     with pytest.raises(ValueError, match="needs a fitted classifier"):
         write_predictions(tmp_path / "p.csv", DummyClassifier(), photos.data)
+    with pytest.raises(ValueError, match=r"Got DummyRegressor\. To write numbers: frame\.assign"):
+        write_predictions(tmp_path / "p.csv", DummyRegressor(), photos.data)
     with pytest.raises(ValueError, match="a column 'path'"):
         write_predictions(tmp_path / "p.csv", ByName(), photos.frame.drop(columns="path"))
     with pytest.raises(ValueError, match="1 rows have no path"):
@@ -533,6 +535,10 @@ def test_probabilities_of_other_tasks_are_refused(photos, tmp_path):
     many = MultiOutputClassifier(DummyClassifier()).fit(X, [[0, 1], [1, 0], [0, 1], [1, 1]])
     with pytest.raises(ValueError, match="predicts several outputs"):
         write_predictions(tmp_path / "p.csv", many, X, frame=photos.frame)
+    questions = ByName()
+    questions.classes_ = {"species": np.array(["elk", "fox"])}  # as of ConvNetMultiTask
+    with pytest.raises(ValueError, match=r"several outputs.*net\.predict\(X\)\.assign"):
+        write_predictions(tmp_path / "p.csv", questions, photos.data)
     clf = ByName()
     clf.predict_proba = lambda X: np.full((len(X), 3), 0.9)
     with pytest.raises(ValueError, match=r"sum to 2\.7"):

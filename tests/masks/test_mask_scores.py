@@ -152,3 +152,18 @@ def test_an_unknown_average_is_refused(score):
     message = f"'average' parameter of {score.__name__} must be .*micro.*Got 'mean'"
     with pytest.raises(ValueError, match=message):
         score(TRUE, GUESS, average="mean")
+
+
+def test_scorers_refuse_a_class_that_is_nowhere():
+    class Segmenter(BaseEstimator):
+        classes_ = np.array([False, True])
+
+        def predict(self, X):
+            return np.zeros((len(X), 2, 2), dtype=bool)
+
+    X, y = np.zeros((3, 2, 2, 1)), np.zeros((3, 2, 2), dtype=bool)
+    assert np.isnan(mask_scorer("iou", label=True)(Segmenter(), X, y))  # of the fit
+    assert mask_scorer("iou", label=255)(Segmenter(), X, np.full((3, 2, 2), 255)) == 0
+    for label in ("leaf", 255):
+        with pytest.raises(ValueError, match=r"label=.*fitted with the classes \[False, True\]"):
+            mask_scorer("iou", label=label)(Segmenter(), X, y)

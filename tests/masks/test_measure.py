@@ -123,3 +123,25 @@ def test_without_scikit_image_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match=re.escape('pip install "skcnn[measure]"')):
         measure([MASK])
+
+
+@pytest.mark.parametrize(
+    ("masks", "options", "message"),
+    [
+        (np.eye(3, dtype=bool)[None], {"background": "soil"}, "background='soil'.*numbers"),
+        (np.eye(3, dtype=int)[None], {"labels": ["leaf"]}, r"labels=\['leaf'\].*such as 1"),
+        (np.full((1, 3, 3), "leaf"), {"labels": [1]}, r"labels=\[1\].*text, such as 'leaf'"),
+    ],
+    ids=["background", "text", "numbers"],
+)
+def test_labels_of_another_kind_are_refused(masks, options, message):
+    with pytest.raises(ValueError, match=message):
+        measure(masks, **options)
+
+
+def test_masks_of_background_alone_have_zeros_where_labels_are_named():
+    masks = np.zeros((2, 3, 3), dtype=int)
+    table = measure(masks, labels=[1], per="image")
+    assert table[["count", "area", "cover"]].to_numpy().tolist() == [[0, 0, 0]] * 2
+    with pytest.warns(UserWarning, match=r"background alone.*labels=\[1\]"):
+        assert measure(masks, per="image").empty

@@ -27,6 +27,11 @@ FORMS = {
     "nullable": Y.astype({"species": "string", "count": "Int64", "length": "Float64"}),
     "categories": Y.astype({"species": "category"}),
     "index": Y.set_axis([7, 5, 9, 1]),
+    "empty text": {
+        "species": ["fox", "", "elk", "fox"],
+        "count": np.array(["1", "3", " ", "0"]),
+        "length": np.array(["", 2.5, 4.5, "3.5"], dtype=object),
+    },
 }
 
 

@@ -182,6 +182,13 @@ NOT_NUMBERS = {
     "durations": (pd.DataFrame({"a": pd.to_timedelta([1, 2], "D")}), "poisson", "durations"),
     "months": (pd.period_range("2024-05", periods=2, freq="M"), "squared_error", "not numbers"),
     "missing": ([1.0, np.nan], "squared_error", "y contains NaN"),
+    "missing beside text": (["1", None], "squared_error", r"y has 1 missing value\(s\)"),
+    "empty text": (
+        ["1", "", " "],
+        "poisson",
+        r"y has 2 missing value\(s\), the first in row 1",
+    ),
+    "decimal comma": (["1", "4,5"], "squared_error", r"for '4,5', turn the comma into a point"),
     "infinite": ([1.0, np.inf], "squared_error", "y contains infinity"),
     "negative count": ([3, -1], "poisson", r"from -1 to 3. With loss=\"poisson\".*from 0"),
     "zero biomass": ([3, 0], "gamma", r"from 0 to 3. With loss=\"gamma\".*positive"),
