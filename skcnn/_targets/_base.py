@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
+from skcnn._targets._columns import check_none_missing
 from skcnn._targets._split import Rows, Seed, random_split
 from skcnn._targets._weights import combine_weights
 
@@ -205,4 +206,5 @@ class ClassifierTarget(Target):
         self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
     ) -> float:
         """Return the weighted fraction of images whose predicted labels are those of y."""
+        check_none_missing(y)
         return float(accuracy_score(y, labels, sample_weight=sample_weight))

@@ -42,6 +42,9 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
         _check_is_known(y, "y")
         check_classification_targets(y)
         classes = y
+    else:
+        check_none_missing(classes, "classes", "label")
+        _check_one_type(classes, "classes")
     found: Labels = np.unique(column_or_1d(classes))
     if len(found) < 2:
         value = found[0].item() if isinstance(found[0], np.generic) else found[0]
@@ -55,6 +58,7 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
 
 def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]:
     """Number labels by their place in `classes`."""
+    check_none_missing(y, name, "label")
     y = np.asarray(y)
     if len(y) and _is_text(y) != _is_text(classes):
         raise ValueError(

@@ -56,8 +56,8 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
                 "Expected one list per column."
             )
         targets = tuple(
-            ClassTarget.infer(column, labels, label_smoothing=label_smoothing)
-            for column, labels in zip(columns, each)
+            _infer_column(name, column, labels, label_smoothing)
+            for name, column, labels in zip(names, columns, each)
         )
         each_weight = each_class_weight(class_weight, len(columns), "column")
         weights = tuple(
@@ -107,3 +107,12 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
         if len(checked) != n_images:
             raise ValueError(f"{name} has {len(checked)} rows for {n_images} images.")
         return checked
+
+
+def _infer_column(
+    name: str, column: Labels, classes: npt.ArrayLike | None, label_smoothing: float
+) -> ClassTarget:
+    try:
+        return ClassTarget.infer(column, classes, label_smoothing=label_smoothing)
+    except ValueError as error:
+        raise ValueError(f"In the column {name!r} of y: {error}") from error

@@ -160,7 +160,8 @@ def train_validation_split(
     fraction : float
         Fraction of the rows for validation.
     groups : array-like of shape (n,) or None
-        Rows of the same group, such as images of one burst, stay on the same side.
+        Rows of the same group, such as images of one burst, stay on the same side. A class that
+        is in one group only is trained on.
     random_state : int or RandomState
 
     Returns
@@ -171,7 +172,7 @@ def train_validation_split(
     Raises
     ------
     ValueError
-        If there are too few rows or groups.
+        If there are too few rows or groups, or each group has a class that no other has.
     """
     rng = check_random_state(random_state)
     if groups is not None:
@@ -185,9 +186,24 @@ def train_validation_split(
         # A class with fewer images than folds is missing from some folds.
         with ignore_warning("The least populated class"):
             parts = list(folds.split(np.zeros(len(y)), y, groups))
-        # Groups are not equally large: the fold whose share is nearest to what was asked.
+        # Groups are not equally large: the fold whose share is nearest to what was asked, of those
+        # that leave the most classes to train on.
         sides = [(most, fewest) if fraction <= 0.5 else (fewest, most) for most, fewest in parts]
-        training, validation = min(sides, key=lambda s: abs(len(s[1]) - fraction * len(y)))
+        training, validation = min(
+            sides, key=lambda s: (len(_untrained(y, s[0])), abs(len(s[1]) - fraction * len(y)))
+        )
+        for label in _untrained(y, training):
+            # The group of one class may have brought another one along.
+            if not (y[training] == label).any():
+                row = validation[(y[validation] == label).argmax()]
+                training, validation = _train_on_group_of(row, groups, training, validation)
+        if not len(validation):
+            raise ValueError(
+                f"validation_fraction={fraction} of {len(y)} images in {len(names)} groups leaves "
+                "none to validate with: each group has a class that no other has, and a class "
+                "that is held out is never learned. Give images of more groups, X_val and y_val, "
+                "or early_stopping=False."
+            )
         _warn_if_far(len(validation), len(y), fraction)
         return training, validation
 
@@ -207,6 +223,19 @@ def train_validation_split(
     )
     validation = np.sort(validation)
     return np.setdiff1d(np.arange(len(y)), validation), validation
+
+
+def _untrained(y: npt.NDArray[np.int64], training: Rows) -> npt.NDArray[np.int64]:
+    """Return the classes of which no row is trained on."""
+    return np.setdiff1d(y, y[training])
+
+
+def _train_on_group_of(
+    row: np.intp, units: npt.NDArray[np.intp], training: Rows, validation: Rows
+) -> tuple[Rows, Rows]:
+    """Move a row that is held out to those for training, with all rows of its group."""
+    moved = validation[units[validation] == units[row]]
+    return np.union1d(training, moved), np.setdiff1d(validation, moved)
 
 
 def split_with_each_label(
@@ -250,11 +279,8 @@ def split_with_each_label(
     values = np.hstack([indicators, 1 - indicators])
     for value in values.T:
         if value[validation].any() and not value[training].any():
-            # All rows of a group move together.
-            unit = units[validation[value[validation].argmax()]]
-            moved = validation[units[validation] == unit]
-            training = np.union1d(training, moved)
-            validation = np.setdiff1d(validation, moved)
+            row = validation[value[validation].argmax()]
+            training, validation = _train_on_group_of(row, units, training, validation)
     if not len(validation):
         raise ValueError(
             f"validation_fraction={fraction} of {len(indicators)} images leaves none to validate "

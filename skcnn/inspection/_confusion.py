@@ -12,8 +12,9 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
+from skcnn._utils import safe_indexing
 from skcnn.inspection._display import Display
-from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind
+from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind, known_predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ class ConfusionDisplay(Display):
         X : array-like
             Images, in any form that ``estimator.predict`` takes.
         y : array-like of shape (n,)
-            Actual labels.
+            Actual labels. Files that were skipped are left out.
         ax
             As in `plot`.
 
@@ -111,7 +112,12 @@ class ConfusionDisplay(Display):
         -------
         display : ConfusionDisplay
         """
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
+        predicted = np.asarray(estimator.predict(X))
+        if predicted.ndim == 1:
+            check_consistent_length(y, predicted)
+            known, predicted = known_predictions(predicted)
+            y = safe_indexing(y, known)
+        return cls.from_predictions(y, predicted, ax=ax)
 
     @classmethod
     def from_predictions(

@@ -45,6 +45,8 @@ def search_report(search: BaseEstimator, metric: str | None = None) -> "SearchRe
     ------
     NotFittedError
         If the search is not fitted.
+    TypeError
+        If it is not one of these searches.
     ValueError
         If the search has several metrics and none is named, or none has that name.
 
@@ -62,7 +64,7 @@ def search_report(search: BaseEstimator, metric: str | None = None) -> "SearchRe
     >>> list(report.frame)
     ['dropout', 'lr', 'score', 'std', 'fit_seconds', 'split0', 'split1']
     """
-    check_is_fitted(search, "cv_results_")
+    _check_is_search(search)
     results = search.cv_results_
     metric = _metric(search, results, metric)
     resource = getattr(search, "resource", "")
@@ -225,6 +227,18 @@ class SearchReport:
         )
         ax.set_xlabel("fit time (seconds)" if name == "fit_seconds" else name.replace("_", " "))
         ax.spines[["top", "right"]].set_visible(False)
+
+
+def _check_is_search(search: BaseEstimator) -> None:
+    """Refuse what is no search, which would be called unfitted, and then an unfitted one."""
+    no_search = not hasattr(search, "refit") or hasattr(search, "best_params_")
+    if no_search and not hasattr(search, "cv_results_"):
+        raise TypeError(
+            f"search is a {type(search).__name__}, which has no cv_results_. Expected a fitted "
+            "search of scikit-learn, such as GridSearchCV. Of a pipeline, pass the step that "
+            "is one: pipeline[-1]."
+        )
+    check_is_fitted(search, "cv_results_")
 
 
 def _metric(search: BaseEstimator, results: dict[str, Any], metric: str | None) -> str:

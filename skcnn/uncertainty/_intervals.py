@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
+from sklearn.utils.multiclass import type_of_target
 
 from skcnn._from_r import whole_arguments
 from skcnn._utils import as_values, check_random_state, warn
@@ -102,10 +103,12 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If lengths differ, labels are missing or of another type than the predictions, there is
-        one group only, or `level` is not between 0 and 1.
+        If lengths differ, labels are missing or of another type than the predictions, the
+        accuracy of numbers is asked for, there is one group only, or `level` is not between 0
+        and 1.
     TypeError
-        If `metric` cannot be called, or `n_resamples` is no whole number.
+        If `metric` cannot be called or does not return a number, or `n_resamples` is no whole
+        number.
 
     References
     ----------
@@ -154,6 +157,8 @@ def bootstrap_interval(
     if score is _accuracy:
         predicted = check_labels(predicted, "prediction")
         check_same_kind(labels, predicted)
+        _check_is_no_number(labels, "y")
+        _check_is_no_number(predicted, "prediction")
     if not per_class:
         return _interval(labels, predicted, score, numbers, level, n_resamples, random)
     rows = {}
@@ -166,6 +171,16 @@ def bootstrap_interval(
         n_groups = {} if own is None else {"groups": len(np.unique(own))}
         rows[label] = {**interval._asdict(), "images": int(chosen.sum()), **n_groups}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _check_is_no_number(values: npt.NDArray[np.generic], name: str) -> None:
+    """Refuse the accuracy of numbers, which are never quite right."""
+    if type_of_target(values, raise_unknown=False) == "continuous":
+        raise ValueError(
+            f"{name} holds numbers such as {values.tolist()[0]}, and the accuracy is of labels. "
+            "For numbers, pass a metric of them, for example "
+            "metric=sklearn.metrics.mean_absolute_error."
+        )
 
 
 def _check_prediction(prediction: npt.ArrayLike) -> npt.NDArray[np.generic]:
@@ -195,7 +210,14 @@ def _interval(
     n_resamples: int,
     random: np.random.RandomState,
 ) -> ConfidenceInterval:
-    estimate = float(score(labels, predicted))
+    try:
+        estimate = float(score(labels, predicted))
+    except TypeError as error:
+        raise TypeError(
+            f"metric={score!r} does not return one number for y and prediction: {error}. Pass a "
+            "function of sklearn.metrics that does, for example sklearn.metrics.f1_score, and no "
+            "scorer, which would predict by itself."
+        ) from error
     members = _members(groups, len(labels))
     if len(members) < 2:
         # From one image or group, nothing can be told about others.

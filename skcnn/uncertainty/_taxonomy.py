@@ -1,6 +1,6 @@
 """Ranks of a taxonomy: probabilities of genera and families from those of species."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,8 @@ class Taxonomy:
     Raises
     ------
     ValueError
-        If a label is there twice, a group is missing, or a group of a finer rank is in two groups
-        of a coarser one.
+        If a label or the name of a rank is there twice, a rank is named "label", a group is
+        missing, or a group of a finer rank is in two groups of a coarser one.
 
     Examples
     --------
@@ -63,6 +63,17 @@ class Taxonomy:
             )
         if table.empty:
             raise ValueError("ranks is empty. Expected a row per label and a column per rank.")
+        ranks_twice = table.columns[table.columns.duplicated()]
+        if len(ranks_twice):
+            raise ValueError(
+                f"ranks has the column {ranks_twice[0]!r} twice. Expected a name of its own for "
+                "each rank."
+            )
+        if "label" in table.columns:
+            raise ValueError(
+                'A rank is named "label", which is the name of the rank of the labels themselves '
+                "in the answers of predict_as_finely. Rename it."
+            )
         missing = table.isna()
         if missing.to_numpy().any():
             label, rank = missing.stack().loc[lambda m: m].index[0]
@@ -198,11 +209,14 @@ class Taxonomy:
                 f"The classes {', '.join(map(str, unknown[:5]))} have no row in the taxonomy. "
                 f"{way_out}"
             )
-        return np.asarray(self.table[rank].loc[names.tolist()])
+        # Not `loc`, to which False and True are no labels.
+        rows = self.table.index.get_indexer(names.tolist())
+        groups: npt.NDArray[np.generic] = np.asarray(self.table[rank])[rows]
+        return groups
 
 
 def restrict_classes(
-    proba: npt.ArrayLike, classes: npt.ArrayLike, allowed: npt.ArrayLike
+    proba: npt.ArrayLike, classes: npt.ArrayLike, allowed: npt.ArrayLike | Iterable[object]
 ) -> npt.NDArray[np.float64]:
     """Restrict probabilities to labels that are possible, such as species of the region.
 
@@ -215,7 +229,7 @@ def restrict_classes(
     proba : array-like of shape (n, n_classes)
     classes : array-like of shape (n_classes,)
         Label of each column, such as ``clf.classes_``.
-    allowed : array-like of labels
+    allowed : array-like or set of labels
         Labels that are possible. Those that the classifier does not know are ignored.
 
     Returns
@@ -226,7 +240,7 @@ def restrict_classes(
     Raises
     ------
     ValueError
-        If none of the labels is possible.
+        If none of the labels is possible, or `allowed` has several columns.
 
     Examples
     --------
@@ -236,8 +250,7 @@ def restrict_classes(
     """
     probabilities = check_probabilities(proba)
     names = check_classes(classes, None, probabilities.shape[1])
-    # As objects: numpy would make text of numbers that stand beside text.
-    listed = set(np.atleast_1d(np.asarray(allowed, dtype=object)).tolist())
+    listed = _listed(allowed)
     possible = np.array([name in listed for name in names.tolist()])
     if not possible.any():
         raise ValueError(
@@ -251,3 +264,18 @@ def restrict_classes(
         sums > 0, kept / np.where(sums > 0, sums, 1), equal
     )
     return restricted
+
+
+def _listed(allowed: npt.ArrayLike | Iterable[object]) -> set[object]:
+    """Return labels in any form that a user has them in as a set."""
+    if isinstance(allowed, Set | Iterator):
+        # They would be one object to numpy.
+        allowed = list(allowed)
+    # As objects: numpy would make text of numbers that stand beside text.
+    names = np.atleast_1d(np.asarray(allowed, dtype=object))
+    if names.shape[1:] not in ((), (1,)):
+        raise ValueError(
+            f"allowed has shape {names.shape}. Expected the labels that are possible, of shape "
+            "(n_labels,), such as one column of a table."
+        )
+    return set(names.ravel().tolist())

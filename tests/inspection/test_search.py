@@ -130,6 +130,16 @@ def test_a_search_that_is_not_fitted_is_refused():
         search_report(GridSearchCV(DecisionTreeClassifier(), {}))
 
 
+def test_what_is_no_search_is_not_called_unfitted(data):
+    tree = DecisionTreeClassifier().fit(*data)
+    with pytest.raises(TypeError, match=r"search is a DecisionTreeClassifier.*GridSearchCV"):
+        search_report(tree)
+    pipeline = make_pipeline(StandardScaler(), GridSearchCV(tree, {}, cv=2)).fit(*data)
+    with pytest.raises(TypeError, match=r"search is a Pipeline.*pipeline\[-1\]"):
+        search_report(pipeline)
+    assert len(search_report(pipeline[-1]).frame) == 1
+
+
 @pytest.mark.parametrize("n_parameters", [1, 2, 3, 4])
 def test_each_candidate_is_drawn_and_no_text_lies_on_other_text(n_parameters, data):
     grid = {

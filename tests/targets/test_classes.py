@@ -68,6 +68,24 @@ def test_what_is_no_target_of_a_classification_is_refused(y, classes, message):
         find_classes(np.array(y), classes)
 
 
+@pytest.mark.parametrize("labels", [["ant", None], [1.0, np.nan]], ids=["text", "numbers"])
+def test_missing_labels_are_named_wherever_labels_are_read(labels):
+    message = r"1 missing label\(s\), the first in row 1"
+    first = labels[0]
+    with pytest.raises(ValueError, match=f"classes has {message}"):
+        find_classes([first, first], labels)
+    with pytest.raises(ValueError, match=f"y_test has {message}"):
+        encode(np.array(labels, dtype=object), np.array(["ant", "bee"]), "y_test")
+    target = ClassTarget.infer([first, "bee" if first == "ant" else 2.0])
+    with pytest.raises(ValueError, match=r"y has 1 missing value.*first in row 1"):
+        target.accuracy(np.array(labels, dtype=object), target.classes, None)
+
+
+def test_classes_that_are_named_are_of_one_type():
+    with pytest.raises(ValueError, match="classes holds labels of different types"):
+        find_classes(["ant", "bee"], np.array(["ant", 1], dtype=object))
+
+
 @pytest.mark.parametrize(
     ("y", "classes", "unseen"),
     [

@@ -82,6 +82,31 @@ def test_a_class_within_a_single_group_is_trained_on():
         assert set(y[training]) == {0, 1, 2}
 
 
+@pytest.mark.filterwarnings("ignore:validation_fraction=.* cannot be met:UserWarning")
+@pytest.mark.parametrize("n_sites", [3, 5, 20])
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.8])
+def test_classes_that_one_site_alone_has_are_trained_on(n_sites, fraction):
+    # Sites 0 and 1 have a class each that no other site has.
+    for seed in range(30):
+        rng = np.random.RandomState(seed)
+        sites, own = rng.randint(n_sites, size=200), rng.uniform(size=200) < 0.4
+        sites[:n_sites] = np.arange(n_sites)
+        own[:2] = True
+        y = np.where((sites < 2) & own, 3 + sites, rng.randint(3, size=200))
+        training, validation = train_validation_split(y, fraction, sites, seed)
+        assert set(y[training]) == set(y)
+        assert len(validation)
+        assert not set(sites[training]) & set(sites[validation])
+        assert sorted([*training, *validation]) == list(range(200))
+
+
+def test_where_each_site_has_a_class_of_its_own_none_can_be_held_out():
+    sites = np.arange(40) % 4
+    y = np.where(np.arange(40) < 20, 4, sites)
+    with pytest.raises(ValueError, match="each group has a class that no other has"):
+        train_validation_split(y, 0.2, sites, 0)
+
+
 @pytest.mark.parametrize("groups", [None, np.arange(60) // 3], ids=["rows", "groups"])
 def test_the_seed_decides_which_rows_are_held_out(groups):
     y = np.arange(60) % 3

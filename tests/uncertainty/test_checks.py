@@ -8,7 +8,7 @@ import pytest
 from _helpers import CLASSES, draw, let_threads_meet_in_pyplot
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, f1_score, make_scorer, roc_auc_score
 
 from skcnn import ConvNetMultiTask, ConvNetSegmenter
 from skcnn.networks import ConvBlocks, UNet
@@ -51,11 +51,21 @@ CLASSIFIER = LogisticRegression().fit(X, SIDE)
         (["a", "b"], np.array([None, "b"]), "prediction has no value .* first in row 0.*notna"),
         ([0, 1, 0], TWO, r"prediction has shape \(3, 2\)"),
         (TWO, [0, 1, 0], r"y has shape \(3, 2\)"),
+        ([0.5, 1.5], [0.5, 1.4], r"y holds numbers such as 0\.5.*mean_absolute_error"),
+        ([3, 1], [2.7, 1.2], r"prediction holds numbers such as 2\.7.*metric="),
     ],
 )
 def test_accuracy_is_that_of_labels_of_one_type(y, prediction, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_interval(y, prediction)
+
+
+@pytest.mark.parametrize(
+    "metric", [confusion_matrix, make_scorer(f1_score)], ids=["matrix", "scorer"]
+)
+def test_metrics_return_one_number_for_labels_and_predictions(metric):
+    with pytest.raises(TypeError, match=r"not return one number for y and prediction.*scorer"):
+        bootstrap_interval([0, 1, 1], [0, 1, 0], metric=metric)
 
 
 def test_predictions_in_one_column_are_those_in_a_row():

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skcnn import ConvNetClassifier
+from skcnn import ConvNetClassifier, ConvNetRegressor
 from skcnn.datasets import make_organisms
+from skcnn.inspection import ConfusionDisplay
 from skcnn.uncertainty import (
     ConformalClassifier,
+    ConformalRegressor,
     NoveltyDetector,
     ReliabilityDisplay,
+    TunedThresholdsCV,
     novelty_scores,
 )
 
@@ -75,3 +78,35 @@ def test_they_are_not_drawn(files):
     drawn = ReliabilityDisplay.from_estimator(clf, paths, y)
     without = ReliabilityDisplay.from_estimator(clf, paths[whole], y[whole])
     assert drawn.error == pytest.approx(without.error)
+
+
+@skips
+def test_they_are_in_no_confusion_matrix(files):
+    clf, paths, y, whole = files
+    drawn = ConfusionDisplay.from_estimator(clf, paths, y)
+    without = ConfusionDisplay.from_estimator(clf, paths[whole], y[whole])
+    np.testing.assert_array_equal(drawn.confusion_matrix, without.confusion_matrix)
+
+
+@skips
+@pytest.mark.filterwarnings("ignore:Every row of y:UserWarning")
+@pytest.mark.parametrize("kind", ["sets", "numbers", "labels"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_they_do_not_count_in_scores(files, kind, weighted):
+    clf, paths, y, whole = files
+    settings = {"max_epochs": 2, "on_error": "skip", "random_state": 0}
+    if kind == "sets":
+        model = ConformalClassifier(clf).fit(paths, y)
+    elif kind == "numbers":
+        fitted = ConvNetRegressor((8,), **settings).fit(paths[whole], y[whole])
+        model = ConformalRegressor(fitted).fit(paths, y)
+    else:
+        y = (y[:, None] == np.arange(3)).astype(int)
+        fitted = ConvNetClassifier((8,), **settings).fit(paths[whole], y[whole])
+        model = TunedThresholdsCV(fitted, cv="prefit").fit(paths, y)
+    weight = np.arange(1.0, len(y) + 1) if weighted else None
+    own = None if weight is None else weight[whole]
+    expected = model.score(paths[whole], y[whole], sample_weight=own)
+    assert model.score(paths, y, sample_weight=weight) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="No image file could be read"):
+        model.score(paths[BROKEN], y[BROKEN])

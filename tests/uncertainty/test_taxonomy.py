@@ -93,8 +93,13 @@ def test_ranks_may_be_numbers():
             "g 'a' is in more than one f.*finest",
         ),
         ({}, "empty"),
+        (
+            pd.DataFrame([["a", "b"]], index=["x"], columns=["g", "g"]),
+            "column 'g' twice",
+        ),
+        (pd.DataFrame({"label": ["a", "b"]}, index=["x", "y"]), 'named "label".*Rename'),
     ],
-    ids=["twice", "missing", "order", "empty"],
+    ids=["twice", "missing", "order", "empty", "columns_twice", "label"],
 )
 def test_wrong_ranks(ranks, message):
     with pytest.raises(ValueError, match=message):
@@ -114,3 +119,36 @@ def test_restricted_probabilities():
     np.testing.assert_allclose(restricted, [[0, 0.6, 0.4], [0, 0.5, 0.5]])
     with pytest.raises(ValueError, match=r"None of the classes is allowed.*lion"):
         restrict_classes(proba, ["lion", "fox", "hare"], ["wolf"])
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"fox", "hare"},
+        {"fox": 1, "hare": 2}.keys(),
+        (name for name in ("fox", "hare")),
+        pd.DataFrame({"species": ["fox", "hare"]}),
+        pd.Series(["fox", "hare"], dtype="category"),
+        np.array(["fox", "hare"]),
+        ("fox", None, "hare"),
+    ],
+    ids=lambda allowed: type(allowed).__name__,
+)
+def test_labels_that_are_possible_come_in_any_form(allowed):
+    restricted = restrict_classes([[0.5, 0.3, 0.2]], ["lion", "fox", "hare"], allowed)
+    np.testing.assert_allclose(restricted, [[0, 0.6, 0.4]])
+
+
+def test_labels_that_are_possible_are_one_column():
+    allowed = pd.DataFrame({"species": ["fox"], "site": ["north"]})
+    with pytest.raises(ValueError, match=r"allowed has shape \(1, 2\).*one column"):
+        restrict_classes([[0.7, 0.3]], ["lion", "fox"], allowed)
+    np.testing.assert_allclose(restrict_classes([[0.7, 0.3]], ["lion", "fox"], "fox"), [[0, 1]])
+
+
+def test_classes_may_be_booleans():
+    taxonomy = Taxonomy({True: "animal", False: "blank"})
+    proba = [[0.2, 0.8], [0.9, 0.1]]
+    rolled = taxonomy.roll_up(proba, [False, True])
+    np.testing.assert_allclose(rolled[["blank", "animal"]], proba)
+    assert taxonomy.predict(proba, np.array([False, True])).tolist() == ["animal", "blank"]
