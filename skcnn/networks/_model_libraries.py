@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from skcnn._retrieve import DataFileError
 from skcnn.networks._backbone_network import Preprocessing
-from skcnn.networks._source import PRETRAINED, ForwardFeatures, Source, read_config
+from skcnn.networks._source import (
+    PRETRAINED,
+    ForwardFeatures,
+    Source,
+    is_channels_last,
+    read_config,
+)
 from skcnn.networks._weights import load_weights, locate, read_weights
 
 LIBRARIES = ("timm", "torchvision")
@@ -165,6 +171,7 @@ def _timm_source(
         preprocessing,
         n_prefix=int(getattr(model, "num_prefix_tokens", 0)),
         set_size=set_size if hasattr(model, "set_input_size") else None,
+        is_channels_last=whole and is_channels_last(model),
     )
 
 
@@ -225,6 +232,7 @@ def from_torchvision(name: str, weights: str | None) -> Source:
         OrderedDict(model=model),
         preprocessing,
         set_size=_PositionResizer(model) if has_positions else None,
+        is_channels_last=is_channels_last(model),
     )
 
 

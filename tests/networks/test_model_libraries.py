@@ -81,14 +81,16 @@ def timm(monkeypatch):
     return library
 
 
-def expected(model, images, size=None):
+def expected_input(images, size):
     x = torch.from_numpy(np.array(images)).float().permute(0, 3, 1, 2) / 255
-    x = nn.functional.interpolate(x, size or (16, 16), mode="bilinear", antialias=True)
-    x = (x - torch.tensor(CONFIG["mean"])[:, None, None]) / torch.tensor(CONFIG["std"])[
-        :, None, None
-    ]
+    x = nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(CONFIG[name])[:, None, None] for name in ("mean", "std"))
+    return (x - mean) / std
+
+
+def expected(model, images, size=(16, 16)):
     with torch.inference_mode():
-        return model.forward_features(x)
+        return model.forward_features(expected_input(images, size))
 
 
 def close(features, other):
@@ -340,6 +342,65 @@ def test_torchvision_offline(images, torchvision):
     torchvision.offline = True
     with pytest.raises(OSError, match=r"no route to host.*download this file.*weights="):
         FeatureExtractor("resnet9").fit(images)
+
+
+class Permute(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 3, 1, 2)
+
+
+class ChannelsLast(nn.Module):
+    """A network whose maps have the channels last, as those of Swin transformers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, 4)
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.GELU())
+        self.head = nn.Linear(8, 10)
+
+    def forward_features(self, x):
+        return self.layers(self.conv(x).permute(0, 2, 3, 1))
+
+    def forward(self, x):
+        return self.head(self.forward_features(x).mean((1, 2)))
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("shape", [(16, 16), (32, 32), (16, 24)])
+def test_maps_with_channels_last_are_pooled_over_places(images, library, shape):
+    # With images of 32x32, maps have as many channels as rows and columns.
+    torch.manual_seed(0)
+    model = ChannelsLast().eval()
+    if library == "timm":
+        model.output_fmt = "NHWC"
+    else:
+        model.permute = Permute()
+    wide = np.resize(images, (len(images), *shape, 3))
+    options = {name: CONFIG[name] for name in ("mean", "std")}
+    maps = expected(model, wide, shape)
+    extractor = FeatureExtractor(Backbone(model, layer="layers", **options))
+    close(extractor.fit_transform(wide), maps.mean((1, 2)))
+    # A donor brings its layout along.
+    again = FeatureExtractor(Backbone(extractor)).fit_transform(wide)
+    close(again, maps.mean((1, 2)))
+    if shape != (32, 32):
+        convolved = FeatureExtractor(Backbone(model, layer="conv", **options)).fit_transform(wide)
+        close(convolved, model.conv(expected_input(wide, shape)).mean((2, 3)).detach())
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 8), (6, 8)])
+def test_layers_that_return_other_rows_than_images_are_refused(images, shape):
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.Linear(3, 8)
+
+        def forward(self, x):
+            return self.rows(x.mean((2, 3))).expand(shape)
+
+    backbone = Backbone(Rows(), layer="", mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.raises(ValueError, match="6 rows for one image"):
+        FeatureExtractor(backbone).fit(images)
 
 
 def test_positions_of_the_same_grid_stay():
