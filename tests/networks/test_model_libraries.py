@@ -136,6 +136,17 @@ def test_without_weights_or_with_those_of_a_file(images, timm, tmp_path):
     close(FeatureExtractor(backbone).fit_transform(images), expected(make(2), images)[:, 0])
 
 
+def test_weights_of_timm_for_other_classes(images, timm, tmp_path, monkeypatch):
+    def reset_classifier(model, num_classes):
+        assert not num_classes
+        model.head = nn.Identity()
+
+    monkeypatch.setattr(Transformer, "reset_classifier", reset_classifier, raising=False)
+    torch.save(make(3, num_classes=4).state_dict(), tmp_path / "w.pth")
+    extractor = FeatureExtractor(Backbone("vit_tiny", weights=tmp_path / "w.pth"))
+    close(extractor.fit_transform(images), expected(make(3), images)[:, 0])
+
+
 def test_the_last_blocks_of_a_transformer_can_be_trained(images, labels, timm):
     module = Backbone("vit_tiny", unfreeze=1)
     clf = ConvNetClassifier(module=module, max_epochs=2, random_state=0).fit(images, labels)
@@ -287,7 +298,8 @@ def torchvision(monkeypatch):
     library.__spec__ = ModuleSpec("torchvision", None)
     library.offline = False
     library.models = ModuleType("torchvision.models")
-    library.models.list_models = lambda: list(MODELS)
+    # Of all modules, there are those that find objects, too.
+    library.models.list_models = lambda module=None: [*MODELS, *([] if module else ["rcnn"])]
     library.models.get_model = build
     library.models.get_model_weights = published
     monkeypatch.setitem(sys.modules, "timm", None)
@@ -336,6 +348,30 @@ def test_stages_of_a_model_of_torchvision(images, labels, torchvision):
     assert torch.equal(before.layer1[0].weight, after.layer1[0].weight)
     assert not torch.equal(before.layer2[0].weight, after.layer2[0].weight)
     assert not torch.equal(before.classifier[0].weight, after.classifier[0].weight)
+
+
+@pytest.mark.parametrize("name", ["rcnn", "torchvision:rcnn", "torchvision:resnet19"])
+def test_models_that_do_not_classify_are_refused(images, torchvision, name):
+    with pytest.raises(ValueError, match="is not known"):
+        FeatureExtractor(name).fit(images)
+
+
+@pytest.mark.parametrize("name", ["resnet9", "vit_b"])
+def test_weights_of_torchvision_for_other_classes(images, torchvision, tmp_path, name):
+    expected = FeatureExtractor(name).fit_transform(images)
+    torch.manual_seed(1)
+    weights = MODELS[name]().state_dict()
+    last = list(weights)[-2:]
+    torch.save(weights | {key: weights[key][:4] for key in last}, tmp_path / "mine.pth")
+    backbone = Backbone(name, weights=tmp_path / "mine.pth")
+    close(FeatureExtractor(backbone).fit_transform(images), expected)
+    torch.save({key: v for key, v in weights.items() if key not in last}, tmp_path / "mine.pth")
+    close(FeatureExtractor(backbone).fit_transform(images), expected)
+
+
+def test_models_that_transform_pixels_are_told_to(images, torchvision, monkeypatch):
+    monkeypatch.setattr(Residual, "transform_input", False, raising=False)
+    assert FeatureExtractor("resnet9").fit(images).module_.body[0].transform_input
 
 
 def test_torchvision_offline(images, torchvision):
