@@ -250,7 +250,7 @@ def from_torchvision(name: str, weights: str | None) -> Source:
     if hasattr(model, "transform_input"):
         # GoogLeNet and Inception were trained on other pixels than those of the presets, which
         # they make of these if told so; torchvision does where it loads the weights itself.
-        model.transform_input = True
+        vars(model).update(transform_input=True)
     if weights == PRETRAINED:
         try:
             state = published.get_state_dict(
