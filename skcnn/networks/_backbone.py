@@ -336,7 +336,14 @@ class Backbone(NetworkSpec):
             raise ValueError(
                 f"The source of Backbone is a {type(source).__name__} that is not fitted, or is "
                 "no estimator of skcnn. Fit it first. Of a search, give its best_estimator_; of a "
-                "pipeline, its step, such as pipeline[-1]."
+                "pipeline, its step, such as pipeline[-1]. A search over module__source clones "
+                "fitted estimators, which are then not fitted: search over "
+                '{"module": [Backbone(donor), ...]}.'
+            )
+        if isinstance(source, Mapping):
+            raise TypeError(
+                "The source of Backbone is a state dict, which has weights, but no network. Load "
+                "it into the network, network.load_state_dict(weights), and pass this one."
             )
         raise TypeError(
             f"source={source!r} of Backbone is no network. Expected a name, a folder, a "
