@@ -260,7 +260,7 @@ class Backbone(NetworkSpec):
             source.set_size(size)
         stages = source.stages if not self.layer else cut_after(source.stages, self.layer)
         _check_has_weights(nn.Sequential(stages))
-        pool = self._pool(source)
+        pool = self._pool(source, size)
         body = OrderedDict([*stages.items(), (_new_name(stages), pool)])
         pooled: list[int] = []
         hook = pool.register_forward_pre_hook(
@@ -336,7 +336,14 @@ class Backbone(NetworkSpec):
             raise ValueError(
                 f"The source of Backbone is a {type(source).__name__} that is not fitted, or is "
                 "no estimator of skcnn. Fit it first. Of a search, give its best_estimator_; of a "
-                "pipeline, its step, such as pipeline[-1]."
+                "pipeline, its step, such as pipeline[-1]. A search over module__source clones "
+                "fitted estimators, which are then not fitted: search over "
+                '{"module": [Backbone(donor), ...]}.'
+            )
+        if isinstance(source, Mapping):
+            raise TypeError(
+                "The source of Backbone is a state dict, which has weights, but no network. Load "
+                "it into the network, network.load_state_dict(weights), and pass this one."
             )
         raise TypeError(
             f"source={source!r} of Backbone is no network. Expected a name, a folder, a "
@@ -365,11 +372,11 @@ class Backbone(NetworkSpec):
             )
         return known
 
-    def _pool(self, source: Source) -> Pool:
+    def _pool(self, source: Source, size: tuple[int, int]) -> Pool:
         """Return what makes features of the last maps or tokens."""
         # How the features of an earlier layer are best pooled is another question.
         kind = source.pooling if self.pooling == "auto" and not self.layer else self.pooling
-        return Pool(kind, source.n_prefix)
+        return Pool(kind, source.n_prefix, size if source.is_channels_last else None)
 
 
 def read_stages(

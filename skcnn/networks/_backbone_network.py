@@ -97,12 +97,18 @@ class Pool(nn.Module):
         the average of its patches.
     n_prefix : int
         Number of tokens before those of the patches.
+    image_size : tuple of (height, width) or None
+        Where maps may come as (n, height, width, channels): the size of the images inside the
+        network, whose proportions maps have.
     """
 
-    def __init__(self, kind: str, n_prefix: int) -> None:
+    def __init__(
+        self, kind: str, n_prefix: int, image_size: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.n_prefix = n_prefix
+        self.image_size = image_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one row per image.
@@ -123,6 +129,8 @@ class Pool(nn.Module):
             return x
         kind = self.kind
         if x.ndim == 4:
+            if self._is_channels_last(*x.shape[1:3]):
+                x = x.permute(0, 3, 1, 2)
             places = x.flatten(2)
         else:
             kind = "class_token" if kind == "auto" and self.n_prefix else kind
@@ -134,6 +142,13 @@ class Pool(nn.Module):
         if kind == "average_max":
             return (places.mean(2) + places.amax(2)) / 2
         return places.mean(2)
+
+    def _is_channels_last(self, rows: int, columns: int) -> bool:
+        """Whether the first two sides of maps have the proportions of images, but for rounding."""
+        if self.image_size is None:
+            return False
+        height, width = self.image_size
+        return abs(rows * width - columns * height) <= height + width
 
 
 class FeatureHead(nn.Linear):
@@ -234,6 +249,13 @@ class BackboneNetwork(ImageNetwork):
             raise ValueError(
                 f"The features have shape {('n', *features.shape[1:])}, expected ('n', "
                 "n_features). Choose another layer=, or a pooling=."
+            )
+        if len(features) != 1:
+            # Windows of an image, or tokens before images: rows would go to other images.
+            raise ValueError(
+                f"The network of Backbone returned {len(features)} rows for one image, expected "
+                "one row for each image. Choose another layer=, or put the network into a "
+                "torch.nn.Module that returns features ('n', n_features)."
             )
         self.head = FeatureHead(features.shape[1], n_outputs, n_covariates)
         self.train()

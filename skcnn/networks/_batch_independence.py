@@ -7,6 +7,7 @@ from torch import nn
 from skcnn.networks._folding import has_hooks
 from skcnn.networks._image_network import OwnNetwork
 from skcnn.networks._model_libraries import LIBRARIES
+from skcnn.networks._stages import stop
 
 _KNOWN = ("skcnn", "torch", *LIBRARIES)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -36,7 +37,7 @@ def is_batch_independent(network: nn.Module) -> bool:
     >>> is_batch_independent(network)
     False
     """
-    if isinstance(network, OwnNetwork) or has_hooks(network):
+    if isinstance(network, OwnNetwork) or has_hooks(network, but=stop):
         return False
     return all(map(_is_known, network.modules()))
 

@@ -1,9 +1,9 @@
 """Networks for inference: normalization and shortcuts become parts of convolutions."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +65,14 @@ def fold(network: Module) -> Module:
         return _folded(network)
 
 
-def has_hooks(network: nn.Module) -> bool:
-    """Whether any layer of a network has hooks that see what goes through it."""
-    return any(getattr(module, name) for module in network.modules() for name in _HOOKS)
+def has_hooks(network: nn.Module, *, but: Callable[..., Any] | None = None) -> bool:
+    """Whether any layer of a network has hooks that see what goes through it, but for one."""
+    return any(
+        hook is not but
+        for module in network.modules()
+        for name in _HOOKS
+        for hook in getattr(module, name).values()
+    )
 
 
 def _folded(module: Module) -> Module:

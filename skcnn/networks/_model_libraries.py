@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from skcnn._retrieve import DataFileError
 from skcnn.networks._backbone_network import Preprocessing
-from skcnn.networks._source import PRETRAINED, ForwardFeatures, Source, read_config
+from skcnn.networks._source import (
+    PRETRAINED,
+    ForwardFeatures,
+    Source,
+    is_channels_last,
+    read_config,
+)
 from skcnn.networks._weights import load_weights, locate, read_weights
 
 LIBRARIES = ("timm", "torchvision")
@@ -37,12 +43,24 @@ def find_library(name: str) -> tuple[str, str] | None:
             raise ImportError(
                 f'source={name!r} of Backbone needs {library}: pip install "skcnn[{library}]".'
             )
+        if library == "torchvision" and not _is_of_torchvision(model):
+            raise ValueError(
+                f"source={name!r} of Backbone is not known: torchvision has no network of this "
+                "name that classifies images. Those that find objects, name pixels or look at "
+                "videos cannot be used. torchvision.models.list_models() has the names."
+            )
         return library, model
     if _is_installed("timm") and import_module("timm").is_model(name):
         return "timm", name
-    if _is_installed("torchvision") and name in import_module("torchvision.models").list_models():
+    if _is_installed("torchvision") and _is_of_torchvision(name):
         return "torchvision", name
     return None
+
+
+def _is_of_torchvision(name: str) -> bool:
+    """Whether torchvision has such a network of photographs; it builds others by downloads."""
+    models = import_module("torchvision.models")
+    return name in models.list_models(module=models)
 
 
 def _is_installed(library: str) -> bool:
@@ -81,7 +99,9 @@ def from_timm(name: str, weights: str | None, *, pools: bool, whole: bool) -> So
     if weights not in (None, PRETRAINED):
         assert weights is not None
         path = locate(weights, name)
-        load_weights(model, read_weights(path), path)
+        classified = set(model.state_dict())
+        _drop_timm_classifier(model)
+        _load_features(model, read_weights(path), path, classified)
     config = import_module("timm.data").resolve_model_data_config(model)
     return _timm_source(model, config, pools=pools, whole=whole)
 
@@ -148,9 +168,7 @@ def folder_weights(folder: Path) -> Path:
 def _timm_source(
     model: nn.Module, config: Mapping[str, Any], *, pools: bool, whole: bool
 ) -> Source:
-    if hasattr(model, "reset_classifier"):
-        # Its classifier is not needed, and not to be counted among the parameters.
-        model.reset_classifier(0)  # type: ignore[operator]
+    _drop_timm_classifier(model)
     preprocessing = read_config(config, _patch_size(model))
     stages: OrderedDict[str, nn.Module] = OrderedDict(
         model=model if whole else ForwardFeatures(model, pools=pools)
@@ -165,6 +183,33 @@ def _timm_source(
         preprocessing,
         n_prefix=int(getattr(model, "num_prefix_tokens", 0)),
         set_size=set_size if hasattr(model, "set_input_size") else None,
+        is_channels_last=whole and is_channels_last(model),
+    )
+
+
+def _drop_timm_classifier(model: nn.Module) -> None:
+    """Remove the classifier, which is not needed, nor to be counted among the parameters."""
+    if hasattr(model, "reset_classifier"):
+        model.reset_classifier(0)  # type: ignore[operator]
+
+
+def _load_features(
+    model: nn.Module, weights: Mapping[str, Tensor], origin: object, classified: set[str]
+) -> None:
+    """Load weights into a model without its classifier, whatever classes theirs is for.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    weights : mapping of str to torch.Tensor
+    origin : object
+        Where they come from, for errors.
+    classified : set of str
+        Names of the weights of the model when it had a classifier.
+    """
+    own = model.state_dict().keys()
+    load_weights(
+        model, {n: v for n, v in weights.items() if n in own or n not in classified}, origin
     )
 
 
@@ -200,6 +245,12 @@ def from_torchvision(name: str, weights: str | None) -> Source:
     models = import_module("torchvision.models")
     published = models.get_model_weights(name).DEFAULT
     model: nn.Module = models.get_model(name, weights=None)
+    classified = set(model.state_dict())
+    _remove_classifier(model, name)
+    if hasattr(model, "transform_input"):
+        # GoogLeNet and Inception were trained on other pixels than those of the presets, which
+        # they make of these if told so; torchvision does where it loads the weights itself.
+        vars(model).update(transform_input=True)
     if weights == PRETRAINED:
         try:
             state = published.get_state_dict(
@@ -211,11 +262,10 @@ def from_torchvision(name: str, weights: str | None) -> Source:
                 f"{published.url}: {error}. On a machine with internet, download this file, copy "
                 "it, and pass its path as weights=."
             ) from error
-        load_weights(model, state, published.url)
+        _load_features(model, state, published.url, classified)
     elif weights is not None:
         path = locate(weights, name)
-        load_weights(model, read_weights(path), path)
-    _remove_classifier(model, name)
+        _load_features(model, read_weights(path), path, classified)
     presets = published.transforms()
     mean, std = tuple(map(float, presets.mean)), tuple(map(float, presets.std))
     patch = int(getattr(model, "patch_size", 1))
@@ -225,23 +275,25 @@ def from_torchvision(name: str, weights: str | None) -> Source:
         OrderedDict(model=model),
         preprocessing,
         set_size=_PositionResizer(model) if has_positions else None,
+        is_channels_last=is_channels_last(model),
     )
 
 
 def _remove_classifier(model: nn.Module, name: str) -> None:
+    model.set_submodule(_classifier(model, name), nn.Identity())
+
+
+def _classifier(model: nn.Module, name: str) -> str:
+    """Return the path of the last dense layer."""
     for attribute in _HEADS:
         head = getattr(model, attribute, None)
-        if isinstance(head, nn.Linear):
-            setattr(model, attribute, nn.Identity())
-            return
         dense = [
             path
             for path, layer in (head.named_modules() if isinstance(head, nn.Module) else ())
             if isinstance(layer, nn.Linear)
         ]
         if dense:
-            model.get_submodule(attribute).set_submodule(dense[-1], nn.Identity())
-            return
+            return f"{attribute}.{dense[-1]}".removesuffix(".")
     raise ValueError(
         f'torchvision\'s "{name}" has no dense layer at its end. Say with layer= which output the '
         "features are."

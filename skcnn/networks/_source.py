@@ -33,6 +33,8 @@ class Source:
     set_size : callable or None
         Prepares the network for images of a (height, width) other than those of its training;
         None where it takes any.
+    is_channels_last : bool
+        Whether its maps are (n, height, width, channels).
     """
 
     stages: Stages
@@ -41,6 +43,7 @@ class Source:
     pooling: str = "auto"
     units: list[list[nn.Module]] = field(default_factory=list)
     set_size: Callable[[tuple[int, int]], None] | None = None
+    is_channels_last: bool = False
 
     def __post_init__(self) -> None:
         if not self.units:
@@ -68,9 +71,18 @@ class ForwardFeatures(nn.Module):
         features: Tensor = model.forward_features(images)  # type: ignore[operator]
         if self.pools:
             features = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
-        elif features.ndim == 4 and getattr(model, "output_fmt", "NCHW") == "NHWC":
+        elif features.ndim == 4 and is_channels_last(model):
             features = features.permute(0, 3, 1, 2)
         return features
+
+
+def is_channels_last(model: nn.Module) -> bool:
+    """Whether the maps inside a model of timm or torchvision are (n, height, width, channels).
+
+    Those of Swin transformers are. timm says so; torchvision permutes them at the end.
+    """
+    permutes = type(getattr(model, "permute", None)).__name__ == "Permute"
+    return permutes or getattr(model, "output_fmt", "NCHW") == "NHWC"
 
 
 def read_config(config: Mapping[str, Any], multiple: int = 1) -> Preprocessing:

@@ -21,7 +21,13 @@ from skcnn.networks._model_libraries import (
     from_torchvision,
     read_folder,
 )
-from skcnn.networks._source import PRETRAINED, ForwardFeatures, Source, read_config
+from skcnn.networks._source import (
+    PRETRAINED,
+    ForwardFeatures,
+    Source,
+    is_channels_last,
+    read_config,
+)
 from skcnn.networks._spec import check_has_no_scripts
 from skcnn.networks._stages import Stages
 from skcnn.networks._weights import find_packaged, load_weights, locate, read_weights
@@ -143,7 +149,12 @@ def of_module(
         path = locate(weights, type(own).__name__)
         load_weights(own, read_weights(path), path)
     stages, n_prefix = (_as_stages(own), 0) if whole else _feature_stages(own, pools=pools)
-    return Source(stages, _preprocessing_of(own), n_prefix)
+    return Source(
+        stages,
+        _preprocessing_of(own),
+        n_prefix,
+        is_channels_last=whole and is_channels_last(own),
+    )
 
 
 def _as_stages(module: nn.Module) -> Stages:
@@ -218,6 +229,7 @@ def of_donor(donor: Any) -> Source:
         Preprocessing(tuple(mean), tuple(std), None, exact_size=exact_size),
         n_prefix=pool.n_prefix,
         pooling=pool.kind,
+        is_channels_last=pool.image_size is not None,
         units=[[stage] for stage in stages.values() if next(stage.parameters(), None) is not None],
     )
 

@@ -36,7 +36,7 @@ class UpTo(nn.Module):
         self.module = module
         self.layer = layer
         # The exception carries the output, so that threads do not meet.
-        module.get_submodule(layer).register_forward_hook(_stop)
+        module.get_submodule(layer).register_forward_hook(stop)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the output of the layer."""
@@ -47,7 +47,8 @@ class UpTo(nn.Module):
         raise ValueError(f"layer={self.layer!r} does not run when the network does.")
 
 
-def _stop(module: nn.Module, inputs: object, output: Tensor) -> NoReturn:
+def stop(module: nn.Module, inputs: object, output: Tensor) -> NoReturn:
+    """End the run: the hook of the layer whose output is wanted."""
     raise Reached(output)
 
 

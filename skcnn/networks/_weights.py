@@ -19,9 +19,10 @@ SAFETENSORS = ".safetensors"
 _INSTALL = 'pip install "skcnn[pretrained]"'
 # Names under which training scripts store the weights among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# What torch's wrapper for several GPUs puts before each name.
-_PREFIX = "module."
+# What torch's wrapper for several GPUs, and torch.compile, put before each name.
+_PREFIXES = ("module.", "_orig_mod.")
 _MOST_NAMES = 3
+_HASH_DIGITS = {"sha256": 64, "md5": 32}
 # First bytes of what Git LFS leaves in place of a large file.
 _LFS = b"version https://git-lfs"
 # Of a file of safetensors; its header, in JSON, follows.
@@ -89,6 +90,11 @@ def download(url: str) -> Path:
     """
     address, _, fragment = url.partition("#")
     match = re.fullmatch(r"(sha256|md5)=([0-9a-fA-F]+)", fragment)
+    if match is not None and len(match.group(2)) != _HASH_DIGITS[match.group(1)]:
+        raise ValueError(
+            f"weights={url!r} has a hash of {len(match.group(2))} digits, but {match.group(1)} "
+            f"has {_HASH_DIGITS[match.group(1)]}. Give all of them."
+        )
     if match is None:
         raise ValueError(
             f"weights={url!r} has no hash, without which nobody can tell whether the file is the "
@@ -173,7 +179,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} holds a {type(content).__name__}, expected a state dict: a mapping of names "
             "to tensors."
         )
-    return {str(name).removeprefix(_PREFIX): values for name, values in content.items()}
+    return _without_prefixes({str(name): values for name, values in content.items()})
+
+
+def _without_prefixes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without what wrappers put before all names, one around the other."""
+    for prefix in _PREFIXES:
+        if weights and all(name.startswith(prefix) for name in weights):
+            return _without_prefixes({n.removeprefix(prefix): v for n, v in weights.items()})
+    return weights
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -213,6 +227,10 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: objec
             "or the file is damaged."
         )
     own = module.state_dict()
+    for prefix in _PREFIXES:
+        # All of a module may be in a part of this name: then it was none of a wrapper.
+        if all(name.startswith(prefix) for name in own) and own.keys() != weights.keys():
+            weights = {f"{prefix}{name}": values for name, values in weights.items()}
     problems = [f"no {name}" for name in own if name not in weights]
     problems += [f"an unknown {name}" for name in weights if name not in own]
     problems += [

@@ -83,6 +83,20 @@ def test_an_image_is_computed_once_whoever_asks(images, labels, computed, tmp_pa
     assert take(computed) == 0
 
 
+def test_features_of_a_layer_inside_of_a_module_are_kept(images, computed, tmp_path):
+    # Such a module is stopped by a hook, which is none that looks at images.
+    built_in = Backbone("efficientnet_lite0", weights=None, image_size=8)
+    layers = ["stage2.1.convolutions.3", "stage2.1.convolutions.4"]
+    kept = []
+    for layer in [*layers, *layers]:
+        module = clone(built_in).set_params(layer=layer)
+        extractor = FeatureExtractor(module, cache_dir=tmp_path).fit(images)
+        kept.append(extractor.transform(images))
+    assert take(computed) == 2 * len(images)
+    assert_array_equal(kept[:2], kept[2:])
+    assert not np.allclose(kept[0], kept[1])
+
+
 def test_other_stages_and_other_inputs_have_features_of_their_own(images, labels, tmp_path):
     changed = images.copy()
     changed[0, 0, 0, 0] ^= 1

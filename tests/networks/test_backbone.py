@@ -501,6 +501,20 @@ def test_a_donor_that_is_not_fitted(images, labels):
         classifier(Backbone(make_pipeline(ConvNetClassifier()))).fit(images, labels)
 
 
+def test_a_search_over_donors(images, labels, donor):
+    clf = ConvNetClassifier(module=Backbone(donor), max_epochs=1, random_state=0)
+    over_sources = GridSearchCV(clf, {"module__source": [donor]}, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=r'search over \{"module": \[Backbone\(donor\)'):
+        over_sources.fit(images, labels)
+    search = GridSearchCV(clf, {"module": [Backbone(donor)]}, cv=2, error_score="raise")
+    assert search.fit(images, labels).best_params_["module"].source is donor
+
+
+def test_a_state_dict_is_no_source(images, donor):
+    with pytest.raises(TypeError, match=r"network\.load_state_dict\(weights\)"):
+        FeatureExtractor(Backbone(donor.module_.state_dict())).fit(images)
+
+
 def test_a_donor_with_weights_from_elsewhere(images, labels, donor):
     with pytest.raises(ValueError, match="a fitted source, which has weights of its own"):
         classifier(Backbone(donor, weights="file.pth")).fit(images, labels)

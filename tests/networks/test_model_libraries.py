@@ -81,14 +81,16 @@ def timm(monkeypatch):
     return library
 
 
-def expected(model, images, size=None):
+def expected_input(images, size):
     x = torch.from_numpy(np.array(images)).float().permute(0, 3, 1, 2) / 255
-    x = nn.functional.interpolate(x, size or (16, 16), mode="bilinear", antialias=True)
-    x = (x - torch.tensor(CONFIG["mean"])[:, None, None]) / torch.tensor(CONFIG["std"])[
-        :, None, None
-    ]
+    x = nn.functional.interpolate(x, size, mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(CONFIG[name])[:, None, None] for name in ("mean", "std"))
+    return (x - mean) / std
+
+
+def expected(model, images, size=(16, 16)):
     with torch.inference_mode():
-        return model.forward_features(x)
+        return model.forward_features(expected_input(images, size))
 
 
 def close(features, other):
@@ -132,6 +134,17 @@ def test_without_weights_or_with_those_of_a_file(images, timm, tmp_path):
     save_file(make(2).state_dict(), tmp_path / "w.safetensors")
     backbone = Backbone("vit_tiny", weights=str(tmp_path / "w.safetensors"))
     close(FeatureExtractor(backbone).fit_transform(images), expected(make(2), images)[:, 0])
+
+
+def test_weights_of_timm_for_other_classes(images, timm, tmp_path, monkeypatch):
+    def reset_classifier(model, num_classes):
+        assert not num_classes
+        model.head = nn.Identity()
+
+    monkeypatch.setattr(Transformer, "reset_classifier", reset_classifier, raising=False)
+    torch.save(make(3, num_classes=4).state_dict(), tmp_path / "w.pth")
+    extractor = FeatureExtractor(Backbone("vit_tiny", weights=tmp_path / "w.pth"))
+    close(extractor.fit_transform(images), expected(make(3), images)[:, 0])
 
 
 def test_the_last_blocks_of_a_transformer_can_be_trained(images, labels, timm):
@@ -285,7 +298,8 @@ def torchvision(monkeypatch):
     library.__spec__ = ModuleSpec("torchvision", None)
     library.offline = False
     library.models = ModuleType("torchvision.models")
-    library.models.list_models = lambda: list(MODELS)
+    # Of all modules, there are those that find objects, too.
+    library.models.list_models = lambda module=None: [*MODELS, *([] if module else ["rcnn"])]
     library.models.get_model = build
     library.models.get_model_weights = published
     monkeypatch.setitem(sys.modules, "timm", None)
@@ -336,10 +350,93 @@ def test_stages_of_a_model_of_torchvision(images, labels, torchvision):
     assert not torch.equal(before.classifier[0].weight, after.classifier[0].weight)
 
 
+@pytest.mark.parametrize("name", ["rcnn", "torchvision:rcnn", "torchvision:resnet19"])
+def test_models_that_do_not_classify_are_refused(images, torchvision, name):
+    with pytest.raises(ValueError, match="is not known"):
+        FeatureExtractor(name).fit(images)
+
+
+@pytest.mark.parametrize("name", ["resnet9", "vit_b"])
+def test_weights_of_torchvision_for_other_classes(images, torchvision, tmp_path, name):
+    expected = FeatureExtractor(name).fit_transform(images)
+    torch.manual_seed(1)
+    weights = MODELS[name]().state_dict()
+    last = list(weights)[-2:]
+    torch.save(weights | {key: weights[key][:4] for key in last}, tmp_path / "mine.pth")
+    backbone = Backbone(name, weights=tmp_path / "mine.pth")
+    close(FeatureExtractor(backbone).fit_transform(images), expected)
+    torch.save({key: v for key, v in weights.items() if key not in last}, tmp_path / "mine.pth")
+    close(FeatureExtractor(backbone).fit_transform(images), expected)
+
+
+def test_models_that_transform_pixels_are_told_to(images, torchvision, monkeypatch):
+    monkeypatch.setattr(Residual, "transform_input", False, raising=False)
+    assert FeatureExtractor("resnet9").fit(images).module_.body[0].transform_input
+
+
 def test_torchvision_offline(images, torchvision):
     torchvision.offline = True
     with pytest.raises(OSError, match=r"no route to host.*download this file.*weights="):
         FeatureExtractor("resnet9").fit(images)
+
+
+class Permute(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 3, 1, 2)
+
+
+class ChannelsLast(nn.Module):
+    """A network whose maps have the channels last, as those of Swin transformers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, 4)
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.GELU())
+        self.head = nn.Linear(8, 10)
+
+    def forward_features(self, x):
+        return self.layers(self.conv(x).permute(0, 2, 3, 1))
+
+    def forward(self, x):
+        return self.head(self.forward_features(x).mean((1, 2)))
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("shape", [(16, 16), (32, 32), (16, 24)])
+def test_maps_with_channels_last_are_pooled_over_places(images, library, shape):
+    # With images of 32x32, maps have as many channels as rows and columns.
+    torch.manual_seed(0)
+    model = ChannelsLast().eval()
+    if library == "timm":
+        model.output_fmt = "NHWC"
+    else:
+        model.permute = Permute()
+    wide = np.resize(images, (len(images), *shape, 3))
+    options = {name: CONFIG[name] for name in ("mean", "std")}
+    maps = expected(model, wide, shape)
+    extractor = FeatureExtractor(Backbone(model, layer="layers", **options))
+    close(extractor.fit_transform(wide), maps.mean((1, 2)))
+    # A donor brings its layout along.
+    again = FeatureExtractor(Backbone(extractor)).fit_transform(wide)
+    close(again, maps.mean((1, 2)))
+    if shape != (32, 32):
+        convolved = FeatureExtractor(Backbone(model, layer="conv", **options)).fit_transform(wide)
+        close(convolved, model.conv(expected_input(wide, shape)).mean((2, 3)).detach())
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 8), (6, 8)])
+def test_layers_that_return_other_rows_than_images_are_refused(images, shape):
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.Linear(3, 8)
+
+        def forward(self, x):
+            return self.rows(x.mean((2, 3))).expand(shape)
+
+    backbone = Backbone(Rows(), layer="", mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.raises(ValueError, match="6 rows for one image"):
+        FeatureExtractor(backbone).fit(images)
 
 
 def test_positions_of_the_same_grid_stay():

@@ -66,7 +66,7 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("kind", ["torch", "wrapped", "parallel", "safetensors"])
+@pytest.mark.parametrize("kind", ["torch", "wrapped", "parallel", "compiled", "safetensors"])
 def test_weights_of_a_file(images, tmp_path, kind):
     state = tiny(1).state_dict()
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
@@ -76,10 +76,31 @@ def test_weights_of_a_file(images, tmp_path, kind):
         torch.save({"epoch": 3, "state_dict": state}, path)
     elif kind == "parallel":
         torch.save(OrderedDict((f"module.{name}", v) for name, v in state.items()), path)
+    elif kind == "compiled":
+        names = {f"module._orig_mod.{name}": values for name, values in state.items()}
+        torch.save(names, path)
     else:
         torch.save(state, path)
     fitted = fit(images, weights=str(path))
     assert torch.equal(fitted.module_.body[0].weight, tiny(1)[0].weight)
+
+
+def test_a_module_may_have_a_part_named_as_that_of_wrappers(images, tmp_path):
+    def own(seed=0):
+        return nn.Sequential(OrderedDict(module=tiny(seed)))
+
+    torch.save(own(1).state_dict(), tmp_path / "w.pth")
+    options = {"layer": "", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    backbone = Backbone(own, weights=tmp_path / "w.pth", **options)
+    fitted = FeatureExtractor(backbone).fit(images)
+    assert torch.equal(fitted.module_.body[0][0].weight, tiny(1)[0].weight)
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_hashes_that_were_cut_off_are_refused(images, kind):
+    address = f"https://example.org/w.pth#{kind}=0123abcd"
+    with pytest.raises(ValueError, match=f"hash of 8 digits, but {kind} has"):
+        fit(images, weights=address)
 
 
 def test_weights_are_downloaded_once_when_fitting(images, server, home):
