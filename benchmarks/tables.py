@@ -1004,6 +1004,45 @@ def command_line_table():
     return "\n".join([table(["command", "seconds"], rows), measured_on(result)])
 
 
+def robustness_table():
+    """A row for each part of robustness.py that counts what is right."""
+    parts = ("threads", "beside", "forks", "processes", "interrupts")
+    results = {part: {"threads": 2, **load(f"robustness_{part}")} for part in parts}
+    threads, beside, forks, processes, interrupts = (
+        result["figures"] for result in results.values()
+    )
+    calls = threads["calls"]
+    fit_seconds = beside.pop("fit of seconds")
+    longest = max(found["seconds beside a fit"]["max"] for found in beside.values())
+    rows = [
+        [
+            "threads",
+            f"{sum(call['calls'] for call in calls.values()):,} calls of {len(calls)} functions",
+            f"{sum(call['wrong'] for call in calls.values()):,} wrong results",
+        ],
+        [
+            "beside",
+            f"{sum(one['seconds beside a fit']['n'] for one in beside.values()):,} predictions "
+            f"beside a fit of {fit_seconds:.0f} seconds",
+            f"{sum(one['wrong'] for one in beside.values())} wrong results, none took longer than "
+            f"{longest:.2f} s",
+        ],
+    ]
+    for name, found in (("forks", forks), ("processes", processes)):
+        n_children = sum(one["children"] for one in found.values())
+        n_right = sum(one["right"] for one in found.values())
+        rows.append([name, f"{n_children} child processes", f"{n_right} right answers"])
+    for subject, found in interrupts.items():
+        ways = [way for way in found.values() if isinstance(way, dict)]
+        n_stopped, n_wrong = (
+            sum(sum(way[what].values()) for way in ways) for what in ("outcomes", "faults")
+        )
+        what = f"Ctrl-C {n_stopped + n_wrong} times: {subject}"
+        rows.append(["interrupts", what, f"{n_wrong} wrong states or results"])
+    head = ["part", "done", "came out"]
+    return f"{table(head, rows)}\n{all_measured_on(results)}"
+
+
 def fuzz_table():
     result = load("robustness_fuzz")
     found = result["figures"]
@@ -1131,6 +1170,7 @@ def duplicates_table():
 
 
 TABLES = {
+    "robustness": robustness_table,
     "fuzz": fuzz_table,
     "calibration": calibration_table,
     "conformal": conformal_table,

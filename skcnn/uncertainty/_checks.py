@@ -15,9 +15,7 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from skcnn._utils import safe_indexing
-
-from skcnn._utils import as_values
+from skcnn._utils import as_values, safe_indexing
 
 Labels = npt.NDArray[np.object_ | np.generic]
 
