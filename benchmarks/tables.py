@@ -1032,13 +1032,14 @@ def robustness_table():
         n_children = sum(one["children"] for one in found.values())
         n_right = sum(one["right"] for one in found.values())
         rows.append([name, f"{n_children} child processes", f"{n_right} right answers"])
-    for subject, found in interrupts.items():
-        ways = [way for way in found.values() if isinstance(way, dict)]
-        n_stopped, n_wrong = (
-            sum(sum(way[what].values()) for way in ways) for what in ("outcomes", "faults")
-        )
-        what = f"Ctrl-C {n_stopped + n_wrong} times: {subject}"
-        rows.append(["interrupts", what, f"{n_wrong} wrong states or results"])
+    ways = [
+        way for found in interrupts.values() for way in found.values() if isinstance(way, dict)
+    ]
+    n_right, n_wrong = (
+        sum(sum(way[what].values()) for way in ways) for what in ("outcomes", "faults")
+    )
+    done = f"Ctrl-C {n_right + n_wrong:,} times: {', '.join(interrupts)}"
+    rows.append(["interrupts", done, f"{n_wrong} wrong states or results"])
     head = ["part", "done", "came out"]
     return f"{table(head, rows)}\n{all_measured_on(results)}"
 
