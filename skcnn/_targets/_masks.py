@@ -12,6 +12,7 @@ from torch import Tensor
 from skcnn._targets._base import Target
 from skcnn._targets._classes import Labels, check_same_classes, encode
 from skcnn._targets._constants import DeviceConstants
+from skcnn._targets._split import Rows, Seed, split_with_each_label
 from skcnn._targets._weights import class_weights
 from skcnn._utils import warn
 
@@ -237,6 +238,17 @@ class MaskTarget(Target):
     def check_same(self, other: Self) -> None:
         """Training continues with the same classes only."""
         check_same_classes(self.classes, other.classes)
+
+    def split(
+        self,
+        encoded: npt.NDArray[Any],
+        fraction: float,
+        groups: npt.ArrayLike | None,
+        random_state: Seed,
+    ) -> tuple[Rows, Rows]:
+        """Split at random, but train on images of every class."""
+        counts = [np.bincount(m[m != NO_LABEL], minlength=self.n_outputs) for m in encoded]
+        return split_with_each_label(np.array(counts) > 0, fraction, groups, random_state)
 
     def moved(self, encoded: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
         """Move pixels of label images as those of their images were moved."""

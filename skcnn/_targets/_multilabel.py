@@ -17,7 +17,7 @@ from skcnn._targets._base import ClassifierTarget, Outputs
 from skcnn._targets._columns import check_names, column_names
 from skcnn._targets._constants import DeviceConstants
 from skcnn._targets._mixing import blend
-from skcnn._targets._split import Rows, Seed, split_with_each_label
+from skcnn._targets._split import Rows, Seed, split_with_each_label, with_and_without
 from skcnn._targets._weights import (
     ClassWeights,
     class_weights,
@@ -227,8 +227,8 @@ class MultilabelTarget(ClassifierTarget):
         groups: npt.ArrayLike | None,
         random_state: Seed,
     ) -> tuple[Rows, Rows]:
-        """Split at random, but train on images of every label."""
-        return split_with_each_label(encoded, fraction, groups, random_state)
+        """Split at random, but train on images with and without every label."""
+        return split_with_each_label(with_and_without(encoded), fraction, groups, random_state)
 
 
 def _label_weights(

@@ -13,7 +13,7 @@ from torch import Tensor
 from skcnn._targets._base import Target
 from skcnn._targets._columns import each_column
 from skcnn._targets._constants import DeviceConstants
-from skcnn._targets._split import Rows, Seed, split_with_each_label
+from skcnn._targets._split import Rows, Seed, split_with_each_label, with_and_without
 from skcnn._utils import refuse_to_continue
 
 Floats = npt.NDArray[np.float32]
@@ -168,7 +168,9 @@ class SeveralTarget(Target):
             np.nan_to_num(part) if target.kind == "classifier" else ~np.isnan(part[:, :1])
             for target, part in zip(self.targets, self.split_encoded(encoded))
         ]
-        return split_with_each_label(np.hstack(seen), fraction, groups, random_state)
+        return split_with_each_label(
+            with_and_without(np.hstack(seen)), fraction, groups, random_state
+        )
 
 
 def _divide(columns: Any, widths: Sequence[int]) -> list[Any]:

@@ -14,7 +14,8 @@ from skcnn._utils import as_objects, check_random_state, ignore_warning, warn
 Rows = npt.NDArray[np.intp]
 Seed = int | np.random.RandomState
 
-# Random draws of groups, of which the one nearest to the fraction is taken.
+# Random draws of groups, of which the one nearest to the fraction is taken; or of rows, until some
+# can be held out.
 _N_DRAWS = 20
 
 
@@ -244,7 +245,7 @@ def split_with_each_label(
     groups: npt.ArrayLike | None,
     random_state: Seed,
 ) -> tuple[Rows, Rows]:
-    """Split rows at random, but train on images with, and without, each label.
+    """Split rows at random, but train on images with each label.
 
     Parameters
     ----------
@@ -261,8 +262,8 @@ def split_with_each_label(
     Raises
     ------
     ValueError
-        If there are too few rows or groups, or each row for validation has something that is in
-        no other.
+        If there are too few rows or groups, or all rows that were drawn for validation, again and
+        again, have a label that is in no other.
 
     Examples
     --------
@@ -272,19 +273,25 @@ def split_with_each_label(
     >>> all(2 in training for training, _ in sides)
     True
     """
-    training, validation = random_split(len(indicators), fraction, groups, random_state)
+    rng = check_random_state(random_state)
     units = np.arange(len(indicators))
     if groups is not None:
         units = _encode_groups(groups, len(indicators))[1]
-    values = np.hstack([indicators, 1 - indicators])
-    for value in values.T:
-        if value[validation].any() and not value[training].any():
-            row = validation[value[validation].argmax()]
-            training, validation = _train_on_group_of(row, units, training, validation)
-    if not len(validation):
-        raise ValueError(
-            f"validation_fraction={fraction} of {len(indicators)} images leaves none to validate "
-            "with: each has a label that no other has. Give more images, X_val and y_val, or "
-            "early_stopping=False."
-        )
-    return training, validation
+    for _ in range(_N_DRAWS):
+        training, validation = random_split(len(indicators), fraction, groups, rng)
+        for value in indicators.T:
+            if value[validation].any() and not value[training].any():
+                row = validation[value[validation].argmax()]
+                training, validation = _train_on_group_of(row, units, training, validation)
+        if len(validation):
+            return training, validation
+    raise ValueError(
+        f"validation_fraction={fraction} of {len(indicators)} images leaves none to validate "
+        "with: each has a label that no other has. Give more images, X_val and y_val, or "
+        "early_stopping=False."
+    )
+
+
+def with_and_without(indicators: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return columns of labels, and others of their absence, which has to be learned, too."""
+    return np.hstack([indicators, 1 - indicators])

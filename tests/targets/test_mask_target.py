@@ -8,6 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from skcnn._targets import MaskTarget
+from skcnn._targets._split import random_split
 from skcnn.augmentation import Flip
 
 MASKS = np.array([[[0, 1, 1], [0, 7, 7]], [[0, 0, 0], [1, 1, 255]]])
@@ -188,3 +189,40 @@ def test_unknown_labels_and_other_classes_are_refused():
     with pytest.raises(ValueError, match="Training continues with the classes"):
         target.continued(MaskTarget.infer(MASKS, ignore_label=255))
     assert target.continued(MaskTarget.infer(MASKS)).n_outputs == 4
+
+
+def test_a_class_of_few_images_is_trained_on():
+    masks = np.zeros((24, 2, 3), dtype=int)
+    masks[:, 0] = 1
+    masks[5, 1, 1] = 2
+    masks[[8, 9], 1, 0] = 3
+    # A pixel without a label is of no class.
+    masks[11, 0, 0] = 255
+    sites = np.arange(24) // 4
+    target = MaskTarget.infer(masks, ignore_label=255)
+    codes = target.encode(masks)
+    plain = []
+    for seed in range(20):
+        for groups in (None, sites):
+            training, validation = target.split(codes, 0.5, groups, seed)
+            assert set(np.unique(masks[training])) >= {0, 1, 2, 3}
+            assert sorted([*training, *validation]) == list(range(24))
+            assert len(validation) >= 4
+            if groups is not None:
+                assert not set(sites[training]) & set(sites[validation])
+        drawn = random_split(24, 0.5, None, seed)[0]
+        plain.append(set(np.unique(masks[drawn])) >= {0, 1, 2, 3})
+    # The plain split would have left a class out.
+    assert not all(plain)
+
+
+def test_an_image_with_what_no_other_has_is_not_drawn_for_validation():
+    masks = np.zeros((10, 2, 2), dtype=int)
+    masks[:, 0] = 1
+    masks[:9, 1, 1] = np.arange(2, 11)
+    codes = MaskTarget.infer(masks).encode(masks)
+    for seed in range(5):
+        assert MaskTarget.infer(masks).split(codes, 0.1, None, seed)[1].tolist() == [9]
+    masks[9, 1, 1] = 11
+    with pytest.raises(ValueError, match=r"leaves none to validate with.*early_stopping=False"):
+        MaskTarget.infer(masks).split(MaskTarget.infer(masks).encode(masks), 0.1, None, 0)
