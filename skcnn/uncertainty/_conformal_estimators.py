@@ -122,6 +122,8 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             level=self.level,
             per_class=self.per_class,
         )
+        # A change of the parameter counts at the next fit: the threshold is one of these scores.
+        self._method = self.method
         self.classes_ = self.estimator.classes_
         return self
 
@@ -143,7 +145,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         proba = self.predict_proba(X)
         sets, known = np.zeros(proba.shape, dtype=bool), known_rows(proba)
         if known.any():
-            sets[known] = conformal_sets(proba[known], self.threshold_, method=self.method)
+            sets[known] = conformal_sets(proba[known], self.threshold_, method=self._method)
         return sets
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.generic]:

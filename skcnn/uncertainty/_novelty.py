@@ -182,7 +182,9 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         check_fraction(self.false_alarms, "false_alarms")
         if self.method not in _METHODS:
             raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {self.method!r}.")
-        if self.method == "mahalanobis":
+        # A change of the parameter counts at the next fit: the threshold is that of these scores.
+        self._method = self.method
+        if self._method == "mahalanobis":
             if y is None:
                 raise ValueError(
                     'method="mahalanobis" needs the labels of the images. Call fit(X, y).'
@@ -245,7 +247,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _score(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        if self.method == "entropy":
+        if self._method == "entropy":
             return -novelty_scores(self.estimator, X)
         features = self._features(X)
         known = known_rows(features)

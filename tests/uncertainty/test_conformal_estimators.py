@@ -169,3 +169,21 @@ def test_low_ends_are_never_above_high_ends():
     assert 0 < crossed.mean() < 0.5
     np.testing.assert_allclose(low[crossed], conformal.predict(X[1000:])[crossed])
     assert np.mean((low <= y[1000:]) & (y[1000:] <= high)) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("method", ["lac", "aps", "raps"])
+def test_a_change_of_the_method_counts_at_the_next_fit(method, fitted, calibrated):
+    y, proba = calibrated
+    conformal = ConformalClassifier(fitted, method=method).fit(proba[:2000], y[:2000])
+    sets = conformal.predict_set(proba)
+    for other in ("lac", "aps", "raps"):
+        conformal.set_params(method=other)
+        np.testing.assert_array_equal(conformal.predict_set(proba), sets)
+        again = ConformalClassifier(fitted, method=other).fit(proba[:2000], y[:2000])
+        np.testing.assert_array_equal(
+            conformal.fit(proba[:2000], y[:2000]).predict_set(proba), again.predict_set(proba)
+        )
+        # Of so few classes, "aps" and "raps" make the same sets.
+        if (other == "lac") != (method == "lac"):
+            assert not np.array_equal(again.predict_set(proba), sets)
+        conformal.set_params(method=method).fit(proba[:2000], y[:2000])

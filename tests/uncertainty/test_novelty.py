@@ -143,3 +143,16 @@ def test_wrong_arguments(known_and_unknown, fitted):
         NoveltyDetector(ConvNetClassifier()).fit(X)
     with pytest.raises(NotFittedError):
         NoveltyDetector(clf).predict(X)
+
+
+@pytest.mark.parametrize("methods", [("entropy", "mahalanobis"), ("mahalanobis", "entropy")])
+def test_a_change_of_the_method_counts_at_the_next_fit(methods, known_and_unknown):
+    clf, X, y, _ = known_and_unknown
+    first, second = methods
+    detector = NoveltyDetector(clf, method=first).fit(X[:160], y[:160])
+    scores = detector.decision_function(X)
+    np.testing.assert_array_equal(detector.set_params(method=second).decision_function(X), scores)
+    changed = detector.fit(X[:160], y[:160]).decision_function(X)
+    expected = NoveltyDetector(clf, method=second).fit(X[:160], y[:160]).decision_function(X)
+    np.testing.assert_array_equal(changed, expected)
+    assert not np.array_equal(changed, scores)
