@@ -387,14 +387,12 @@ class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
             See `skcnn.masks.iou_score`.
         """
         predicted = self.predict(X)
-        return float(
-            iou_score(
-                self._label_images(y, predicted, X),
-                predicted,
-                ignore_label=self.ignore_label,
-                sample_weight=sample_weight,
-            )
+        actual = self._label_images(y, predicted, X)
+        score = iou_score(
+            actual, predicted, ignore_label=self.ignore_label, sample_weight=sample_weight
         )
+        self._target.warn_of_unknown(actual)
+        return float(score)
 
     def _make_target(
         self,

@@ -1,6 +1,6 @@
 """Label images: one label per pixel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ _TINY = 1e-6
 _LEAST_FADED = 8
 
 
-def labels_of(masks: npt.NDArray[Any], ignore_label: object = None) -> Labels:
+def labels_of(masks: Iterable[npt.NDArray[Any]], ignore_label: object = None) -> Labels:
     """Return the sorted labels in label images; masked pixels have none."""
     try:
         found = [np.unique(_known(mask)) for mask in masks]
@@ -143,6 +143,18 @@ class MaskTarget(Target):
                 f"y has the labels {others[0]} to {others[-1]} and 255, which is a class like the "
                 "others. If it means that a pixel has no label, as in many data sets, say "
                 "ignore_label=255."
+            )
+
+    def warn_of_unknown(self, masks: Iterable[npt.ArrayLike]) -> None:
+        """Tell of labels in masks that are scored, and that no prediction can have."""
+        found = labels_of([np.asanyarray(mask) for mask in masks], self.ignore_label)
+        known = self.classes.tolist()
+        unknown = [label for label in found.tolist() if label not in known]
+        if unknown:
+            warn(
+                f"y has the label {unknown[0]!r}, and the network knows {known}: its pixels count "
+                "as wrong. Masks of 0 and 255 have the labels of fit if they are read alike, "
+                "such as y > 127."
             )
 
     @property

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -51,6 +52,21 @@ def test_probabilities_sum_to_one_and_agree_with_the_labels(fitted):
     assert probability.shape == (*MASKS_NEW.shape, 3)
     np.testing.assert_allclose(probability.sum(axis=3), 1, atol=1e-5)
     np.testing.assert_array_equal(probability.argmax(axis=3), fitted.predict(X_NEW))
+
+
+def test_labels_that_no_prediction_has_are_told(fitted):
+    changed = np.where(MASKS_NEW == 2, 255, MASKS_NEW)
+    with pytest.warns(
+        UserWarning, match=r"y has the label 255, and the network knows \[0, 1, 2\]"
+    ):
+        score = fitted.score(X_NEW, changed)
+    assert score < 0.6
+    # Those of pixels that do not count are no labels, and a class may be in no mask.
+    seg = small(ignore_label=255, max_epochs=1).fit(X, MASKS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seg.score(X_NEW, changed)
+        fitted.score(X_NEW, list(np.minimum(MASKS_NEW, 1).astype(float)))
 
 
 @pytest.mark.parametrize("names", [np.array(["soil", "leaf", "stem"]), np.array([7, 3, 250])])
