@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,33 +152,25 @@ def _split(photos: Photos, fraction: float, seed: int) -> tuple[Rows, Rows]:
             f"Each of the {len(photos):,} photographs has a label of its own, such as {names[0]}. "
             "Training needs several of each class. Check what --label names."
         )
+    if photos.groups is not None and not _is_any_at_several(codes, photos.groups):
+        raise ValueError(
+            "No class is at several sites, so that the accuracy at other sites cannot be told. "
+            "Check what --label and --groups name, or train without --groups."
+        )
     try:
-        training, held_out = train_validation_split(codes, fraction, photos.groups, seed)
+        return train_validation_split(codes, fraction, photos.groups, seed)
     except ValueError as error:
         raise ValueError(
             f"{len(photos):,} photographs cannot be split so that a fraction of {fraction:g} is "
             "held out. Add photographs or sites, or set another --validation-fraction; 0 holds "
             "out none."
         ) from error
-    # A species of a single site may be held out as a whole. The network then cannot learn it.
-    known = np.isin(codes[held_out], codes[training])
-    if not known.any():
-        raise ValueError(
-            "No class is at several sites, so that the accuracy at other sites cannot be told. "
-            "Check what --label and --groups name, or train without --groups."
-        )
-    if not known.all():
-        lost = sorted(set(photos.labels[held_out[~known]].astype(str).tolist()))
-        say(
-            f"Only at sites that are held out, so that the network cannot learn it: "
-            f"{', '.join(lost)}."
-        )
-    if len(np.unique(codes[training])) < 2:
-        raise ValueError(
-            "The sites that are left for training have one class only. Set another --seed or "
-            "--validation-fraction, or train without --groups."
-        )
-    return training, held_out
+
+
+def _is_any_at_several(codes: Rows, groups: npt.NDArray[Any]) -> bool:
+    """Whether a class is in more than one group."""
+    n_groups = pd.Series(groups).groupby(codes).nunique()
+    return bool((n_groups > 1).any())
 
 
 def make_estimator(options: Namespace) -> ConvNetClassifier:
