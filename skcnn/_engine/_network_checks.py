@@ -30,8 +30,25 @@ def check_outputs(
         raise ValueError(
             f"The network of module= has outputs of shape {('n', *summary.output_shape)}, "
             f"expected {target.description}, {('n', *expected)}."
+            f"{_way_out(summary.output_shape, expected)}"
         )
     return summary
+
+
+def _way_out(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Return what to do where a network is for images, and not for pixels, or the other way."""
+    if len(found) == 1 and len(expected) == 3:
+        return (
+            " For one answer per pixel, put what describes the network into a U-Net, such as "
+            "module=UNet(ConvBlocks((16, 32))) or module=UNet(Backbone(...))."
+        )
+    if len(found) == 3 and len(expected) == 1:
+        return (
+            " That is one answer per pixel, as a U-Net gives it. For one per image, use what is "
+            "inside of the U-Net, such as module=ConvBlocks((16, 32)), or ConvNetSegmenter for "
+            "masks."
+        )
+    return ""
 
 
 def check_takes_covariates(spec: NetworkSpec) -> None:

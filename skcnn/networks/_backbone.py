@@ -332,6 +332,12 @@ class Backbone(NetworkSpec):
                 # The structure of a module that is built is the module.
                 weights = PRETRAINED
             return _sources.of_module(network, weights, **wanted)
+        if isinstance(source, NetworkSpec):
+            raise TypeError(
+                f"The source of Backbone is {source!r}, which describes a network that has no "
+                "weights yet. Pass it as module= itself, or an estimator that was fitted with it "
+                "as the source."
+            )
         if isinstance(source, BaseEstimator):
             raise ValueError(
                 f"The source of Backbone is a {type(source).__name__} that is not fitted, or is "

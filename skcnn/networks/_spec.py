@@ -159,6 +159,12 @@ class OwnModule(NetworkSpec):
         n_covariates: int = 0,
     ) -> OwnNetwork:
         """Call the user's class or function."""
+        if isinstance(self.module, type) and issubclass(self.module, NetworkSpec):
+            name = self.module.__name__
+            raise TypeError(
+                f"module={name} is a class. Expected what it makes, with the parameters that you "
+                f"want: module={name}(...)."
+            )
         arguments = self._accepted(image_shape, n_outputs, n_covariates)
         if n_covariates and "n_covariates" not in arguments:
             raise ValueError(

@@ -127,9 +127,11 @@ def pretrained_encoder(
     with explained_images(spec, (_PROBE, _PROBE, probe.shape[1])):
         found = _coarser_maps(stages, source.units, probe)
     if source.set_size is not None or not found:
+        divides = source.set_size is not None
+        reason = "it divides the image into patches" if divides else "it ends in maps of its size"
         raise ValueError(
             f"The encoder {spec.source!r} of UNet has no feature maps that are smaller than the "
-            "image: it divides the image into patches. Use a convolutional network, such as "
+            f"image: {reason}. Use a network that makes them smaller step by step, such as "
             'Backbone("efficientnet_lite0").'
         )
     levels = [Level(probe.shape[1], (1, 1)), *found.values()]

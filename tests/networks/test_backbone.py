@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skcnn import ConvNetClassifier, FeatureExtractor
-from skcnn.networks import Backbone
+from skcnn.networks import Backbone, ConvBlocks
 from skcnn.networks._backbone_network import Pool, Preprocessing
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -513,6 +513,19 @@ def test_a_search_over_donors(images, labels, donor):
 def test_a_state_dict_is_no_source(images, donor):
     with pytest.raises(TypeError, match=r"network\.load_state_dict\(weights\)"):
         FeatureExtractor(Backbone(donor.module_.state_dict())).fit(images)
+
+
+@pytest.mark.parametrize("spec", [ConvBlocks((4,)), Backbone("efficientnet_lite0")])
+def test_what_describes_a_network_is_no_source(images, labels, spec):
+    with pytest.raises(TypeError, match=r"has no weights yet\. Pass it as module= itself"):
+        classifier(Backbone(spec)).fit(images, labels)
+
+
+@pytest.mark.parametrize("kind", [Backbone, ConvBlocks])
+def test_a_class_of_descriptions_is_no_description(images, labels, kind):
+    name = kind.__name__
+    with pytest.raises(TypeError, match=rf"module={name} is a class.*module={name}\(\.\.\.\)"):
+        classifier(kind).fit(images, labels)
 
 
 def test_a_donor_with_weights_from_elsewhere(images, labels, donor):

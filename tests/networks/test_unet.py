@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skcnn import ConvNetClassifier, ConvNetSegmenter
 from skcnn.networks import Backbone, ConvBlocks, UNet
 from skcnn.networks._copy import structural_copy
 from skcnn.networks._summary import summarize
@@ -175,6 +176,23 @@ def test_a_network_without_maps_is_no_encoder():
     source = Backbone(flat, mean=(0.5,) * 3, std=(0.2,) * 3)
     with pytest.raises(ValueError, match="no feature maps that are smaller"):
         UNet(source).build((32, 32, 3), 2)
+
+
+def test_a_fitted_u_net_is_no_encoder():
+    X, masks = noise(4, 16, 16, 3).numpy(), np.arange(4 * 256).reshape(4, 16, 16) % 2
+    segmenter = ConvNetSegmenter(module=UNet(ConvBlocks((4, 6))), max_epochs=1, random_state=0)
+    encoder = Backbone(segmenter.fit(X, masks))
+    with pytest.raises(ValueError, match="smaller than the image: it ends in maps of its size"):
+        UNet(encoder).build((16, 16, 3), 2)
+
+
+@pytest.mark.parametrize("module", [SMALL, backbone()])
+def test_a_network_for_images_is_none_for_pixels(module):
+    X, masks = noise(4, 32, 32, 3).numpy(), np.arange(4 * 1024).reshape(4, 32, 32) % 2
+    with pytest.raises(ValueError, match=r"one answer per pixel.*module=UNet\(ConvBlocks"):
+        ConvNetSegmenter(module=module, max_epochs=1).fit(X, masks)
+    with pytest.raises(ValueError, match=r"one answer per pixel, as a U-Net.*inside of the U-Net"):
+        ConvNetClassifier(module=UNet(module), max_epochs=1).fit(X, [0, 1, 0, 1])
 
 
 def test_threads_run_one_network_with_maps_of_their_own():
