@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcnn._data._files import FileImages
+from skcnn._utils import as_values
 from skcnn.datasets._scan import hash_of_gray, near_sets, small_gray
 from skcnn.inspection._images import as_images
 
@@ -108,7 +109,7 @@ def find_duplicates(
     found["exact"] = pd.Series(content).duplicated(keep=False)
     for name, values in (("label", y), ("group", groups)):
         if values is not None:
-            found[name] = pd.Series(column_or_1d(values))
+            found[name] = pd.Series(column_or_1d(as_values(values)))
             found[f"n_{name}s"] = found.groupby("set")[name].transform("nunique")
     found = found[sets.duplicated(keep=False)].sort_values("set", kind="stable")
     found["set"] = pd.factorize(found["set"])[0]

@@ -46,10 +46,11 @@ def test_changed_copies_are_found_and_no_others(organisms, change):
     assert find_duplicates(X).empty
 
 
-def test_labels_and_groups_of_each_set_are_counted(organisms):
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_labels_and_groups_of_each_set_are_counted(organisms, missing):
     X, _ = organisms
     rows = [0, 1, 2, 0, 1, 0, 3, 3]
-    y = ["fox", "hare", "fox", "fox", "deer", None, None, "fox"]
+    y = ["fox", "hare", "fox", "fox", "deer", missing, missing, "fox"]
     site = np.array([1, 2, 2, 1, 2, 3, 4, 4])
     found = find_duplicates(X[rows], y, groups=site).fillna({"label": "none"})
     assert found.to_dict("list") == {
