@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import ClassifierTarget, Outputs
-from skcnn._targets._columns import check_none_missing
+from skcnn._targets._columns import check_none_missing, is_empty_text
 from skcnn._targets._mixing import blend
 from skcnn._targets._split import Rows, Seed, train_validation_split
 from skcnn._targets._weights import (
@@ -23,7 +23,7 @@ from skcnn._targets._weights import (
     combine_weights,
     scale_class_weights,
 )
-from skcnn._utils import refuse_to_continue
+from skcnn._utils import refuse_to_continue, warn
 
 Labels = npt.NDArray[Any]
 
@@ -41,6 +41,7 @@ def find_classes(y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Labe
     if classes is None:
         _check_is_known(y, "y")
         check_classification_targets(y)
+        _warn_of_empty_text(y)
         classes = y
     else:
         check_none_missing(classes, "classes", "label")
@@ -95,6 +96,16 @@ def normalized_class_weights(
 def _check_no_missing(labels: npt.ArrayLike, name: str) -> None:
     check_none_missing(labels, name, "label")
     check_no_na(labels, name)
+
+
+def _warn_of_empty_text(y: npt.ArrayLike) -> None:
+    rows = np.flatnonzero(is_empty_text(np.ravel(y)))
+    if len(rows):
+        warn(
+            f"y has text with nothing in it in {len(rows)} row(s), the first is row {rows[0]}. It "
+            "is a class like the others. If these images have no label, as empty cells of a "
+            'table are read, leave them out: y != "".'
+        )
 
 
 def _check_one_type(labels: Any, name: str) -> None:

@@ -40,6 +40,7 @@ TEXTS = st.lists(
 ).filter(lambda y: len(set(y)) > 1)
 
 
+@pytest.mark.filterwarnings("ignore:y has text with nothing in it")
 @given(TEXTS)
 def test_numbers_lead_back_to_the_labels(y):
     y = np.array(y, dtype=object)
@@ -66,6 +67,16 @@ def test_classes_may_be_named_ahead_of_their_images():
 def test_what_is_no_target_of_a_classification_is_refused(y, classes, message):
     with pytest.raises(ValueError, match=message):
         find_classes(np.array(y), classes)
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_empty_text_is_a_class_and_told(empty):
+    for y in (["ant", empty, "bee", empty], np.array(["ant", empty, "bee", empty])):
+        with pytest.warns(UserWarning, match=r"nothing in it in 2 row\(s\), the first is row 1"):
+            target = ClassTarget.infer(y)
+        assert target.classes.tolist() == [empty, "ant", "bee"]
+    # Who names it means it.
+    assert ClassTarget.infer(["ant", "bee"], ["ant", "bee", empty]).classes.tolist()[0] == empty
 
 
 @pytest.mark.parametrize("labels", [["ant", None], [1.0, np.nan]], ids=["text", "numbers"])
@@ -172,6 +183,7 @@ def test_class_target_has_the_classes_that_are_named():
         ClassTarget.infer([3, 3])
 
 
+@pytest.mark.filterwarnings("ignore:y has text with nothing in it")
 @given(TEXTS)
 def test_class_target_decodes_what_it_encodes(y):
     y = np.array(y, dtype=object)
