@@ -416,6 +416,16 @@ def test_train_refuses_what_it_cannot_learn_from(photos, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "photos"]
 
 
+def test_a_class_of_a_single_site_is_trained_on(photos, tmp_path):
+    for site in range(1, 5):
+        shutil.rmtree(photos / f"site {site}" / "down")
+    out = tmp_path / "model.skcnn"
+    for seed in range(4):
+        assert run("train", photos, "--out", out, *WHERE, *SMALL, "--seed", seed) == 0
+        assert "down" in skcnn.load(out).classes_.tolist()
+        out.unlink()
+
+
 def test_training_without_a_readable_file_is_refused(tmp_path, capsys):
     for name in ("fox", "hare"):
         (tmp_path / "photos" / name).mkdir(parents=True)
