@@ -146,9 +146,11 @@ def evaluate(
     unreadable = _reasons(images, np.flatnonzero(~is_read))
     known = is_read & is_answered
     if not known.any():
+        which = f"{is_answered.sum()} images" + ("" if is_answered.all() else " with an answer")
+        first = _reasons(images, np.flatnonzero(is_answered)[:1])
         raise ValueError(
-            f"None of the {len(known)} images can be read, such as "
-            f"{unreadable['path'].iloc[0]}: {unreadable['reason'].iloc[0]}."
+            f"None of the {which} can be read, such as "
+            f"{first['path'].iloc[0]}: {first['reason'].iloc[0]}."
         )
     found = found[known]
     return Evaluation(
@@ -169,12 +171,14 @@ def evaluate(
 
 def _answers_to(question: Question, y: Any, n_images: int) -> npt.NDArray[Any]:
     """Return y, or the column of this question in a table of the answers to all."""
-    is_named = isinstance(y, Mapping) or hasattr(y, "columns")
-    if question.among is None or not (is_named or np.ndim(y) == 2):
+    if question.among is None:
         return np.asarray(column_or_1d(as_values(y)))
-    name = question.among.names[question.place]
-    table = read_answers(y, [name] if is_named else list(question.among.names), n_images)
-    return np.asarray(table[name])
+    names = list(question.among.names)
+    name = names[question.place]
+    is_named = isinstance(y, Mapping) or hasattr(y, "columns")
+    if not is_named and np.ndim(y) < 2:
+        y, is_named = {name: y}, True
+    return np.asarray(read_answers(y, [name] if is_named else names, n_images)[name])
 
 
 def _are_known(answers: npt.NDArray[Any], question: Question) -> npt.NDArray[np.bool_]:

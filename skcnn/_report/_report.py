@@ -235,7 +235,7 @@ def make_report(
         "report", _CONSTRAINTS, {"title": title, "level": level, "max_images": max_images}
     )
     max_images = whole(max_images)
-    evaluation = evaluate(estimator, X, y, groups, whole(task), predict)
+    evaluation = evaluate(estimator, X, y, groups, task=whole(task), predict=predict)
     mistakes = scores.mistakes(evaluation)
     if evaluation.probability is None:
         per_class, score = None, scores.mean_error(evaluation, level)

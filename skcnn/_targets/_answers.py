@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_consistent_length
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
 from skcnn._targets._classes import ClassTarget, normalized_class_weights
-from skcnn._targets._columns import given_names, is_empty_text
+from skcnn._targets._columns import given_names, without_empty_text
 from skcnn._targets._losses import LOSSES
 from skcnn._targets._numbers import NumberTarget
 from skcnn._targets._several import Floats, SeveralTarget
@@ -99,17 +99,7 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
                 f"[{n_images}, {len(column)}]. Expected an answer {name}[{question!r}] per image."
             )
         check_no_na(column, f"{name}[{question!r}]", may_be_missing=True)
-    return pd.DataFrame({q: _without_empty(c) for q, c in zip(questions, columns)})
-
-
-def _without_empty(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return answers with None in place of empty text, which R and csv read of empty cells."""
-    empty = is_empty_text(column)
-    if not empty.any():
-        return column
-    answers = column.astype(object)
-    answers[empty] = None
-    return answers
+    return pd.DataFrame({q: without_empty_text(c) for q, c in zip(questions, columns)})
 
 
 @dataclass(frozen=True, eq=False)

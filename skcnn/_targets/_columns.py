@@ -83,6 +83,22 @@ def is_empty_text(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.array(empty, dtype=bool).reshape(values.shape)
 
 
+def without_empty_text(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values with None in place of text with nothing in it.
+
+    Examples
+    --------
+    >>> without_empty_text(np.array(["fox", ""]))
+    array(['fox', None], dtype=object)
+    """
+    empty = is_empty_text(values)
+    if not empty.any():
+        return values
+    known = values.astype(object)
+    known[empty] = None
+    return known
+
+
 def column_names(y: npt.ArrayLike, n_columns: int) -> npt.NDArray[Any]:
     """Return the names of the columns of a DataFrame; of other tables, numbers from 0."""
     names = given_names(y)

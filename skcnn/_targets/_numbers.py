@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
-from skcnn._targets._columns import check_none_missing, is_empty_text
+from skcnn._targets._columns import check_none_missing, without_empty_text
 from skcnn._targets._losses import (
     Floats,
     NumberLoss,
@@ -232,9 +232,7 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
         )
     values = np.asarray(y)
     if values.dtype.kind in "OTU":
-        known = values.astype(object)
-        known[is_empty_text(values)] = None
-        check_none_missing(known, name)
+        check_none_missing(without_empty_text(values), name)
     try:
         numbers: Floats = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
     except (TypeError, ValueError) as error:

@@ -417,6 +417,29 @@ def test_the_numbers_of_one_of_several_questions(several, images):
     assert "58 images; 2 more have no answer" in _Page(found.html).text
 
 
+@pytest.mark.parametrize("missing", ["", None, np.nan])
+def test_a_column_alone_is_read_as_the_table_is(missing, several, images):
+    net, y = several
+    column = [missing if pd.isna(label) else label for label in y["kind"]]
+    _same(
+        skcnn.report(net, images, column, task="kind"), skcnn.report(net, images, y, task="kind")
+    )
+
+
+def test_images_with_an_answer_that_cannot_be_read(tmp_path, images, labels):
+    paths = write_images(tmp_path, images[:12])
+    tasks = {"kind": "classification", "size": "squared_error"}
+    net = ConvNetMultiTask(
+        tasks=tasks, filters=(4,), max_epochs=1, on_error="skip", random_state=0
+    )
+    net.fit(paths, {"kind": labels[:12], "size": np.arange(12.0)})
+    broken = tmp_path / "broken.png"
+    broken.write_text("no image")
+    # The one that has an answer is the one that cannot be read.
+    with pytest.raises(ValueError, match=r"None of the 1 images with an answer .*broken\.png"):
+        skcnn.report(net, [paths[0], str(broken)], [None, labels[1]], task="kind")
+
+
 def test_sites_are_those_of_the_images_with_an_answer(several, images):
     net, y = several
     sites = np.arange(60) // 5
