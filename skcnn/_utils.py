@@ -22,6 +22,7 @@ from sklearn.utils._param_validation import InvalidParameterError, validate_para
 from sklearn.utils._param_validation import StrOptions as _StrOptions
 from sklearn.utils._pprint import _changed_params as changed_parameters
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole
 
@@ -232,6 +233,21 @@ def as_values(values: Any) -> npt.NDArray[Any]:
         if pd.isna(objects).any():
             return objects
     return array
+
+
+def without_missing(
+    missing: npt.NDArray[np.bool_],
+    y: npt.ArrayLike,
+    predicted: npt.NDArray[Any],
+    sample_weight: npt.ArrayLike | None,
+) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
+    """Leave out the rows of image files that were skipped, before a score is computed."""
+    if not missing.any():
+        return y, predicted, sample_weight
+    check_consistent_length(predicted, y, sample_weight)
+    if sample_weight is not None:
+        sample_weight = safe_indexing(sample_weight, ~missing)
+    return safe_indexing(y, ~missing), predicted[~missing], sample_weight
 
 
 # scikit-learn writes "an instance of 'tuple'".

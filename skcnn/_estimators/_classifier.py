@@ -16,7 +16,6 @@ from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import CONSTRAINTS
-from skcnn._estimators._reading import without_missing
 from skcnn._from_r import as_column
 from skcnn._targets import (
     ClassifierTarget,
@@ -25,6 +24,7 @@ from skcnn._targets import (
     MultioutputTarget,
 )
 from skcnn._targets._multilabel import is_indicator_matrix
+from skcnn._utils import without_missing
 from skcnn.networks import NetworkSpec
 
 

@@ -220,21 +220,6 @@ class ReadingEstimator(BaseEstimator):
         return target.check(y_val, len(images), "y_val")
 
 
-def without_missing(
-    missing: npt.NDArray[np.bool_],
-    y: npt.ArrayLike,
-    predicted: npt.NDArray[Any],
-    sample_weight: npt.ArrayLike | None,
-) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
-    """Leave out the rows of image files that were skipped, before a score is computed."""
-    if not missing.any():
-        return y, predicted, sample_weight
-    check_consistent_length(predicted, y, sample_weight)
-    if sample_weight is not None:
-        sample_weight = safe_indexing(sample_weight, ~missing)
-    return safe_indexing(y, ~missing), predicted[~missing], sample_weight
-
-
 def rows_of(values: Any, rows: npt.NDArray[np.intp] | None, images: npt.ArrayLike) -> Any:
     """Return some rows of what has one row per image, or is the same for all images."""
     if rows is None or values is None or np.ndim(values) == 0:

@@ -17,8 +17,8 @@ from skcnn._engine._sklearn_callbacks import with_callbacks
 from skcnn._estimators._base import ConvNetEstimator
 from skcnn._estimators._docs import documented
 from skcnn._estimators._parameters import REGRESSOR_CONSTRAINTS
-from skcnn._estimators._reading import without_missing
 from skcnn._targets import NumberTarget
+from skcnn._utils import without_missing
 from skcnn.networks import NetworkSpec
 
 

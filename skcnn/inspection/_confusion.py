@@ -12,9 +12,9 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
-from skcnn._utils import safe_indexing
 from skcnn.inspection._display import Display
-from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind, known_predictions
+from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind
+from skcnn.uncertainty._skipped import without_skipped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,9 +114,7 @@ class ConfusionDisplay(Display):
         """
         predicted = np.asarray(estimator.predict(X))
         if predicted.ndim == 1:
-            check_consistent_length(y, predicted)
-            known, predicted = known_predictions(predicted)
-            y = safe_indexing(y, known)
+            y, predicted, _ = without_skipped(y, predicted)
         return cls.from_predictions(y, predicted, ax=ax)
 
     @classmethod

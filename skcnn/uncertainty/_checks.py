@@ -1,21 +1,15 @@
 """Checks of labels and probabilities that the whole module shares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from skcnn._utils import as_values, safe_indexing
+from skcnn._utils import as_values
 
 Labels = npt.NDArray[np.object_ | np.generic]
 
@@ -177,35 +171,6 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
         )
     array: npt.NDArray[np.float64] = np.asarray(proba)
     return array
-
-
-def known_rows(proba: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return which rows are not NaN: image files that were skipped have no probabilities."""
-    known: npt.NDArray[np.bool_] = np.logical_not(np.isnan(proba).all(axis=1))
-    return known
-
-
-def known_predictions(predicted: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], Labels]:
-    """Return the rows that have a prediction, and these: skipped files have None or NaN."""
-    missing = pd.isna(predicted).reshape(len(predicted), -1).any(axis=1)
-    known = np.flatnonzero(~missing)
-    # Where some are None, the others are objects, which scikit-learn does not know as numbers.
-    return known, np.array(predicted[known].tolist()) if missing.any() else predicted
-
-
-def score_of_known(
-    metric: Callable[..., float],
-    y: npt.ArrayLike,
-    predicted: npt.NDArray[Any],
-    sample_weight: npt.ArrayLike | None,
-) -> float:
-    """Return a score of predictions, without image files that were skipped: None or NaN."""
-    check_consistent_length(y, predicted, sample_weight)
-    known, guess = known_predictions(predicted)
-    if not len(known):
-        raise ValueError("No image file could be read, so that there is nothing to score.")
-    weight = None if sample_weight is None else safe_indexing(sample_weight, known)
-    return float(metric(safe_indexing(y, known), guess, sample_weight=weight))
 
 
 def check_same_length(values: Labels, name: str, n_rows: int, of: str = "images") -> None:

@@ -11,7 +11,6 @@ from sklearn.base import (
     RegressorMixin,
     is_classifier,
 )
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import safe_indexing
@@ -20,8 +19,6 @@ from skcnn.uncertainty._checks import (
     check_labels,
     check_same_length,
     class_probabilities,
-    known_rows,
-    score_of_known,
 )
 from skcnn.uncertainty._conformal import (
     conformal_sets,
@@ -29,9 +26,10 @@ from skcnn.uncertainty._conformal import (
     images_needed,
     score_quantile,
 )
+from skcnn.uncertainty._skipped import ScoreMixin, known_rows
 
 
-class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ConformalClassifier(ScoreMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Sets of labels that hold the true one as often as promised, from a fitted classifier.
 
     The classifier is taken as it is: `fit` calibrates on images that it was not trained on. The
@@ -180,28 +178,8 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         proba: npt.NDArray[np.float64] = self.estimator.predict_proba(X)
         return proba
 
-    def score(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> float:
-        """Return the accuracy of the predicted labels.
 
-        Parameters
-        ----------
-        X : array-like
-            Images, in any form that the estimator takes. Files that were skipped do not count.
-        y : array-like of shape (n,)
-            Their labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the images.
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return score_of_known(accuracy_score, y, self.predict(X), sample_weight)
-
-
-class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class ConformalRegressor(ScoreMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Intervals that hold the true number as often as promised, from fitted regressors.
 
     With one regressor, all intervals have the same width: the prediction plus and minus what its
@@ -331,26 +309,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         low, high = self._ends(X)
         middle: npt.NDArray[np.float64] = (low + high) / 2
         return middle
-
-    def score(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> float:
-        """Return R² of the predicted numbers.
-
-        Parameters
-        ----------
-        X : array-like
-            Images, in any form that the estimators take. Files that were skipped do not count.
-        y : array-like of shape (n,)
-            Their numbers.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the images.
-
-        Returns
-        -------
-        r2 : float
-        """
-        return score_of_known(r2_score, y, self.predict(X), sample_weight)
 
     def _estimators(self) -> tuple[BaseEstimator, ...]:
         several = isinstance(self.estimator, tuple | list)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_same_length, class_probabilities, known_rows
+from skcnn.uncertainty._checks import check_same_length, class_probabilities
+from skcnn.uncertainty._skipped import known_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

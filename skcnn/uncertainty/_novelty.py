@@ -18,9 +18,9 @@ from skcnn.uncertainty._checks import (
     check_probabilities,
     check_same_length,
     class_probabilities,
-    known_rows,
 )
 from skcnn.uncertainty._conformal import score_quantile
+from skcnn.uncertainty._skipped import known_rows
 
 _METHODS = ("entropy", "mahalanobis")
 # Of generalized entropy, as in its source: the exponent, and the share of classes that count.

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.metrics import accuracy_score, get_scorer
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import TunedThresholdClassifierCV, check_cv, cross_val_predict
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skcnn._from_r import whole, whole_arguments
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_count, check_table, known_rows, score_of_known
+from skcnn.uncertainty._checks import check_count, check_table
+from skcnn.uncertainty._skipped import ScoreMixin, known_rows
 
 Probabilities = npt.NDArray[np.float64]
 Scoring = str | Callable[..., float]
@@ -152,7 +153,7 @@ def _estimator_has(method: str) -> Callable[["TunedThresholdsCV"], bool]:
     return check
 
 
-class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class TunedThresholdsCV(ScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A multilabel classifier with a threshold for each label, tuned by cross-validation.
 
     A classifier says that an image has a label if its probability is above 0.5. For rare labels,
@@ -325,26 +326,6 @@ class TunedThresholdsCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             labels = labels.astype(object)
             labels[unread] = None
         return labels
-
-    def score(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> float:
-        """Return the fraction of images for which all labels are right.
-
-        Parameters
-        ----------
-        X : array-like
-            Images, in any form that the estimator takes. Files that were skipped do not count.
-        y : array-like of shape (n, n_labels)
-            Their labels: 1 where an image has a label, and 0 where not.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the images.
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return score_of_known(accuracy_score, y, self.predict(X), sample_weight)
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
