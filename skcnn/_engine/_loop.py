@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skcnn._compute._ambient import autocast
+from skcnn._compute._compiler import compile_network
 from skcnn._compute._interrupt import check_interrupts
 from skcnn._compute._process_group import ProcessGroup
 from skcnn._data._loader import Batches
@@ -141,7 +142,7 @@ class TrainingLoop:
             optimizer, options.schedule, options.device if self.captures else None
         )
         # What training runs images through: the module itself, or what was compiled from it.
-        trained: Any = torch.compile(network) if options.compiles else network
+        trained: Any = compile_network(network) if options.compiles else network
         if group is not None:
             trained = group.wrap_ddp(trained, options.device)
         self.parts = BatchParts(smallest_batch(network))

@@ -424,8 +424,10 @@ def test_a_net_can_be_stored_while_it_trains(images):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch")
 def test_compiling_changes_the_speed_and_not_what_is_stored(images):
+    # Batches of one size, since each size has to be compiled.
+    options = {"network": {"normalization": "batch"}, "batch_size": 30, "resizing": (0.5, 1)}
     plain, compiled = (
-        train(make_net(use_torch_compile=compiled, network={"normalization": "batch"}), images)
+        train(make_net(use_torch_compile=compiled, **options), images)
         for compiled in (False, True)
     )
     np.testing.assert_allclose(
