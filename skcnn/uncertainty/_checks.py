@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from skcnn._utils import as_values
+from skcnn._utils import as_values, check_none_hidden
 
 Labels = npt.NDArray[np.object_ | np.generic]
 
@@ -51,6 +51,7 @@ def check_probabilities(proba: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def check_labels(values: npt.ArrayLike, name: str = "y") -> Labels:
     """Return an array (n,) that is not empty, and in which nothing is missing."""
+    check_none_hidden(values, name)
     array = as_values(values)
     if array.ndim != 1 and array.shape[1:] != (1,):
         raise ValueError(
