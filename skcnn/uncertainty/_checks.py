@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from skcnn._utils import as_values, check_none_hidden
@@ -151,6 +152,22 @@ def confidence_and_errors(
     return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
+def check_prefit(estimator: BaseEstimator, attribute: str | None = None) -> None:
+    """Refuse an estimator that is not fitted, as copies in a search are not.
+
+    Raises
+    ------
+    NotFittedError
+    """
+    try:
+        check_is_fitted(estimator, attribute)
+    except NotFittedError as error:
+        raise NotFittedError(
+            f"{error} Searches and cross-validation make copies, which are not fitted. There, "
+            "wrap the fitted one in sklearn.frozen.FrozenEstimator, which stays as it is."
+        ) from None
+
+
 def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the probabilities that a fitted classifier gives images, (n, n_classes)."""
     if not hasattr(estimator, "predict_proba"):
@@ -159,7 +176,7 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
             "fitted classifier with predict_proba, such as ConvNetClassifier. For intervals of "
             "numbers, use ConformalRegressor."
         )
-    check_is_fitted(estimator)
+    check_prefit(estimator)
     proba = estimator.predict_proba(X)
     several = isinstance(proba, list | Mapping)
     if several or np.ndim(proba) != 2:
