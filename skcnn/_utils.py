@@ -38,6 +38,7 @@ __all__ = [
     "as_objects",
     "as_tuple",
     "changed_parameters",
+    "check_none_hidden",
     "check_random_state",
     "check_sample_weight",
     "check_values",
@@ -235,6 +236,36 @@ def as_values(values: Any) -> npt.NDArray[Any]:
     return array
 
 
+def check_none_hidden(values: object, name: str) -> None:
+    """Refuse a masked array that hides values, which numpy and scikit-learn take as they are.
+
+    They are what a file has in place of a missing value, such as -9999.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+
+    Examples
+    --------
+    >>> check_none_hidden(np.ma.array([4, -9999], mask=[False, True]), "y")
+    Traceback (most recent call last):
+        ...
+    ValueError: y is a masked array that hides 1 value(s), the first in row 1. ...
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return
+    hidden = np.atleast_1d(np.ma.getmaskarray(values))
+    rows = np.flatnonzero(hidden.reshape(len(hidden), -1).any(axis=1))
+    if len(rows):
+        raise ValueError(
+            f"{name} is a masked array that hides {hidden.sum()} value(s), the first in row "
+            f"{rows[0]}. Expected a value for each image. Leave these images out of all "
+            f"arguments: known = ~np.ma.getmaskarray({name})"
+            f"{'' if hidden.ndim == 1 else '.any(axis=1)'}."
+        )
+
+
 def without_missing(
     missing: npt.NDArray[np.bool_],
     y: npt.ArrayLike,
@@ -242,6 +273,8 @@ def without_missing(
     sample_weight: npt.ArrayLike | None,
 ) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
     """Leave out the rows of image files that were skipped, before a score is computed."""
+    check_none_hidden(y, "y")
+    check_none_hidden(sample_weight, "sample_weight")
     if not missing.any():
         return y, predicted, sample_weight
     check_consistent_length(predicted, y, sample_weight)

@@ -11,6 +11,7 @@ from _helpers import small_net, stripes
 from torch import nn
 
 import skcnn
+from skcnn.augmentation import Shift
 from skcnn.networks._spec import OwnModule
 
 X, Y = stripes(90)
@@ -350,6 +351,19 @@ def test_a_callers_default_device_is_not_asked_for():
 def test_an_augmentation_that_returns_something_else_is_named(function, got):
     with pytest.raises(ValueError, match=rf"<lambda> in augment= returned {got} for images of"):
         fit(augment=function)
+
+
+@pytest.mark.parametrize(
+    ("augment", "words"),
+    [
+        (lambda images: images, r"<lambda> in augment= takes \(images\). Expected two arguments"),
+        (("flip", lambda: None), r"<lambda> in augment= takes \(\). Expected two arguments"),
+        (Shift, r"holds the class Shift. Expected an object of it: Shift\(\)"),
+    ],
+)
+def test_what_does_not_take_images_and_a_generator_is_no_augmentation(augment, words):
+    with pytest.raises(ValueError, match=words):
+        fit(augment=augment)
 
 
 # ---------------------------------------------------------------- numbers of others

@@ -213,7 +213,7 @@ def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
         return "each training has its own random numbers unless random_state is a number"
     if current_group() is not None:
         return "several processes train the network together"
-    if parameters["callbacks"] is not None:
+    if parameters["callbacks"]:
         return "callbacks may do something else each time, and it would not be noticed"
     if not _is_known(parameters["module"]):
         return "your own module may change, and it would not be noticed"

@@ -153,8 +153,6 @@ class ConvNetEstimator(
         )
         if self.early_stopping:
             self.best_epoch_ = stopper.best_epoch_
-        elif hasattr(self, "best_epoch_"):
-            del self.best_epoch_
         task.end()
 
     def _partial_fit(
@@ -254,6 +252,9 @@ class ConvNetEstimator(
 
     def _take_net(self, net: TrainedNet) -> None:
         self.net_ = net
+        if hasattr(self, "best_epoch_"):
+            # Of an earlier training. Early stopping alone sets it again.
+            del self.best_epoch_
         rows = whole_epochs(self.net_.history)
         self.n_iter_ = len(rows)
         self.loss_curve_ = [row["train_loss"] for row in rows]

@@ -23,6 +23,7 @@ class MaskReadingEstimator(ReadingEstimator):
     """Base of estimators whose y is a label image per image: reads both, and cuts large ones."""
 
     _takes_covariates = False
+    _takes_masked_y = True
     _has_flat_masks: bool
 
     def _read_rows(

@@ -153,6 +153,7 @@ class ConvNetMultiTask(ConvNetEstimator):
     """
 
     _parameter_constraints = MULTI_TASK_CONSTRAINTS
+    _takes_masked_y = True
     _target: AnswersTarget
 
     def __init__(

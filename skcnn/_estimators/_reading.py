@@ -23,7 +23,7 @@ from skcnn._targets import Target
 from skcnn._targets._columns import as_table, check_none_missing
 from skcnn._targets._split import check_groups
 from skcnn._targets._weights import normalize_weights
-from skcnn._utils import refuse_to_continue, safe_indexing, warn
+from skcnn._utils import check_none_hidden, refuse_to_continue, safe_indexing, warn
 
 Classes = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 
@@ -68,6 +68,8 @@ class ReadingEstimator(BaseEstimator):
 
     # Whether X may be a DataFrame with numbers and categories beside the images.
     _takes_covariates: ClassVar[bool] = True
+    # Whether y may be a masked array, in which pixels or answers that are hidden do not count.
+    _takes_masked_y: ClassVar[bool] = False
 
     image_shape_: ImageShape
     skipped_: pd.DataFrame
@@ -96,6 +98,9 @@ class ReadingEstimator(BaseEstimator):
         groups: npt.ArrayLike | None = None,
     ) -> TrainingRows:
         """Read what a fit learns from, and find or continue its target."""
+        self._check_none_hidden(y, "y")
+        check_none_hidden(sample_weight, "sample_weight")
+        check_none_hidden(groups, "groups")
         images, labels = self._read(X, y, reset=not continues)
         images, readable = self._load(images)
         labels, sample_weight, groups = (
@@ -121,6 +126,10 @@ class ReadingEstimator(BaseEstimator):
             # The same images are held out when training continues.
             self._split_seed = draw_seed(self._random_state)
         return images, checked
+
+    def _check_none_hidden(self, y: object, name: str) -> None:
+        if not self._takes_masked_y:
+            check_none_hidden(y, name)
 
     def _check_input(
         self, X: npt.ArrayLike, y: npt.ArrayLike, *, reset: bool
@@ -199,6 +208,7 @@ class ReadingEstimator(BaseEstimator):
         if X_val is None or y_val is None:
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"fit got {given} without {missing}. Give both, or neither.")
+        self._check_none_hidden(y_val, "y_val")
         with allow_interrupts():
             images, _ = check_input(
                 self,

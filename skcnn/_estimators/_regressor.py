@@ -345,6 +345,7 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
             Of several outputs, the mean.
         """
         predicted = self.predict(X)
+        self._target.check_columns(y)
         missing = np.isnan(predicted.reshape(len(predicted), -1)[:, 0])
         y, predicted, sample_weight = without_missing(missing, y, predicted, sample_weight)
         return float(r2_score(y, predicted, sample_weight=sample_weight))

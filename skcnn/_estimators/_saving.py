@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import cast
 
 import skorch.callbacks
 import torch
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback, training
 from torch import Tensor
@@ -47,6 +49,9 @@ _NETS: tuple[type[ConvNetEstimator], ...] = (
 _KIND = "model"
 # What set_output asks for: a setting outside of the constructor.
 _OUTPUT_CONFIG = "_sklearn_output_config"
+# Where scikit-learn keeps what set_fit_request and its siblings ask for, once they are called.
+_REQUESTS = "_metadata_request"
+_SETS_REQUEST = re.compile(r"set_(\w+)_request")
 # It would read a pickle once training goes on.
 _UNSAFE_CALLBACKS = {"LoadInitState"}
 
@@ -312,7 +317,10 @@ def _take_estimator(estimator: ConvNetEstimator) -> Parts:
     fitted = _fitted(estimator)
     if "net_" in fitted:
         fitted["net_"] = net_parts(estimator.net_)
-    return {"parameters": _parameters(estimator), "fitted": fitted}
+    parts: Parts = {"parameters": _parameters(estimator), "fitted": fitted}
+    if hasattr(estimator, _REQUESTS):
+        parts["requests"] = _requests(estimator)
+    return parts
 
 
 def _make_estimator(kind: Callable[..., ConvNetEstimator], parts: Parts) -> ConvNetEstimator:
@@ -322,7 +330,17 @@ def _make_estimator(kind: Callable[..., ConvNetEstimator], parts: Parts) -> Conv
         device = _device_here(estimator.device)
         fitted = {**fitted, "net_": make_net(cast(Parts, fitted["net_"]), device)}
     _set(estimator, fitted)
+    with config_context(enable_metadata_routing=True):
+        for method, requests in cast(dict[str, Parts], parts.get("requests", {})).items():
+            getattr(estimator, f"set_{method}_request")(**requests)
     return estimator
+
+
+def _requests(estimator: ConvNetEstimator) -> Parts:
+    """Return which metadata each method asks a meta-estimator for."""
+    routing = estimator.get_metadata_routing()
+    found = map(_SETS_REQUEST.fullmatch, dir(estimator))
+    return {match[1]: dict(getattr(routing, match[1]).requests) for match in found if match}
 
 
 def _take_extractor(extractor: FeatureExtractor) -> Parts:

@@ -28,6 +28,9 @@ from skcnn._targets._weights import ClassWeight
 #: What a question can ask for: a class, or a number with one of these losses.
 TASKS = ("classification", *(name for name in LOSSES if name != "quantile"))
 
+# What pandas reads with its missing values, and numpy does not.
+_WITH_GAPS = (list, tuple, np.ma.MaskedArray)
+
 
 def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -> pd.DataFrame:
     """Read answers as a table with one column for each question, in their order.
@@ -67,13 +70,13 @@ def read_answers(y: Any, questions: list[str], n_images: int, name: str = "y") -
             raise ValueError(
                 f"{name} has no column {absent[0]!r}, which tasks names. Its columns are {names}."
             )
-        # numpy would turn words with gaps between them into words alone.
+        # numpy would turn words with gaps between them into words alone, and show what is hidden.
         columns = [
-            np.asarray(pd.Series(c) if isinstance(c, list | tuple) else c)
+            np.asarray(pd.Series(c) if isinstance(c, _WITH_GAPS) else c)
             for c in (y[question] for question in questions)
         ]
     else:
-        given = y if isinstance(y, list | tuple) else np.asarray(y)
+        given = y if isinstance(y, _WITH_GAPS) else np.asarray(y)
         try:
             table = pd.DataFrame(given)
         except ValueError as error:

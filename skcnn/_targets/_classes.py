@@ -61,11 +61,7 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
     """Number labels by their place in `classes`."""
     check_none_missing(y, name, "label")
     y = np.asarray(y)
-    if len(y) and _is_text(y) != _is_text(classes):
-        raise ValueError(
-            f"{name} holds {_example(y)}, but the classes are {_example(classes)}. Expected "
-            "labels of the same type: convert them, for example with y.astype."
-        )
+    check_same_type(y, classes, name)
     unseen = np.setdiff1d(y, classes)
     if len(unseen):
         raise ValueError(
@@ -73,6 +69,15 @@ def encode(y: Labels, classes: Labels, name: str = "y") -> npt.NDArray[np.int64]
             f"some of {classes[:10].tolist()}{' ...' if len(classes) > 10 else ''}."
         )
     return np.searchsorted(classes, y).astype(np.int64)
+
+
+def check_same_type(y: Labels, classes: Labels, name: str) -> None:
+    """Refuse text where the classes are numbers, and the reverse: none could be the same."""
+    if len(y) and _is_text(y) != _is_text(classes):
+        raise ValueError(
+            f"{name} holds {_example(y)}, but the classes are {_example(classes)}. Expected "
+            "labels of the same type: convert them, for example with y.astype."
+        )
 
 
 def normalized_class_weights(

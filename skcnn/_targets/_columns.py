@@ -8,6 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import issparse
 
+from skcnn._utils import check_none_hidden
+
 
 def count_columns(y: Any) -> int:
     """Return the number of columns of y; 1 where it is a list, or cannot be read.
@@ -55,6 +57,7 @@ def check_none_missing(y: Any, name: str = "y", what: str = "value") -> None:
         ...
     ValueError: y has 1 missing value(s), the first in row 1. ...
     """
+    check_none_hidden(y, name)
     # Of a list of text and NaN, numpy would make text.
     missing = pd.isna(np.asarray(y, dtype=None if hasattr(y, "__array__") else object))
     if not np.size(missing) or not np.ndim(missing):
@@ -131,8 +134,9 @@ def as_table(checked: Any, y: Any) -> Any:
 def check_names(y: npt.ArrayLike, expected: Sequence[Any] | npt.NDArray[Any], name: str) -> None:
     """Raise a ValueError if y is a DataFrame with other columns than those of fit."""
     found = given_names(y)
-    if found is not None and found != list(expected):
-        raise ValueError(f"{name} has the columns {found}. Expected those of y: {list(expected)}.")
+    wanted = np.asarray(expected).tolist() if isinstance(expected, np.ndarray) else list(expected)
+    if found is not None and found != wanted:
+        raise ValueError(f"{name} has the columns {found}. Expected those of y: {wanted}.")
 
 
 def each_column(y: npt.ArrayLike) -> list[npt.NDArray[Any]]:

@@ -103,6 +103,9 @@ class MultilabelTarget(ClassifierTarget):
                 f"classes has shape {names.shape}, but y has {n_labels} columns. Expected one "
                 "name per label, or classes=None."
             )
+        if classes is not None:
+            # Columns in another order would stand for other labels.
+            check_names(y, names, "y")
         present = cls(names).encode(y)
         if classes is None and len(present) >= _MANY and (present.sum(axis=1) == 1).all():
             warn(
@@ -188,6 +191,9 @@ class MultilabelTarget(ClassifierTarget):
         self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
     ) -> float:
         """Return the weighted fraction of images for which all labels are right."""
+        if not np.array_equal(self.classes, np.arange(self.n_outputs)):
+            # Numbers are those of an array, whose columns have no names.
+            check_names(y, self.classes, "y")
         # scikit-learn's score does not take the integers and booleans that pandas has with NA.
         checked = check_array(y, accept_sparse="csr", dtype=None, input_name="y")
         return super().accuracy(checked, labels, sample_weight)

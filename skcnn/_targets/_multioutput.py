@@ -7,11 +7,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
 from skcnn._targets._base import ClassifierTarget, Outputs
-from skcnn._targets._classes import ClassTarget, Labels, normalized_class_weights
+from skcnn._targets._classes import (
+    ClassTarget,
+    Labels,
+    check_same_type,
+    normalized_class_weights,
+)
 from skcnn._targets._columns import check_names, column_names, each_column
 from skcnn._targets._several import SeveralTarget
 from skcnn._targets._weights import ClassWeights, each_class_weight
@@ -96,9 +102,12 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
         self, y: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
     ) -> float:
         """Return the weighted fraction of images for which all columns are right."""
-        right = (labels == self.check(y, len(np.asarray(labels)), "y")).all(axis=1)
-        weights = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(right, weights=weights))
+        checked = self.check(y, len(np.asarray(labels)), "y")
+        for name, classes, column in zip(self.names, self.classes, each_column(checked)):
+            check_same_type(column, classes, f"y[{name!r}]")
+        right = (labels == checked).all(axis=1)
+        # scikit-learn checks the weights.
+        return float(accuracy_score(np.ones_like(right), right, sample_weight=sample_weight))
 
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Any:
         """Check labels that come beside those of the training images."""

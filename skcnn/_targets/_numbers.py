@@ -13,7 +13,12 @@ from torch import Tensor
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
-from skcnn._targets._columns import check_none_missing, without_empty_text
+from skcnn._targets._columns import (
+    check_names,
+    check_none_missing,
+    given_names,
+    without_empty_text,
+)
 from skcnn._targets._losses import (
     Floats,
     NumberLoss,
@@ -52,6 +57,8 @@ class NumberTarget(Target):
         The quantile that the loss of that name predicts.
     sums : bool
         Whether the outputs of the network are sums of positive numbers, and need no link.
+    names : list or None
+        Names of the columns of y, where it has several with names.
 
     Examples
     --------
@@ -70,6 +77,7 @@ class NumberTarget(Target):
     is_flat: bool = True
     quantile: float | None = None
     sums: bool = False
+    names: list[Any] | None = None
 
     @classmethod
     def infer(
@@ -128,6 +136,7 @@ class NumberTarget(Target):
             numbers.ndim == 1,
             quantile if loss == "quantile" else None,
             sums,
+            given_names(y) if len(columns) > 1 else None,
         )
 
     @property
@@ -203,18 +212,28 @@ class NumberTarget(Target):
 
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Floats:
         """Check numbers that come beside those of the training images."""
+        self.check_columns(y, name)
         numbers = _as_numbers(y, name)
         if len(numbers) != n_images:
             raise ValueError(f"{name} has {len(numbers)} rows for {n_images} images.")
         return numbers
 
+    def check_columns(self, y: npt.ArrayLike, name: str = "y") -> None:
+        """Refuse columns of other names than in fit, or in another order."""
+        if self.names is not None:
+            check_names(y, self.names, name)
+
     def check_same(self, other: Self) -> None:
-        """Training continues with the same loss and as many numbers."""
+        """Training continues with the same loss and the same numbers."""
         for what in ("loss_name", "quantile", "n_outputs"):
             old, new = getattr(self, what), getattr(other, what)
             if old != new:
                 name = what.removesuffix("_name")
                 refuse_to_continue(f"{name}={old!r}", f"now got {new!r}", "Set it back")
+        if None not in (self.names, other.names) and self.names != other.names:
+            refuse_to_continue(
+                f"the columns {self.names} of y", f"now got {other.names}", "Give the same columns"
+            )
 
     def mix(
         self, partner: Tensor, own: Tensor, encoded: Tensor, weight: Tensor | None

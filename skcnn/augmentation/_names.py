@@ -1,6 +1,7 @@
 """From the values of the parameter `augment` to functions that change images."""
 
 import copy
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +129,11 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
         A name in `AUGMENTATIONS` gives a new object with default parameters. A module is copied
         and wrapped. A function of your own is wrapped in a check of what it returns.
 
+    Raises
+    ------
+    ValueError
+        If it is a class, or a function that takes other arguments.
+
     Returns
     -------
     augmentation : callable
@@ -143,4 +149,26 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
         return AUGMENTATIONS[change]()
     if isinstance(change, nn.Module):
         return ModuleAugmentation(change)
-    return change if isinstance(change, Augmentation) else CheckedFunction(change)
+    if isinstance(change, Augmentation):
+        return change
+    _check_arguments(change)
+    return CheckedFunction(change)
+
+
+def _check_arguments(function: Callable[..., Any]) -> None:
+    """Refuse classes, and functions that do not take images and a generator."""
+    name = getattr(function, "__name__", repr(function))
+    if isinstance(function, type):
+        raise ValueError(f"augment= holds the class {name}. Expected an object of it: {name}().")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # Those of some functions in C are not known.
+        return
+    try:
+        signature.bind("images", "generator")
+    except TypeError:
+        raise ValueError(
+            f"The function {name} in augment= takes {signature}. Expected two arguments: images "
+            "(n, height, width, channels) and a torch.Generator."
+        ) from None

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from skcnn._utils import as_values
+from skcnn._utils import as_values, check_none_hidden
 
 Labels = npt.NDArray[np.object_ | np.generic]
 
@@ -51,6 +52,7 @@ def check_probabilities(proba: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def check_labels(values: npt.ArrayLike, name: str = "y") -> Labels:
     """Return an array (n,) that is not empty, and in which nothing is missing."""
+    check_none_hidden(values, name)
     array = as_values(values)
     if array.ndim != 1 and array.shape[1:] != (1,):
         raise ValueError(
@@ -150,6 +152,22 @@ def confidence_and_errors(
     return probabilities.max(axis=1), probabilities.argmax(axis=1) != codes
 
 
+def check_prefit(estimator: BaseEstimator, attribute: str | None = None) -> None:
+    """Refuse an estimator that is not fitted, as copies in a search are not.
+
+    Raises
+    ------
+    NotFittedError
+    """
+    try:
+        check_is_fitted(estimator, attribute)
+    except NotFittedError as error:
+        raise NotFittedError(
+            f"{error} Searches and cross-validation make copies, which are not fitted. There, "
+            "wrap the fitted one in sklearn.frozen.FrozenEstimator, which stays as it is."
+        ) from None
+
+
 def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the probabilities that a fitted classifier gives images, (n, n_classes)."""
     if not hasattr(estimator, "predict_proba"):
@@ -158,7 +176,7 @@ def class_probabilities(estimator: BaseEstimator, X: npt.ArrayLike) -> npt.NDArr
             "fitted classifier with predict_proba, such as ConvNetClassifier. For intervals of "
             "numbers, use ConformalRegressor."
         )
-    check_is_fitted(estimator)
+    check_prefit(estimator)
     proba = estimator.predict_proba(X)
     several = isinstance(proba, list | Mapping)
     if several or np.ndim(proba) != 2:

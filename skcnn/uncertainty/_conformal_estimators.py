@@ -17,6 +17,7 @@ from skcnn._utils import safe_indexing
 from skcnn.uncertainty._checks import (
     check_fraction,
     check_labels,
+    check_prefit,
     check_same_length,
     class_probabilities,
 )
@@ -253,7 +254,7 @@ class ConformalRegressor(ScoreMixin, MetaEstimatorMixin, RegressorMixin, BaseEst
         """
         check_fraction(self.level, "level")
         for estimator in self._estimators():
-            check_is_fitted(estimator)
+            check_prefit(estimator)
             _check_is_no_classifier(estimator)
         numbers = _check_numbers(y)
         low, high = self._ends(X)

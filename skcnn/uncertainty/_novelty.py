@@ -15,6 +15,7 @@ from skcnn.uncertainty._checks import (
     Labels,
     check_fraction,
     check_labels,
+    check_prefit,
     check_probabilities,
     check_same_length,
     class_probabilities,
@@ -178,7 +179,7 @@ class NoveltyDetector(MetaEstimatorMixin, OutlierMixin, BaseEstimator):
         TypeError
             If the estimator lacks the method that `method` needs.
         """
-        check_is_fitted(self.estimator)
+        check_prefit(self.estimator)
         check_fraction(self.false_alarms, "false_alarms")
         if self.method not in _METHODS:
             raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {self.method!r}.")

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skcnn._from_r import whole, whole_arguments
 from skcnn._utils import safe_indexing
-from skcnn.uncertainty._checks import check_count, check_table
+from skcnn.uncertainty._checks import check_count, check_prefit, check_table
 from skcnn.uncertainty._skipped import ScoreMixin, known_rows
 
 Probabilities = npt.NDArray[np.float64]
@@ -259,7 +259,7 @@ class TunedThresholdsCV(ScoreMixin, ClassifierMixin, MetaEstimatorMixin, BaseEst
                 "Expected a multilabel classifier with predict_proba, such as ConvNetClassifier."
             )
         if isinstance(self.cv, str) and self.cv == "prefit":
-            check_is_fitted(self.estimator, "classes_")
+            check_prefit(self.estimator, "classes_")
             self.estimator_ = self.estimator
             probability = _of_labels(self.estimator.predict_proba(X))
         else:

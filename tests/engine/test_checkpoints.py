@@ -232,6 +232,12 @@ def test_where_it_would_not_be_sound_training_begins_afresh(parameters, words, t
     assert trained == [1, 2]
 
 
+def test_an_empty_list_of_callbacks_is_no_callback(tmp_path, trained):
+    for max_epochs in (1, 2):
+        steady_net(max_epochs=max_epochs, checkpoint_dir=str(tmp_path), callbacks=[]).fit(X, Y)
+    assert trained == [1, 1]
+
+
 def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(
     tmp_path, trained, monkeypatch
 ):

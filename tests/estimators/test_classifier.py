@@ -335,6 +335,15 @@ def test_a_refit_without_early_stopping_has_no_best_epoch(data):
     assert not hasattr(clf, "best_epoch_")
 
 
+def test_a_partial_fit_after_early_stopping_has_no_best_epoch(data):
+    X, _, y, _ = data
+    clf = small_net(early_stopping=True, max_epochs=1).fit(X, y)
+    clf.partial_fit(X, y)
+    assert clf.n_iter_ == 2
+    # Its weights are those of the last epoch.
+    assert not hasattr(clf, "best_epoch_")
+
+
 def _split(clf, X, y, **more):
     """Rows that a fit trained on and validated with, read off the images themselves."""
     numbered = np.zeros((len(X), 8, 8, 1), dtype=np.float32)

@@ -1,8 +1,9 @@
 """Fits that follow another one, and fits that are refused or fail."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from _helpers import small_net, stripes
+from _helpers import small_net, small_regressor, stripes
 from sklearn.exceptions import NotFittedError
 
 from skcnn.optimizers import SGD
@@ -38,6 +39,43 @@ def test_warm_start_takes_what_has_changed(changes):
 def test_warm_start_refuses_another_network(changes):
     with pytest.raises(ValueError, match=f"fitted network, but {next(iter(changes))} has changed"):
         continued(**changes)
+
+
+TABLES = {
+    "labels": (small_net, pd.DataFrame({"oak": Y > 0, "fir": Y < 2}).astype(int)),
+    "kinds of labels": (
+        small_net,
+        pd.DataFrame({"size": Y, "tone": np.array(["a", "b", "a"])[Y]}),
+    ),
+    "numbers": (small_regressor, pd.DataFrame({"length": Y * 0.1, "mass": 90 - Y})),
+}
+
+
+@pytest.mark.parametrize(("make", "y"), TABLES.values(), ids=TABLES)
+def test_columns_in_another_order_are_refused_wherever_they_come(make, y):
+    fitted, other = make(max_epochs=1).fit(X, y), y[y.columns[::-1]]
+    names = ".*".join(map(repr, other))
+    calls = [
+        lambda: make(max_epochs=1).fit(X, y, X_val=X, y_val=other),
+        lambda: fitted.score(X, other),
+        lambda: fitted.partial_fit(X, other),
+        lambda: fitted.set_params(warm_start=True).fit(X, other),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"columns.*\[{names}\]"):
+            call()
+    # What has no names is taken as it is.
+    assert fitted.score(X, y.to_numpy()) == fitted.score(X, y)
+    assert make(max_epochs=1).fit(X, y.to_numpy()).score(X, y.to_numpy()) == fitted.score(X, y)
+    fitted.set_params(warm_start=False).fit(X, other)
+    assert fitted.partial_fit(X, other).n_iter_ == 2
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_an_array_gives_columns_no_names(kind):
+    make, y = TABLES[kind]
+    fitted = make(max_epochs=1).fit(X, y.to_numpy())
+    assert fitted.score(X, y) == fitted.score(X, y.to_numpy())
 
 
 REFUSED = {

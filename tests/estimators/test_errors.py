@@ -55,6 +55,12 @@ def _raises(error, words, call, *args, **kwargs):
     assert type(caught.value).__module__.partition(".")[0] in ("builtins", "sklearn", "skcnn")
 
 
+def _hidden(values):
+    """Hide where images are of the first class."""
+    mask = np.broadcast_to((Y == 0).reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    return np.ma.array(values, mask=mask)
+
+
 # ---------------------------------------------------------------- X and y of fit
 
 FLOATS = X / 255.0
@@ -102,6 +108,8 @@ BAD_DATA = {
 MISSING = {
     "y NaN": (X, np.where(Y == 0, np.nan, Y), ValueError, ["y", "NaN"]),
     "y None inside": (X, np.where(Y == 0, None, Y), (ValueError, TypeError), []),
+    "y hidden": (X, _hidden(Y), ValueError, ["y", "hides 20 value(s)", "getmaskarray(y)"]),
+    "columns hidden": (X, _hidden(np.c_[Y, Y]), ValueError, ["y", "hides 40", ".any(axis=1)"]),
 }
 BAD_LABELS = {
     **MISSING,
@@ -183,6 +191,8 @@ BAD_FIT = {
     "weights too few": ({"sample_weight": np.ones(59)}, ["sample_weight", "(59,)", "(60,)"]),
     "weights 2-D": ({"sample_weight": np.ones((60, 2))}, ["1D"]),
     "weights NaN": ({"sample_weight": np.r_[np.nan, np.ones(59)]}, ["sample_weight", "NaN"]),
+    "weights hidden": ({"sample_weight": _hidden(np.ones(60))}, ["sample_weight", "hides 20"]),
+    "groups hidden": ({"groups": _hidden(np.arange(60))}, ["groups", "hides 20"]),
     "X_val alone": ({"X_val": X}, ["X_val", "y_val", "Give both"]),
     "y_val alone": ({"y_val": Y}, ["y_val", "X_val", "Give both"]),
     "X_val smaller": (
@@ -196,6 +206,7 @@ BAD_FIT = {
 
 
 BAD_FIT_OF_LABELS = {
+    "y_val hidden": ({"X_val": X, "y_val": _hidden(Y)}, ["y_val", "hides 20"]),
     "y_val too short": ({"X_val": X, "y_val": Y[:7]}, ["y_val", "7 labels", "60 images"]),
     "y_val unseen": ({"X_val": X, "y_val": Y + 5}, ["y_val", "[5, 6, 7]", "[0, 1, 2]"]),
     "y_val of words": (
@@ -208,6 +219,7 @@ BAD_FIT_OF_LABELS = {
     ),
 }
 BAD_FIT_OF_NUMBERS = {
+    "y_val hidden": ({"X_val": X, "y_val": _hidden(Y)}, ["y_val", "hides 20"]),
     "y_val too short": ({"X_val": X, "y_val": Y[:7]}, ["y_val", "7 rows", "60 images"]),
     "y_val of words": ({"X_val": X, "y_val": WORDS[Y]}, ["y_val", "not numbers"]),
     "y_val of two columns": (
@@ -225,6 +237,17 @@ def test_bad_company_of_the_images_is_refused_in_fit(make, case, early_stopping)
     clf = make(max_epochs=1, early_stopping=early_stopping)
     _raises(ValueError, words, clf.fit, X, Y, **more)
     _raises(NotFittedError, [], clf.predict, X)
+
+
+@pytest.mark.parametrize("make", [small_net, small_regressor])
+def test_hidden_values_are_refused_in_score_and_partial_fit(make):
+    clf = make(max_epochs=1).fit(X, Y)
+    _raises(ValueError, ["y", "hides 20"], clf.score, X, _hidden(Y))
+    _raises(ValueError, ["sample_weight", "hides 20"], clf.score, X, Y, _hidden(np.ones(60)))
+    _raises(ValueError, ["y", "hides 20"], clf.partial_fit, X, _hidden(Y))
+    nothing = np.ma.array(Y, mask=False)
+    assert clf.score(X, nothing) == clf.score(X, Y)
+    assert clf.partial_fit(X, nothing).n_iter_ == 2
 
 
 BAD_SPLIT = {

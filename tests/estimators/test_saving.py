@@ -14,6 +14,8 @@ import pytest
 import torch
 from _helpers import small_net, stripes
 from _image_files import write_images
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import EarlyStopping, EpochScoring, EpochTimer, Freezer, LRScheduler
@@ -25,6 +27,7 @@ from skcnn import (
     ConvNetClassifier,
     ConvNetMultiTask,
     ConvNetRegressor,
+    ConvNetSegmenter,
     FeatureExtractor,
     ImageLoader,
     recipes,
@@ -250,6 +253,18 @@ def test_a_loader_of_images_comes_back(tmp_path):
 def test_what_set_output_asks_for_comes_back(tmp_path):
     clf = small_net(max_epochs=1, filters=(4,)).fit(X, Y).set_output(transform="pandas")
     pd.testing.assert_frame_equal(there_and_back(clf, tmp_path).transform(X), clf.transform(X))
+
+
+@pytest.mark.parametrize("asked", [True, False, "area"])
+def test_what_metadata_are_asked_for_comes_back(asked, tmp_path):
+    with config_context(enable_metadata_routing=True):
+        clf = small_net(max_epochs=1).set_fit_request(sample_weight=asked)
+        seg = ConvNetSegmenter().set_predict_request(tile_size=asked)
+    for estimator in (clf, clone(clf).fit(X, Y), seg):
+        again = there_and_back(estimator, tmp_path)
+        assert repr(again.get_metadata_routing()) == repr(estimator.get_metadata_routing())
+    with config_context(enable_metadata_routing=True):
+        assert there_and_back(clf, tmp_path).set_fit_request(groups=True)
 
 
 def test_a_folder_of_checkpoints_comes_back_as_its_path(tmp_path):

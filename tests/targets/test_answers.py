@@ -27,6 +27,12 @@ FORMS = {
     "nullable": Y.astype({"species": "string", "count": "Int64", "length": "Float64"}),
     "categories": Y.astype({"species": "category"}),
     "index": Y.set_axis([7, 5, 9, 1]),
+    "masked": np.ma.array(Y.fillna({"species": "owl"}).fillna(-9999), mask=Y.isna()),
+    "masked columns": {
+        "species": np.ma.array(["fox", "owl", "elk", "fox"], mask=[0, 1, 0, 0]),
+        "count": np.ma.array([1, 3, -9999, 0], mask=[0, 0, 1, 0]),
+        "length": np.ma.array([-9999, 2.5, 4.5, 3.5], mask=[1, 0, 0, 0]),
+    },
     "empty text": {
         "species": ["fox", "", "elk", "fox"],
         "count": np.array(["1", "3", " ", "0"]),

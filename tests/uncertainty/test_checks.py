@@ -48,6 +48,7 @@ CLASSIFIER = LogisticRegression().fit(X, SIDE)
         (["0", "1"], [0, 1], "y holds text such as '0', and prediction holds numbers such as 0"),
         ([0, 1], np.array(["0", "1"], object), "prediction holds text such as '0'.*Convert"),
         ([0.0, np.nan], [0.0, 1.0], "y has no value .* in 1 of 2 rows, first in row 1"),
+        (np.ma.array([0, 1], mask=[0, 1]), [0, 1], r"y .* hides 1 value\(s\), the first in row 1"),
         (["a", "b"], np.array([None, "b"]), "prediction has no value .* first in row 0.*notna"),
         ([0, 1, 0], TWO, r"prediction has shape \(3, 2\)"),
         (TWO, [0, 1, 0], r"y has shape \(3, 2\)"),

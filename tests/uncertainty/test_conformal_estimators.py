@@ -6,12 +6,14 @@ from _helpers import CLASSES
 from mapie.classification import SplitConformalClassifier
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, QuantileRegressor
 
 from skcnn import ConvNetClassifier
 from skcnn.uncertainty import (
     ConformalClassifier,
     ConformalRegressor,
+    NoveltyDetector,
     conformal_sets,
     conformal_threshold,
 )
@@ -53,6 +55,26 @@ def test_unfitted_classifiers_are_refused(images, labels):
         ConformalClassifier(ConvNetClassifier()).fit(images, labels)
     with pytest.raises(NotFittedError):
         ConformalClassifier(ConvNetClassifier()).predict_set(images)
+
+
+@pytest.mark.parametrize("make", [ConformalClassifier, NoveltyDetector])
+def test_copies_in_a_search_keep_what_is_frozen(make, calibrated):
+    y, proba = calibrated
+    X = np.log(proba)
+    clf = LogisticRegression().fit(X, y)
+    with pytest.raises(NotFittedError, match=r"Searches and cross-validation.*FrozenEstimator"):
+        clone(make(clf)).fit(X, y)
+    copy = clone(make(FrozenEstimator(clf))).fit(X, y)
+    np.testing.assert_array_equal(copy.threshold_, make(clf).fit(X, y).threshold_)
+
+
+def test_copies_of_regressors_keep_what_is_frozen(numbers):
+    X, y = numbers
+    regressor = LinearRegression().fit(X, y)
+    with pytest.raises(NotFittedError, match="FrozenEstimator"):
+        clone(ConformalRegressor(regressor)).fit(X, y)
+    copy = clone(ConformalRegressor(FrozenEstimator(regressor))).fit(X, y)
+    assert copy.margin_ == ConformalRegressor(regressor).fit(X, y).margin_
 
 
 @pytest.fixture(scope="module")
