@@ -11,6 +11,7 @@ from torch import nn
 
 from skcnn.networks import _efficientnet_lite as lite
 from skcnn.networks._backbone_network import BYTE, BackboneNetwork, Pool, Preprocessing, unit_of
+from skcnn.networks._copy import copy_of_returned, independent_copy
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 from skcnn.networks._model_libraries import (
     LIBRARIES,
@@ -136,7 +137,7 @@ def of_module(
                 "already built. Pass its class, or a function that returns a new one."
             )
         check_has_no_scripts(module, "The source of Backbone")
-        own = copy.deepcopy(module)
+        own = independent_copy(module)
     else:
         own = module()
         if not isinstance(own, nn.Module):
@@ -144,6 +145,8 @@ def of_module(
                 f"source={module!r} returned {type(own).__name__}, expected a torch.nn.Module."
             )
         check_has_no_scripts(own, "The source of Backbone")
+        if not isinstance(module, type):
+            own = copy_of_returned(own)
     if weights not in (None, PRETRAINED):
         assert weights is not None
         path = locate(weights, type(own).__name__)
