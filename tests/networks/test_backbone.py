@@ -14,8 +14,8 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier, FeatureExtractor
-from skcnn.networks import Backbone, ConvBlocks
+from skcnn import ConvNetClassifier, ConvNetSegmenter, FeatureExtractor
+from skcnn.networks import Backbone, ConvBlocks, UNet
 from skcnn.networks._backbone_network import Pool, Preprocessing
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -175,6 +175,23 @@ def test_trained_stages_have_a_rate_of_their_own(images, labels):
     assert rates[id(clf.module_.head.weight)] == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("get", [lambda donor: donor, lambda donor: donor.module_])
+@pytest.mark.parametrize("as_encoder", [False, True])
+def test_rates_of_a_donors_own_training_are_forgotten(images, labels, get, as_encoder):
+    source = nn.Sequential(*tiny(), nn.Sequential(Stage(16, 8), Stage(8, 8)))
+    module = backbone(source, unfreeze=1, lr_factor=1e-6)
+    donor = classifier(module, max_epochs=1).fit(images, labels)
+    module = Backbone(get(donor), unfreeze=1, lr_factor=0.25)
+    if as_encoder:
+        masks = (images.mean(3) > 100).astype(int)
+        net = ConvNetSegmenter(module=UNet(module), max_epochs=1, random_state=0)
+        net.fit(images, masks)
+    else:
+        net = classifier(module, max_epochs=1).fit(images, labels)
+    factors = {group["part_factor"] for group in net.net_.optimizer_.param_groups}
+    assert factors == {1.0, 0.25}
+
+
 @pytest.mark.parametrize("optimizer", ["muon", "sgd", "adamw"])
 def test_no_optimizer_rescales_pretrained_filters(images, labels, optimizer):
     module = backbone(unfreeze=2, lr_factor=1e-9)
@@ -273,6 +290,16 @@ def test_a_class_that_makes_the_module(images, labels):
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="already built"):
         classifier(backbone(weights=None)).fit(images, labels)
+
+
+def test_a_function_may_return_the_same_module_each_time(images, labels):
+    network = tiny()
+    module = Backbone(lambda: network, layer="", mean=MEAN, std=STD, unfreeze=2)
+    expected = classifier(module).fit(images, labels).predict_proba(images)
+    again = classifier(module).fit(images, labels)
+    np.testing.assert_array_equal(again.predict_proba(images), expected)
+    for name, values in states(tiny()).items():
+        assert torch.equal(network.state_dict()[name], values), name
 
 
 @pytest.mark.parametrize(
