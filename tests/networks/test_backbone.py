@@ -79,6 +79,11 @@ def test_pixels_of_0_to_1_mean_the_same(images, labels):
     )
 
 
+def test_whole_numbers_and_small_excesses_over_one_are_taken(images):
+    for pixels in (images // 64, (images // 64).astype(float), images / images.max() * 1.005):
+        assert FeatureExtractor(backbone()).fit_transform(pixels).shape == (60, 16)
+
+
 def test_gray_images_are_gray_colors(images, labels):
     gray = images[..., :1]
     of_gray = classifier(backbone()).fit(gray, labels).transform(gray)
@@ -91,6 +96,8 @@ def test_gray_images_are_gray_colors(images, labels):
     [
         (lambda x: x.astype(float) * 257, "16 bits by 257"),
         (lambda x: x / 100 - 1, "do not standardize"),
+        (lambda x: x / 127.5, r"neither from 0 to 1 nor.*Divide them by the highest"),
+        (lambda x: np.concatenate([0 * x[:1], x[1:] / 200]), "neither from 0 to 1 nor"),
         (lambda x: np.concatenate([x, x[..., :1]], axis=3), r"4 channels.*takes 1 or 3"),
     ],
 )
