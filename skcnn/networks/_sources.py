@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ _LITE_IN_TIMM = tuple(f"tf_{name}" for name in BUILT_IN)
 # What TensorFlow's own training of EfficientNet-Lite did: (pixel - 127) / 128. The packages do not
 # say so, and benchmarks/transfer.py measures it.
 _LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
+_LITE_IN_TIMM_MEAN = (0.5,) * 3
 # Pixels above are no bytes, however bright; below 0 by more than this share, no rounding.
 _ABOVE_BYTES = 4 * BYTE
 _NEGATIVE = 0.1
@@ -66,10 +68,12 @@ def by_name(name: str, weights: str | None, *, pools: bool, whole: bool) -> Sour
         return built_in(name, weights)
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
-        architecture = read_folder(folder)["architecture"]
+        config = read_folder(folder)
+        architecture = config["architecture"]
         if architecture in _LITE_IN_TIMM:
             own = str(folder_weights(folder)) if weights == PRETRAINED else weights
-            return built_in(architecture.removeprefix("tf_"), own)
+            source = built_in(architecture.removeprefix("tf_"), own)
+            return replace(source, preprocessing=_lite_preprocessing(source, config))
         return from_folder(folder, weights, pools=pools, whole=whole)
     library, model = find_library(name) or ("", name)
     if library == "timm":
@@ -109,6 +113,19 @@ def built_in(name: str, weights: str | None) -> Source:
         load_weights(nn.Sequential(stages), own, path)
     preprocessing = Preprocessing((_LITE_MEAN,) * 3, (_LITE_STD,) * 3, size.image_size)
     return Source(stages, preprocessing, units=[[stage] for stage in stages.values()])
+
+
+def _lite_preprocessing(source: Source, config: Mapping[str, Any]) -> Preprocessing | None:
+    """Return the preprocessing of a folder: its own, where somebody trained the network again."""
+    told = config["pretrained_cfg"]
+    if not {"mean", "std"} <= told.keys():
+        return source.preprocessing
+    theirs = read_config(told)
+    if theirs.mean == theirs.std == _LITE_IN_TIMM_MEAN:
+        # timm's nearest to that of TensorFlow.
+        assert source.preprocessing is not None
+        return replace(theirs, mean=source.preprocessing.mean, std=source.preprocessing.std)
+    return theirs
 
 
 def of_module(
