@@ -136,6 +136,18 @@ def test_weights_that_hooks_compute_can_be_trained_further(normalize):
     assert clf.fit(X, Y).loss_curve_[-1] < first
 
 
+def test_a_function_may_return_the_same_module_each_time():
+    network = Plain(3, 3)
+    before = [values.clone() for values in network.parameters()]
+    clf = fit(module=lambda: network)
+    expected = clf.predict_proba(X)
+    again = fit(module=lambda: network)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    for values, same in zip(network.parameters(), before):
+        assert torch.equal(values, same)
+
+
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_group_normalization_of_what_is_not_trained(frozen):
     def build(n_channels, n_classes):

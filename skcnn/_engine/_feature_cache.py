@@ -1,6 +1,7 @@
 """Features of images on disk: what frozen stages make of an image is computed once."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from skcnn._data._file_keys import KEY
 from skcnn._data._inputs import AnyImages
 from skcnn.networks import ImageNetwork
 from skcnn.networks._batch_independence import is_batch_independent
+from skcnn.networks._model_libraries import LIBRARIES
 
 _CHUNK_ROWS = 512
 
@@ -141,7 +143,7 @@ def _network_key(network: ImageNetwork, image_shape: ImageShape, device: torch.d
     """Return what tells frozen stages, with their input, from all others."""
     stages = nn.ModuleList(network.get_submodule(f"body.{name}") for name in network.frozen_stages)
     digest = sha256()
-    outside = [version("skcnn"), torch.__version__, device.type, image_shape]
+    outside = [version("skcnn"), _versions_of_libraries(stages), device.type, image_shape]
     digest.update(repr([*outside, network.inner_shape(image_shape), stages]).encode())
     for name, module in stages.named_modules():
         # Not all of them are in the text of a module.
@@ -158,8 +160,17 @@ def _network_key(network: ImageNetwork, image_shape: ImageShape, device: torch.d
     return digest.hexdigest()[: 2 * KEY.itemsize]
 
 
+def _versions_of_libraries(stages: nn.Module) -> dict[str, str]:
+    """Return the versions of torch, and of libraries of models whose code the stages are."""
+    libraries = {type(module).__module__.partition(".")[0] for module in stages.modules()}
+    known = sorted(libraries.intersection(LIBRARIES))
+    versions = {name: str(getattr(sys.modules.get(name), "__version__", "")) for name in known}
+    return {"torch": torch.__version__, **versions}
+
+
 def _is_setting(name: str, value: object) -> bool:
-    is_plain = isinstance(value, bool | int | float | str | tuple | None)
+    # torchvision has the windows of its Swin transformers in lists.
+    is_plain = isinstance(value, bool | int | float | str | tuple | list | dict | None)
     return is_plain and name != "training" and not name.startswith("_")
 
 

@@ -34,6 +34,8 @@ from skcnn.networks._stages import cut_after, units_that_run
 # Images whose pixels tell the range of all.
 _RANGE_ROWS = 1_000
 _COLORS = 3
+# Photographs with pixels from 0 to 255 have brighter ones than this.
+_DARKEST_BYTES = 4
 
 
 class Backbone(NetworkSpec):
@@ -216,22 +218,31 @@ class Backbone(NetworkSpec):
         Raises
         ------
         ValueError
-            If pixels are outside of 0 to 255.
+            If pixels are outside of 0 to 255, or neither of bytes nor from 0 to 1.
         """
         rows = np.unique(
             np.linspace(0, len(images) - 1, min(len(images), _RANGE_ROWS)).astype(int)
         )
-        lowest, highest = np.inf, -np.inf
+        lowest, highest, are_whole = np.inf, -np.inf, True
         for row in rows:
             image = images[row : row + 1]
             lowest, highest = min(lowest, image.min()), max(highest, image.max())
+            if image.dtype.kind == "f" and highest <= _DARKEST_BYTES:
+                are_whole = are_whole and not (image % 1).any()
         if lowest < 0 or highest > BYTE:
             raise ValueError(
                 f"X has pixels from {lowest:g} to {highest:g}, but a backbone was trained on "
                 "photographs with pixels from 0 to 255. Expected pixels from 0 to 255, or from 0 "
                 "to 1: divide those of 16 bits by 257, and do not standardize them."
             )
-        return {"unit": unit_of(highest)}
+        unit = unit_of(highest)
+        if unit == BYTE and highest <= _DARKEST_BYTES and not are_whole:
+            raise ValueError(
+                f"X has pixels from {lowest:g} to {highest:g}, which are neither from 0 to 1 nor "
+                "from 0 to 255: a backbone would take them for nearly black. Divide them by the "
+                "highest value that a pixel can have."
+            )
+        return {"unit": unit}
 
     def build(
         self,

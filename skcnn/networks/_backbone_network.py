@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skcnn.networks._image_network import ImageNetwork
+from skcnn.networks._stages import train_part
 
 # With the default learning rate of 0.1, features of this length are learned in 15 epochs, whether
 # there are 100 or 1,000 of them: benchmarks/transfer.py.
@@ -235,8 +236,7 @@ class BackboneNetwork(ImageNetwork):
         self.body.requires_grad_(False)
         self.trained = tuple(trained)
         for part in self.trained:
-            part.requires_grad_(True)
-            part.lr_factor = lr_factor  # type: ignore[assignment]
+            train_part(part, lr_factor)
         frozen = [not any(p.requires_grad for p in stage.parameters()) for stage in self.body]
         self.n_frozen = frozen.index(False) if False in frozen else len(frozen)
         self.frozen_stages = tuple(body)[: self.n_frozen]

@@ -25,6 +25,8 @@ from skcnn.networks._weights import load_weights, locate, read_weights
 
 LIBRARIES = ("timm", "torchvision")
 _CONFIG = "config.json"
+# Entries of `pretrained_cfg` that networks are built by.
+_OF_STRUCTURE = ("input_size", "fixed_input_size")
 # Attributes that hold the classifier of a model of torchvision.
 _HEADS = ("fc", "classifier", "head", "heads")
 
@@ -124,7 +126,17 @@ def from_folder(folder: Path, weights: str | None, *, pools: bool, whole: bool) 
     architecture = str(config["architecture"])
     arguments = dict(config.get("model_args") or {})
     arguments.setdefault("num_classes", config.get("num_classes", 1000))
-    model = import_module("timm").create_model(architecture, pretrained=False, **arguments)
+    pretrained = config["pretrained_cfg"]
+    if not {"mean", "std"} <= pretrained.keys():
+        raise ValueError(
+            f"{folder / _CONFIG} has no entries `mean` and `std` in `pretrained_cfg`. Write those "
+            "of the network's own training images there, with pixels from 0 to 1."
+        )
+    # As timm does with folders of its hub: what is not among the arguments follows from these.
+    told = {name: pretrained[name] for name in _OF_STRUCTURE if name in pretrained}
+    model = import_module("timm").create_model(
+        architecture, pretrained=False, pretrained_cfg_overlay=told, **arguments
+    )
     if weights is not None:
         path = folder_weights(folder) if weights == PRETRAINED else locate(weights, architecture)
         load_weights(model, read_weights(path), path)
@@ -143,7 +155,8 @@ def read_folder(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{folder / _CONFIG} is no JSON: {error}.") from error
-    if not isinstance(config, dict) or not {"architecture", "pretrained_cfg"} <= config.keys():
+    names = ("architecture", "pretrained_cfg")
+    if not isinstance(config, dict) or [type(config.get(n)) for n in names] != [str, dict]:
         raise ValueError(
             f"{folder / _CONFIG} has no entries `architecture` and `pretrained_cfg`. Expected the "
             "config.json of a model of timm."

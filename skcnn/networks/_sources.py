@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 from skcnn.networks import _efficientnet_lite as lite
 from skcnn.networks._backbone_network import BYTE, BackboneNetwork, Pool, Preprocessing, unit_of
+from skcnn.networks._copy import copy_of_returned, independent_copy
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 from skcnn.networks._model_libraries import (
     LIBRARIES,
@@ -38,6 +40,7 @@ _LITE_IN_TIMM = tuple(f"tf_{name}" for name in BUILT_IN)
 # What TensorFlow's own training of EfficientNet-Lite did: (pixel - 127) / 128. The packages do not
 # say so, and benchmarks/transfer.py measures it.
 _LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
+_LITE_IN_TIMM_MEAN = (0.5,) * 3
 # Pixels above are no bytes, however bright; below 0 by more than this share, no rounding.
 _ABOVE_BYTES = 4 * BYTE
 _NEGATIVE = 0.1
@@ -65,10 +68,12 @@ def by_name(name: str, weights: str | None, *, pools: bool, whole: bool) -> Sour
         return built_in(name, weights)
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
-        architecture = read_folder(folder)["architecture"]
+        config = read_folder(folder)
+        architecture = config["architecture"]
         if architecture in _LITE_IN_TIMM:
             own = str(folder_weights(folder)) if weights == PRETRAINED else weights
-            return built_in(architecture.removeprefix("tf_"), own)
+            source = built_in(architecture.removeprefix("tf_"), own)
+            return replace(source, preprocessing=_lite_preprocessing(source, config))
         return from_folder(folder, weights, pools=pools, whole=whole)
     library, model = find_library(name) or ("", name)
     if library == "timm":
@@ -110,6 +115,19 @@ def built_in(name: str, weights: str | None) -> Source:
     return Source(stages, preprocessing, units=[[stage] for stage in stages.values()])
 
 
+def _lite_preprocessing(source: Source, config: Mapping[str, Any]) -> Preprocessing | None:
+    """Return the preprocessing of a folder: its own, where somebody trained the network again."""
+    told = config["pretrained_cfg"]
+    if not {"mean", "std"} <= told.keys():
+        return source.preprocessing
+    theirs = read_config(told)
+    if theirs.mean == theirs.std == _LITE_IN_TIMM_MEAN:
+        # timm's nearest to that of TensorFlow.
+        assert source.preprocessing is not None
+        return replace(theirs, mean=source.preprocessing.mean, std=source.preprocessing.std)
+    return theirs
+
+
 def of_module(
     module: nn.Module | Callable[[], nn.Module],
     weights: str | None,
@@ -136,7 +154,7 @@ def of_module(
                 "already built. Pass its class, or a function that returns a new one."
             )
         check_has_no_scripts(module, "The source of Backbone")
-        own = copy.deepcopy(module)
+        own = independent_copy(module)
     else:
         own = module()
         if not isinstance(own, nn.Module):
@@ -144,6 +162,8 @@ def of_module(
                 f"source={module!r} returned {type(own).__name__}, expected a torch.nn.Module."
             )
         check_has_no_scripts(own, "The source of Backbone")
+        if not isinstance(module, type):
+            own = copy_of_returned(own)
     if weights not in (None, PRETRAINED):
         assert weights is not None
         path = locate(weights, type(own).__name__)

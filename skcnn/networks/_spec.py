@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skcnn._utils import RowChoice
+from skcnn.networks._copy import copy_of_returned
 from skcnn.networks._image_network import ImageNetwork, OwnNetwork
 
 ImageShape = tuple[int, int, int]
@@ -180,6 +181,8 @@ class OwnModule(NetworkSpec):
                 "torch.nn.Module. Pass a Module class, or a function that returns a Module."
             )
         check_has_no_scripts(own, "The network of module=")
+        if not isinstance(self.module, type):
+            own = copy_of_returned(own)
         network = OwnNetwork(own, **statistics(image_shape, measured), n_covariates=n_covariates)
         if any(isinstance(p, nn.UninitializedParameter) for p in network.parameters()):
             # Lazy layers take their shape from the first image they see.

@@ -127,6 +127,15 @@ def units_that_run(
     return [unit for unit in parts if unit]
 
 
+def train_part(part: nn.Module, lr_factor: float) -> None:
+    """Have a part trained at a multiple of the learning rate, in all of its layers."""
+    part.requires_grad_(True)
+    for module in part.modules():
+        # A network that was trained before has a factor of that training.
+        vars(module).pop("lr_factor", None)
+    vars(part).update(lr_factor=lr_factor)
+
+
 def find_units(module: nn.Module) -> list[list[nn.Module]]:
     """Divide a network into units that are trained or frozen as a whole, from first to last.
 

@@ -15,7 +15,7 @@ from skcnn.networks._blocks import POOLS, build_block
 from skcnn.networks._conv_blocks import ConvBlocks, dirac_init
 from skcnn.networks._layers import Dropout
 from skcnn.networks._spec import ImageShape, Measured, statistics
-from skcnn.networks._stages import cut_after
+from skcnn.networks._stages import cut_after, train_part
 from skcnn.networks._unet_network import Level, PoolingEncoder, PretrainedEncoder
 
 # Side of an image that is run through a backbone to see the size of its maps.
@@ -138,8 +138,7 @@ def pretrained_encoder(
     encoder = PretrainedEncoder(kept, list(found), levels)
     encoder.requires_grad_(False)
     for part in trained_parts(unpooled, source, kept, tuple(probe.shape)):
-        part.requires_grad_(True)
-        part.lr_factor = float(spec.lr_factor)  # type: ignore[assignment]
+        train_part(part, float(spec.lr_factor))
     return encoder, pixels
 
 

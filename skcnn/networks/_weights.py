@@ -1,8 +1,10 @@
 """Pretrained weights: found in a package or a file, or downloaded; read without running code."""
 
+import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -86,7 +88,7 @@ def download(url: str) -> Path:
     ValueError
         If the address has no hash.
     DataFileError
-        If the server gives no such file.
+        If the server gives no such file, or if another one is in its place.
     """
     address, _, fragment = url.partition("#")
     match = re.fullmatch(r"(sha256|md5)=([0-9a-fA-F]+)", fragment)
@@ -108,7 +110,22 @@ def download(url: str) -> Path:
         with locked(path.parent, path.name):
             if not path.exists():
                 retrieve(address, f"{kind}:{value}", path, name="pretrained weights", instead=path)
+    # It may have been placed there by hand.
+    state = path.stat()
+    found = _hash_of(path, kind, state.st_mtime_ns, state.st_size)
+    if found != value:
+        raise DataFileError(
+            f"{path} is damaged, or another file than the one that weights={url!r} is about: its "
+            f"{kind} is {found}. Replace it, or remove it to download it again."
+        )
     return path
+
+
+@cache  # asked for in each fit of a search
+def _hash_of(path: Path, kind: str, changed: int, size: int) -> str:
+    """Return the hash of a file, which is computed again when the file has changed."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
 def locate(weights: str, name: str) -> Path:

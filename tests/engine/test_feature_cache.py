@@ -1,6 +1,8 @@
 """Features of frozen stages on disk: computed once, never taken for others."""
 
 import os
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -124,6 +126,35 @@ def test_weights_that_were_changed_by_hand_count(images, labels, tmp_path):
     with torch.no_grad():
         clf.module_.body[1][0].weight *= 2
     assert not np.allclose(clf.transform(images), before, rtol=0.1)
+
+
+class Shift(nn.Module):
+    """Stands for a layer of torchvision, whose settings are not in its text."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x):
+        return x.cumsum(3).roll(self.steps, (2, 3))[:, :, 1:]
+
+
+def shifted(steps):
+    return backbone().set_params(source=nn.Sequential(*tiny(), Shift(steps)))
+
+
+def test_settings_in_lists_and_versions_of_libraries_count(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(Shift, "__module__", "torchvision.shifts")
+    for steps in ([0, 0], [1, 0]):
+        expected = FeatureExtractor(shifted(steps)).fit_transform(images)
+        found = FeatureExtractor(shifted(steps), cache_dir=tmp_path).fit_transform(images)
+        assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    library = SimpleNamespace(__version__="99")
+    monkeypatch.setitem(sys.modules, "torchvision", library)
+    monkeypatch.setattr(Shift, "forward", lambda self, x: x * 2)
+    expected = FeatureExtractor(shifted(steps)).fit_transform(images)
+    found = FeatureExtractor(shifted(steps), cache_dir=tmp_path).fit_transform(images)
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 class Own(nn.Module):

@@ -14,8 +14,8 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from torch import nn
 
-from skcnn import ConvNetClassifier, FeatureExtractor
-from skcnn.networks import Backbone, ConvBlocks
+from skcnn import ConvNetClassifier, ConvNetSegmenter, FeatureExtractor
+from skcnn.networks import Backbone, ConvBlocks, UNet
 from skcnn.networks._backbone_network import Pool, Preprocessing
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -79,6 +79,11 @@ def test_pixels_of_0_to_1_mean_the_same(images, labels):
     )
 
 
+def test_whole_numbers_and_small_excesses_over_one_are_taken(images):
+    for pixels in (images // 64, (images // 64).astype(float), images / images.max() * 1.005):
+        assert FeatureExtractor(backbone()).fit_transform(pixels).shape == (60, 16)
+
+
 def test_gray_images_are_gray_colors(images, labels):
     gray = images[..., :1]
     of_gray = classifier(backbone()).fit(gray, labels).transform(gray)
@@ -91,6 +96,8 @@ def test_gray_images_are_gray_colors(images, labels):
     [
         (lambda x: x.astype(float) * 257, "16 bits by 257"),
         (lambda x: x / 100 - 1, "do not standardize"),
+        (lambda x: x / 127.5, r"neither from 0 to 1 nor.*Divide them by the highest"),
+        (lambda x: np.concatenate([0 * x[:1], x[1:] / 200]), "neither from 0 to 1 nor"),
         (lambda x: np.concatenate([x, x[..., :1]], axis=3), r"4 channels.*takes 1 or 3"),
     ],
 )
@@ -173,6 +180,23 @@ def test_trained_stages_have_a_rate_of_their_own(images, labels):
     assert rates[id(layer.weight)] == pytest.approx(0.025)
     assert rates[id(layer.bias)] == pytest.approx(0.05)
     assert rates[id(clf.module_.head.weight)] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("get", [lambda donor: donor, lambda donor: donor.module_])
+@pytest.mark.parametrize("as_encoder", [False, True])
+def test_rates_of_a_donors_own_training_are_forgotten(images, labels, get, as_encoder):
+    source = nn.Sequential(*tiny(), nn.Sequential(Stage(16, 8), Stage(8, 8)))
+    module = backbone(source, unfreeze=1, lr_factor=1e-6)
+    donor = classifier(module, max_epochs=1).fit(images, labels)
+    module = Backbone(get(donor), unfreeze=1, lr_factor=0.25)
+    if as_encoder:
+        masks = (images.mean(3) > 100).astype(int)
+        net = ConvNetSegmenter(module=UNet(module), max_epochs=1, random_state=0)
+        net.fit(images, masks)
+    else:
+        net = classifier(module, max_epochs=1).fit(images, labels)
+    factors = {group["part_factor"] for group in net.net_.optimizer_.param_groups}
+    assert factors == {1.0, 0.25}
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "sgd", "adamw"])
@@ -273,6 +297,16 @@ def test_a_class_that_makes_the_module(images, labels):
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="already built"):
         classifier(backbone(weights=None)).fit(images, labels)
+
+
+def test_a_function_may_return_the_same_module_each_time(images, labels):
+    network = tiny()
+    module = Backbone(lambda: network, layer="", mean=MEAN, std=STD, unfreeze=2)
+    expected = classifier(module).fit(images, labels).predict_proba(images)
+    again = classifier(module).fit(images, labels)
+    np.testing.assert_array_equal(again.predict_proba(images), expected)
+    for name, values in states(tiny()).items():
+        assert torch.equal(network.state_dict()[name], values), name
 
 
 @pytest.mark.parametrize(

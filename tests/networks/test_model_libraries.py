@@ -65,12 +65,14 @@ def make(seed, **options):
 def timm(monkeypatch):
     """A module that answers as timm does, with weights of seed 1 as the pretrained ones."""
 
-    def create_model(name, pretrained=False, **options):
+    def create_model(name, pretrained=False, pretrained_cfg_overlay=None, **options):
+        library.asked.append(pretrained_cfg_overlay)
         if pretrained and name == "vit_offline":
             raise ConnectionError("no route to host")
         return make(int(pretrained), **options)
 
     library = ModuleType("timm")
+    library.asked = []
     library.__spec__ = ModuleSpec("timm", None)
     library.is_model = lambda name: name.startswith("vit")
     library.create_model = create_model
@@ -163,8 +165,9 @@ def test_offline_it_says_what_to_fetch(images, timm):
         FeatureExtractor("vit_offline").fit(images)
 
 
-def write_folder(folder, architecture, state):
-    config = {"architecture": architecture, "num_classes": 10, "pretrained_cfg": CONFIG}
+def write_folder(folder, architecture, state, **pretrained):
+    pretrained = {**CONFIG, **pretrained}
+    config = {"architecture": architecture, "num_classes": 10, "pretrained_cfg": pretrained}
     (folder / "config.json").write_text(json.dumps(config))
     save_file(state, folder / "model.safetensors")
 
@@ -172,6 +175,26 @@ def write_folder(folder, architecture, state):
 def test_a_folder_of_timm(images, timm, tmp_path):
     write_folder(tmp_path, "vit_tiny", make(3).state_dict())
     close(FeatureExtractor(str(tmp_path)).fit_transform(images), expected(make(3), images)[:, 0])
+
+
+def test_a_folder_of_timm_is_built_by_its_configuration(images, timm, tmp_path):
+    told = {"input_size": [1, 16, 16], "fixed_input_size": True}
+    write_folder(tmp_path, "vit_tiny", make(3).state_dict(), crop_pct=0.9, **told)
+    FeatureExtractor(str(tmp_path)).fit(images)
+    assert timm.asked == [told]
+
+
+def test_a_folder_that_does_not_say_how_images_were_standardized(images, timm, tmp_path):
+    write_folder(tmp_path, "vit_tiny", make(3).state_dict())
+    contents = json.loads((tmp_path / "config.json").read_text())
+    for pretrained, message in [
+        ({"input_size": [3, 16, 16]}, r"config\.json has no entries `mean` and `std`"),
+        ("none", r"config\.json has no entries `architecture` and `pretrained_cfg`"),
+    ]:
+        contents["pretrained_cfg"] = pretrained
+        (tmp_path / "config.json").write_text(json.dumps(contents))
+        with pytest.raises(ValueError, match=message):
+            FeatureExtractor(str(tmp_path)).fit(images)
 
 
 def test_a_folder_of_timm_without_timm(images, tmp_path, monkeypatch):
@@ -212,7 +235,8 @@ def timm_names(weights):
 def test_a_folder_of_the_built_in_network_needs_no_timm(images, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     weights = package_weights()
-    write_folder(tmp_path, "tf_efficientnet_lite0", timm_names(weights))
+    of_timm = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 224, 224)}
+    write_folder(tmp_path, "tf_efficientnet_lite0", timm_names(weights), **of_timm)
     fitted = FeatureExtractor(Backbone(tmp_path, image_size=32)).fit(images)
     own = convert_weights(weights, build_stages(SIZES["efficientnet_lite0"]))
     for name, values in fitted.module_.body.state_dict().items():
@@ -221,6 +245,19 @@ def test_a_folder_of_the_built_in_network_needs_no_timm(images, tmp_path, monkey
     for backbone in (file, Backbone(str(tmp_path), image_size=32)):
         again = FeatureExtractor(backbone).fit(images)
         np.testing.assert_array_equal(again.transform(images), fitted.transform(images))
+    assert FeatureExtractor(str(tmp_path)).fit(images).module_.size == (224, 224)
+    contents = json.loads((tmp_path / "config.json").read_text()) | {"pretrained_cfg": {}}
+    (tmp_path / "config.json").write_text(json.dumps(contents))
+    again = FeatureExtractor(Backbone(tmp_path, image_size=32)).fit(images)
+    np.testing.assert_array_equal(again.transform(images), fitted.transform(images))
+
+
+def test_a_built_in_network_that_was_trained_again_has_its_own_preprocessing(images, tmp_path):
+    write_folder(tmp_path, "tf_efficientnet_lite0", timm_names(package_weights()))
+    network = FeatureExtractor(str(tmp_path)).fit(images).module_
+    for found, told in ((network.mean, CONFIG["mean"]), (network.scale, CONFIG["std"])):
+        np.testing.assert_allclose(found / 255, told, rtol=1e-6)
+    assert network.size == CONFIG["input_size"][1:]
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
@@ -447,12 +484,16 @@ def test_positions_of_the_same_grid_stay():
     torch.testing.assert_close(larger[:, 1:].mean(1), table[:, 1:].mean(1), atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("name", ["test_vit3", "test_convnext", "test_efficientnet"])
-def test_features_are_those_of_timm_itself(images, tmp_path, name):
+def test_features_are_those_of_timm_itself(images, tmp_path, name, channels):
     library = pytest.importorskip("timm")
+    images = images[..., :channels]
     torch.manual_seed(0)
-    model = library.create_model(name).eval()
+    model = library.create_model(name, in_chans=channels).eval()
     config = library.data.resolve_model_data_config(model)
+    config |= {key: config[key][:channels] for key in ("mean", "std")}
+    config["input_size"] = (channels, *config["input_size"][1:])
     contents = {"architecture": name, "num_classes": model.num_classes, "pretrained_cfg": config}
     (tmp_path / "config.json").write_text(json.dumps(contents))
     save_file(model.state_dict(), tmp_path / "model.safetensors")

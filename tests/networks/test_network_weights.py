@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import threading
 from collections import OrderedDict
 from functools import partial
@@ -130,12 +131,27 @@ def test_another_file_than_the_one_that_was_meant(images, server, home):
     assert not list(home.rglob("*.pth"))
 
 
-def test_without_internet_it_says_what_to_fetch_and_where_to_put_it(images, home):
-    url = f"http://127.0.0.1:1/w.pth#sha256={'a' * 64}"
+def test_without_internet_it_says_what_to_fetch_and_where_to_put_it(images, home, tmp_path):
+    torch.save(tiny(1).state_dict(), tmp_path / "w.pth")
+    url = f"http://127.0.0.1:1/w.pth#sha256={sha256(tmp_path / 'w.pth')}"
     with pytest.raises(OSError, match="Could not download pretrained weights") as caught:
         fit(images, weights=url)
     place = re.search(r"place it at (.*\.pth)\.", str(caught.value))[1]
-    torch.save(tiny(1).state_dict(), place)
+    shutil.copy(tmp_path / "w.pth", place)
+    assert torch.equal(fit(images, weights=url).module_.body[0].weight, tiny(1)[0].weight)
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_another_file_in_the_place_of_a_download_is_refused(images, server, home, kind):
+    folder, address = server
+    torch.save(tiny(1).state_dict(), folder / "w.pth")
+    value = hashlib.new(kind, (folder / "w.pth").read_bytes()).hexdigest()
+    url = f"{address}/w.pth#{kind}={value}"
+    place = download(url)
+    torch.save(tiny(2).state_dict(), place)
+    with pytest.raises(OSError, match=rf"w\.pth is damaged, or another file.*{kind}.*remove it"):
+        fit(images, weights=url)
+    place.unlink()
     assert torch.equal(fit(images, weights=url).module_.body[0].weight, tiny(1)[0].weight)
 
 
