@@ -208,6 +208,17 @@ def memory_table():
     return table(head, figures(result, names, 0)) + "\n" + measured_on(result)
 
 
+def compile_table():
+    result = load("speed_compile_cpu")
+    rows = []
+    for job, shown in {"default": "`ConvNetClassifier()`", "fast": "`recipes.fast`"}.items():
+        (ratio,) = figures(result, {f"epoch, compiled / not, {job}": shown})
+        ((_, *seconds),) = figures(result, {f"seconds to compile, {job}": shown}, 0)
+        rows.append([*ratio, *seconds])
+    head = ["processor time", "an epoch, compiled / not", "rounds", "seconds to compile", "rounds"]
+    return table(head, rows) + "\n" + measured_on(result)
+
+
 def busy_table():
     result = load("busy")
     names = sorted({name.partition(", ")[2] for name in result["figures"]}, key=_busy_order)
@@ -1193,6 +1204,7 @@ TABLES = {
     "predict": predict_table,
     "onnx": onnx_table,
     "memory": memory_table,
+    "compile": compile_table,
     "busy": busy_table,
     "accuracy": accuracy_table,
     "accuracy_cuda": accuracy_cuda_table,

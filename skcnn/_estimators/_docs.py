@@ -139,8 +139,8 @@ precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
     CPUs with AMX, CUDA GPUs from compute capability 8.0), float16 on GPUs from 7.0, and
     float32 elsewhere. Weights are stored, and predictions made, in float32.
 compile : bool, default=False
-    Whether to train through `torch.compile`, which takes a while at first and needs a C++
-    compiler. The fitted network is the uncompiled one.
+    Whether to train through `torch.compile`, which needs a C++ compiler and takes a minute or
+    more for each size of images. The fitted network is the uncompiled one.
 deterministic : bool, default=False
     Whether a GPU, too, gives the same network bit for bit for the same `random_state`, at
     the cost of speed.
