@@ -481,10 +481,8 @@ def transfer_few_table():
             rows.append([kind, shown, *accuracies, ", ".join(filter(None, seconds))])
     # A column of its own would make the table wider than the page.
     assert draws <= {0, 1, max(draws)}, f"not all have as many draws: {draws}"
-    note = (
-        f"± is the standard deviation over {max(draws)} draws of training images; where it is "
-        "missing, there was one draw."
-    )
+    single = "; where it is missing, there was one draw" if 1 in draws else ""
+    note = f"± is the standard deviation over {max(draws)} draws of training images{single}."
     head = ["images", "way", *numbers, "seconds"]
     return f"{table(head, rows)}\n\n{note}\n{all_measured_on(results, threads=True)}"
 
