@@ -166,6 +166,8 @@ def check_images(
         compare_ranges(estimator, images.pixels, reset=reset, name=name)
         return images, labels
 
+    if reset and not has_target(y):
+        _refuse_single_color_image(X, name)
     X = _channels_last(X, data_format, name)
     compared = slice(3, None) if any_size else slice(1, None)
     if any_channels and expected is not None:
@@ -314,6 +316,19 @@ def _refuse_single_image(estimator: BaseEstimator, X: Any, name: str) -> None:
             f"{name} has {width} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input. {name} has the shape of one image, "
             f"({height}, {width}): for a single image pass {name}[None]."
+        )
+
+
+def _refuse_single_color_image(X: npt.NDArray[Any], name: str) -> None:
+    """Refuse a photograph, which looks like grayscale images that are a few pixels wide.
+
+    Beside labels it would have another length than they.
+    """
+    if X.ndim == 3 and X.shape[2] in _USUAL_CHANNELS[1:] and min(X.shape[:2]) > _MOST_CHANNELS:
+        raise ValueError(
+            f"{name} of shape {X.shape} looks like a single color image. Pass {name}[None] if it "
+            f"is, or {name}[..., None] if it really holds {len(X)} grayscale images that are "
+            f"{X.shape[2]} pixels wide."
         )
 
 

@@ -593,6 +593,19 @@ def test_images_are_gathered_by_numbers_or_slices(images):
 # ---------------------------------------------------------------- what is asked about
 
 
+def test_a_single_color_image_without_labels_is_refused():
+    image = np.zeros((40, 60, 3), np.uint8)
+    with pytest.raises(
+        ValueError, match=r"\(40, 60, 3\) looks like a single color image.*X\[None"
+    ):
+        check_images(ConvNetClassifier(), image, reset=True)
+    images, _ = check_images(ConvNetClassifier(), image[..., None], reset=True)
+    assert images.shape == (60, 3, 1)
+    # Such as three measurements at each of 60 times, of which there are as many as labels.
+    signals, _ = check_images(ConvNetClassifier(), image, np.arange(40), reset=True)
+    assert signals.shape == (60, 3, 1)
+
+
 @pytest.mark.parametrize("bands", [2, 5, 8, 13])
 def test_bands_that_come_first_are_asked_about(bands):
     X = np.zeros((4, bands, 64, 64), np.uint8)
