@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array
 from torch import Tensor
 
@@ -106,8 +105,7 @@ class MultioutputTarget(SeveralTarget, ClassifierTarget):
         for name, classes, column in zip(self.names, self.classes, each_column(checked)):
             check_same_type(column, classes, f"y[{name!r}]")
         right = (labels == checked).all(axis=1)
-        # scikit-learn checks the weights.
-        return float(accuracy_score(np.ones_like(right), right, sample_weight=sample_weight))
+        return super().accuracy(np.ones_like(right), right, sample_weight)
 
     def check(self, y: npt.ArrayLike, n_images: int, name: str) -> Any:
         """Check labels that come beside those of the training images."""

@@ -37,7 +37,7 @@ def test_weights_of_images_count_in_the_accuracy_and_are_checked():
     assert target.accuracy(Y, predicted, [3, 1, 3, 1]) == 0.75
     for weight, words in (
         ([1, 1, np.nan, 1], "sample_weight contains NaN"),
-        ([1, 1], "[4, 4, 2]"),
+        ([1, 1], "sample_weight.shape == (2,), expected (4,)"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
             target.accuracy(Y, predicted, weight)
