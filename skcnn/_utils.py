@@ -41,6 +41,7 @@ __all__ = [
     "check_none_hidden",
     "check_random_state",
     "check_sample_weight",
+    "check_score_weight",
     "check_values",
     "ignore_warning",
     "one_thread_at_a_time",
@@ -266,6 +267,19 @@ def check_none_hidden(values: object, name: str) -> None:
         )
 
 
+def check_score_weight(sample_weight: object, predicted: object) -> None:
+    """Check weights of images in a score, which older versions of scikit-learn take as they are.
+
+    Raises
+    ------
+    ValueError
+        If there is not one number for each prediction.
+    """
+    check_none_hidden(sample_weight, "sample_weight")
+    if sample_weight is not None:
+        check_sample_weight(sample_weight, predicted)
+
+
 def without_missing(
     missing: npt.NDArray[np.bool_],
     y: npt.ArrayLike,
@@ -274,10 +288,10 @@ def without_missing(
 ) -> tuple[npt.ArrayLike, npt.NDArray[Any], npt.ArrayLike | None]:
     """Leave out the rows of image files that were skipped, before a score is computed."""
     check_none_hidden(y, "y")
-    check_none_hidden(sample_weight, "sample_weight")
+    check_score_weight(sample_weight, predicted)
     if not missing.any():
         return y, predicted, sample_weight
-    check_consistent_length(predicted, y, sample_weight)
+    check_consistent_length(predicted, y)
     if sample_weight is not None:
         sample_weight = safe_indexing(sample_weight, ~missing)
     return safe_indexing(y, ~missing), predicted[~missing], sample_weight

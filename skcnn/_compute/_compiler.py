@@ -1,4 +1,4 @@
-"""Networks compiled by torch, one for each size of images."""
+"""Networks compiled by torch, anew for each size of images."""
 
 from typing import Any
 from weakref import WeakSet
@@ -6,16 +6,16 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
-# What torch keeps compiled code of.
+# The network that torch keeps compiled code of, if there is one.
 _kept: WeakSet[nn.Module] = WeakSet()
 
 
 def compile_network(network: nn.Module) -> Any:
     """Return a network that compiles itself for each shape of a batch that it meets.
 
-    Code for one shape of all sizes would have to be compiled once only, but torch cannot make it
-    for every network. And torch keeps code for eight shapes and networks altogether, after which
-    nothing more is compiled: code of other networks, such as those of former fits, is dropped.
+    For many networks, torch cannot make code that is for all shapes. And it compiles nothing more
+    once it has code for eight shapes and networks altogether: that of other networks, such as
+    those of former fits, is therefore dropped first.
 
     Parameters
     ----------

@@ -14,7 +14,6 @@ from sklearn.metrics import (
     d2_tweedie_score,
     r2_score,
 )
-from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import check_no_na
 from skcnn._targets._base import Target
@@ -24,6 +23,7 @@ from skcnn._targets._losses import LOSSES
 from skcnn._targets._numbers import NumberTarget
 from skcnn._targets._several import Floats, SeveralTarget
 from skcnn._targets._weights import ClassWeight
+from skcnn._utils import check_score_weight
 
 #: What a question can ask for: a class, or a number with one of these losses.
 TASKS = ("classification", *(name for name in LOSSES if name != "quantile"))
@@ -262,7 +262,7 @@ def mean_score(
     >>> mean_score(tasks, answers, predicted, None)
     0.75
     """
-    check_consistent_length(answers, sample_weight)
+    check_score_weight(sample_weight, predicted)
     scores = []
     for question, task in tasks.items():
         known = np.asarray(answers[question].notna()) & np.asarray(predicted[question].notna())

@@ -12,7 +12,6 @@ from torch import Tensor
 from skcnn._targets._columns import check_none_missing
 from skcnn._targets._split import Rows, Seed, random_split
 from skcnn._targets._weights import combine_weights
-from skcnn._utils import check_sample_weight
 
 Outputs = npt.NDArray[np.float64]
 
@@ -208,7 +207,4 @@ class ClassifierTarget(Target):
     ) -> float:
         """Return the weighted fraction of images whose predicted labels are those of y."""
         check_none_missing(y)
-        if sample_weight is not None:
-            # Not every version of scikit-learn does it for a score.
-            sample_weight = check_sample_weight(sample_weight, labels)
         return float(accuracy_score(y, labels, sample_weight=sample_weight))

@@ -134,7 +134,7 @@ def as_table(checked: Any, y: Any) -> Any:
 def check_names(y: npt.ArrayLike, expected: Sequence[Any] | npt.NDArray[Any], name: str) -> None:
     """Raise a ValueError if y is a DataFrame with other columns than those of fit."""
     found = given_names(y)
-    wanted = np.asarray(expected).tolist() if isinstance(expected, np.ndarray) else list(expected)
+    wanted = expected.tolist() if isinstance(expected, np.ndarray) else list(expected)
     if found is not None and found != wanted:
         raise ValueError(f"{name} has the columns {found}. Expected those of y: {wanted}.")
 

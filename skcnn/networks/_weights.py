@@ -1,6 +1,5 @@
 """Pretrained weights: found in a package or a file, or downloaded; read without running code."""
 
-import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -124,8 +123,9 @@ def download(url: str) -> Path:
 @cache  # asked for in each fit of a search
 def _hash_of(path: Path, kind: str, changed: int, size: int) -> str:
     """Return the hash of a file, which is computed again when the file has changed."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+    import pooch  # takes time, and most weights are not downloaded
+
+    return str(pooch.file_hash(path, alg=kind))
 
 
 def locate(weights: str, name: str) -> Path:

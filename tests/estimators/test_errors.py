@@ -15,6 +15,7 @@ from torch import nn
 
 from skcnn import ConvNetMultiTask, ConvNetSegmenter
 from skcnn.networks import ConvBlocks, UNet
+from skcnn.uncertainty import ConformalRegressor
 
 ROOT = Path(__file__).parents[1]
 X, Y = stripes(60)
@@ -237,6 +238,41 @@ def test_bad_company_of_the_images_is_refused_in_fit(make, case, early_stopping)
     clf = make(max_epochs=1, early_stopping=early_stopping)
     _raises(ValueError, words, clf.fit, X, Y, **more)
     _raises(NotFittedError, [], clf.predict, X)
+
+
+TWO = pd.DataFrame({"pattern": WORDS[Y], "size": Y % 2})
+
+
+@pytest.mark.parametrize(
+    ("make", "y"),
+    [
+        (small_net, Y),
+        (small_net, TWO),
+        (small_regressor, Y),
+        (
+            lambda **more: ConvNetMultiTask({"pattern": "classification"}, filters=(4,), **more),
+            TWO,
+        ),
+        (lambda **more: ConformalRegressor(small_regressor(**more)), Y),
+    ],
+    ids=["classes", "columns", "numbers", "questions", "intervals"],
+)
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (np.r_[np.nan, np.ones(59)], ["NaN"]),
+        (np.ones(59), ["(59,)", "(60,)"]),
+        (_hidden(np.ones(60)), ["hides 20"]),
+    ],
+    ids=["NaN", "too few", "hidden"],
+)
+def test_weights_of_a_score_are_checked(make, y, weight, words):
+    clf = make(max_epochs=1)
+    if isinstance(clf, ConformalRegressor):
+        clf.estimator.fit(X, y)
+    clf.fit(X, y)
+    assert np.isfinite(clf.score(X, y, np.ones(60)))
+    _raises(ValueError, ["sample_weight", *words], clf.score, X, y, weight)
 
 
 @pytest.mark.parametrize("make", [small_net, small_regressor])

@@ -305,11 +305,3 @@ def test_weights_of_no_class_are_named(class_weight, message):
     # Classes that a fold lacks may have one.
     target = ClassTarget.infer(["oak", "fir"], class_weight={"oak": 2, "fir": 1, "yew": 9})
     assert target.class_weight.tolist() == [1, 2]
-
-
-def test_weights_of_a_score_are_checked():
-    labels = np.array(["elk", "fox"])
-    target = ClassTarget(labels)
-    assert target.accuracy(labels, labels[[0, 0]], [3, 1]) == 0.75
-    with pytest.raises(ValueError, match="sample_weight contains NaN"):
-        target.accuracy(labels, labels, [1, np.nan])
