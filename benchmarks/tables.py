@@ -454,7 +454,7 @@ def fits_by_row(result):
 
 
 def transfer_few_table():
-    """A row for each kind of images and way, columns for each number of images per class."""
+    """A row for each kind of images and way, columns for numbers of images per class."""
     photographs, made_up = load("transfer_few"), load("transfer_kinds")
     kinds = {"photographs": photographs["figures"], **made_up["figures"]}
     numbers = ("10", "25", "50")
@@ -478,12 +478,12 @@ def transfer_few_table():
                 for number, source in sources.items()
             }
             draws |= set(map(len, found))
-            rows.append([kind, shown, *accuracies, ", ".join(filter(None, seconds))])
-    # A column of its own would make the table wider than the page.
+            # With columns of their own, kinds and numbers of draws would not fit on the page.
+            rows.append([f"{kind}: {shown}", *accuracies, ", ".join(filter(None, seconds))])
     assert draws <= {0, 1, max(draws)}, f"not all have as many draws: {draws}"
     single = "; where it is missing, there was one draw" if 1 in draws else ""
     note = f"± is the standard deviation over {max(draws)} draws of training images{single}."
-    head = ["images", "way", *numbers, "seconds"]
+    head = ["images and way", *numbers, "seconds"]
     return f"{table(head, rows)}\n\n{note}\n{all_measured_on(results, threads=True)}"
 
 
