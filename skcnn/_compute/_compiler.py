@@ -1,13 +1,16 @@
 """Networks compiled by torch, anew for each size of images."""
 
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
 import torch
 from torch import nn
 
-# The network that torch keeps compiled code of, if there is one.
+# Networks that torch keeps compiled code of, and what runs such code.
 _kept: WeakSet[nn.Module] = WeakSet()
+_running: WeakSet[nn.Module] = WeakSet()
+_lock = Lock()
 
 
 def compile_network(network: nn.Module) -> Any:
@@ -15,7 +18,7 @@ def compile_network(network: nn.Module) -> Any:
 
     For many networks, torch cannot make code that is for all shapes. And it compiles nothing more
     once it has code for eight shapes and networks altogether: that of other networks, such as
-    those of former fits, is therefore dropped first.
+    those of former fits, is therefore dropped first, unless another thread trains with it.
 
     Parameters
     ----------
@@ -25,10 +28,14 @@ def compile_network(network: nn.Module) -> Any:
     Returns
     -------
     torch.nn.Module
-        With the same parameters.
+        With the same parameters. To be let go once training is over.
     """
-    if network not in _kept:
-        torch.compiler.reset()
-        _kept.clear()
+    with _lock:
+        # Python crashes where code is dropped while it runs.
+        if network not in _kept and not _running:
+            torch.compiler.reset()
+            _kept.clear()
         _kept.add(network)
-    return torch.compile(network, dynamic=False)
+        compiled: Any = torch.compile(network, dynamic=False)
+        _running.add(compiled)
+    return compiled
