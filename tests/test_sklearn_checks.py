@@ -18,8 +18,11 @@ def _small(recipe, max_epochs):
     return ConvNetClassifier(**recipe).set_params(**blocks, max_epochs=max_epochs)
 
 
+# With `max_epochs="auto"`, few rows are trained for fifty epochs and more. That takes most of the
+# time of all checks, and of what they check, it decides only what is learned.
+DEFAULTS = (ConvNetClassifier(), ConvNetRegressor())
 ESTIMATORS = {
-    "defaults": ConvNetClassifier(),
+    "defaults": ConvNetClassifier(max_epochs=15),
     "early_stopping": ConvNetClassifier(
         (8,),
         residual=False,
@@ -80,7 +83,7 @@ ESTIMATORS = {
     "transformer": ConvNetClassifier(**recipes.transformer).set_params(
         module__depth=1, module__width=24, max_epochs=10
     ),
-    "regressor": ConvNetRegressor(),
+    "regressor": ConvNetRegressor(max_epochs=15),
     "counts": ConvNetRegressor(
         (8, 16),
         convs_per_block=1,
@@ -132,14 +135,17 @@ def expected_failures(estimator):
     }
 
 
+def _name(check):
+    return getattr(check, "func", check).__name__
+
+
 def _as_list(mark):
     """Hand pytest the checks as a list; scikit-learn 1.6 passes an iterator, which it refuses."""
     names, checks = mark.args
     return pytest.mark.parametrize(names, list(checks), **mark.kwargs)
 
 
-# Checked with the oldest supported versions, too, which leave out what is slow: the defaults train
-# for fifty epochs where there are few rows.
+# Checked with the oldest supported versions, too, which leave out what is slow.
 OFTEN = ("early_stopping", "dense", "residual")
 
 
@@ -163,15 +169,27 @@ def test_check_of_scikit_learn_passes_with_every_recipe_and_option(estimator, ch
     check(estimator)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", DEFAULTS, ids=["classifier", "regressor"])
+def test_the_defaults_learn_what_checks_ask(estimator):
+    name = "check_regressors_train" if is_regressor(estimator) else "check_classifiers_train"
+    checks = [c for _, c in estimator_checks_generator(estimator) if _name(c) == name]
+    assert checks[0].keywords == {}
+    checks[0](clone(estimator))
+
+
+@pytest.mark.parametrize("estimator", DEFAULTS, ids=["classifier", "regressor"])
+def test_all_but_the_epochs_of_the_defaults_is_checked(estimator):
+    name = "regressor" if is_regressor(estimator) else "defaults"
+    assert ESTIMATORS[name].get_params() == estimator.get_params() | {"max_epochs": 15}
+
+
 each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS.values(), ids=ESTIMATORS.keys())
 
 
 @each_estimator
 def test_more_than_fifty_checks_apply(estimator):
-    checks = {
-        getattr(check, "func", check).__name__
-        for _, check in estimator_checks_generator(estimator)
-    }
+    checks = {_name(check) for _, check in estimator_checks_generator(estimator)}
     assert len(checks) > 45
     assert len(list(estimator_checks_generator(estimator))) > 50
     assert expected_failures(estimator).keys() <= checks
