@@ -380,7 +380,10 @@ def dirac_init(network: nn.Module) -> None:
     """Initialize the first in_channels filters of each convolution as the identity."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
-            nn.init.dirac_(layer.weight.detach()[: layer.in_channels])
+            first = layer.weight.detach()[: layer.in_channels].zero_()
+            # Unlike `nn.init.dirac_`, on the pixel that an even window, too, is computed for.
+            row, column = ((side - 1) // 2 for side in layer.kernel_size)
+            first[:, :, row, column].fill_diagonal_(1)
 
 
 def _pooling_error(
