@@ -11,7 +11,7 @@ from _helpers import small_net, stripes
 from torch import nn
 
 import skcnn
-from skcnn.augmentation import Shift
+from skcnn.augmentation import Augmentation, Flip, MixUp, Shift
 from skcnn.networks._spec import OwnModule
 
 X, Y = stripes(90)
@@ -363,6 +363,44 @@ def test_a_callers_default_device_is_not_asked_for():
 def test_an_augmentation_that_returns_something_else_is_named(function, got):
     with pytest.raises(ValueError, match=rf"<lambda> in augment= returned {got} for images of"):
         fit(augment=function)
+
+
+class Scaled(Augmentation):
+    def __call__(self, images, generator):
+        return images / 255
+
+
+class ScaledFlip(Flip):
+    def apply(self, images, drawn):
+        return super().apply(images, drawn) / 255
+
+
+class ScaledMixUp(MixUp):
+    def mix(self, images, generator):
+        mixed, *rest = super().mix(images, generator)
+        return mixed / 255, *rest
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda images, generator: images / 255, "<lambda>"),
+        (Scaled(), r"<.*Scaled object"),
+        (ScaledFlip(), r"ScaledFlip\(probability=0.5"),
+        (ScaledMixUp(), r"ScaledMixUp\(alpha=0.2"),
+    ],
+)
+def test_an_augmentation_that_scales_pixels_to_floats_is_named(change, name):
+    words = r" in augment= returned float32 for images of uint8\. Expected the same type.*0 to 255"
+    with pytest.raises(ValueError, match=rf"{name}.*{words}"):
+        fit(augment=["flip", change])
+
+
+def test_an_augmentation_may_return_floats_of_another_size_for_floats():
+    expected = small_net(augment=None, max_epochs=1, random_state=0).fit(X / 255, Y)
+    change = lambda images, generator: images.double()  # noqa: E731
+    found = small_net(augment=change, max_epochs=1, random_state=0).fit(X / 255, Y)
+    np.testing.assert_allclose(found.predict_proba(X / 255), expected.predict_proba(X / 255))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or No
     as ``Cutout(0.5)``, see `skcnn.augmentation`; a single one is searched as
     ``augment__fraction``. A torch module takes float images (n, channels, height, width) of
     0 to 1, as kornia's do; any other callable takes uint8 or float32 images (n, height,
-    width, channels) and a torch.Generator. Both return images of the same shape.
+    width, channels) and a torch.Generator. Both return images of the same shape, type and
+    range of values.
 lr : float, default=0.1
     Learning rate; with a schedule, the highest one.
 max_epochs : int or "auto", default="auto"
