@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from _helpers import small_net, stripes
+from _helpers import small_multi_task, small_net, small_regressor, stripes
 from torch import nn
 
 import skcnn
@@ -248,6 +248,39 @@ def test_a_module_that_ends_in_a_softmax_is_warned_of():
 
     with pytest.warns(UserWarning, match="seems to return probabilities"):
         fit(module=Softmax)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "wanted"),
+    [
+        (small_net, np.eye(3, dtype=int)[Y], "Return logits, without"),
+        (small_regressor, Y, "Return numbers of any sign, without"),
+        (small_multi_task, {"label": Y}, "Return logits, and numbers of any sign, without"),
+    ],
+    ids=["labels", "numbers", "questions"],
+)
+@pytest.mark.parametrize("last", ["sigmoid", "relu", "softplus", "softmax", "tanh", "exp", "cos"])
+def test_a_module_whose_last_step_limits_its_outputs_is_warned_of(last, estimator, y, wanted):
+    class Limited(nn.Module):
+        def __init__(self, n_outputs):
+            super().__init__()
+            self.output = nn.Linear(3, n_outputs)
+
+        def forward(self, x):
+            outputs = self.output(x.mean((2, 3)))
+            function = getattr(torch, last, getattr(nn.functional, last, None))
+            return function(outputs, 1) if last == "softmax" else function(outputs)
+
+    tasks = {"tasks": {"label": "classification"}} if isinstance(y, dict) else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator(module=Limited, max_epochs=1, **tasks).fit(X, y)
+    said = [str(w.message) for w in caught if "network of module=" in str(w.message)]
+    assert len(said) == (last != "cos")
+    for words in said:
+        if "sum to 1" not in words:
+            assert f"ends in {last}, so that" in words
+            assert wanted in words
 
 
 def test_a_module_may_keep_a_tensor_of_its_first_pass():
