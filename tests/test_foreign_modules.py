@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from _helpers import small_net, stripes
+from _helpers import small_multi_task, small_net, small_regressor, stripes
 from torch import nn
 
 import skcnn
-from skcnn.augmentation import Shift
+from skcnn.augmentation import Augmentation, Flip, MixUp, Shift
 from skcnn.networks._spec import OwnModule
 
 X, Y = stripes(90)
@@ -250,6 +250,39 @@ def test_a_module_that_ends_in_a_softmax_is_warned_of():
         fit(module=Softmax)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "y", "wanted"),
+    [
+        (small_net, np.eye(3, dtype=int)[Y], "Return logits, without"),
+        (small_regressor, Y, "Return numbers of any sign, without"),
+        (small_multi_task, {"label": Y}, "Return logits, and numbers of any sign, without"),
+    ],
+    ids=["labels", "numbers", "questions"],
+)
+@pytest.mark.parametrize("last", ["sigmoid", "relu", "softplus", "softmax", "tanh", "exp", "cos"])
+def test_a_module_whose_last_step_limits_its_outputs_is_warned_of(last, estimator, y, wanted):
+    class Limited(nn.Module):
+        def __init__(self, n_outputs):
+            super().__init__()
+            self.output = nn.Linear(3, n_outputs)
+
+        def forward(self, x):
+            outputs = self.output(x.mean((2, 3)))
+            function = getattr(torch, last, getattr(nn.functional, last, None))
+            return function(outputs, 1) if last == "softmax" else function(outputs)
+
+    tasks = {"tasks": {"label": "classification"}} if isinstance(y, dict) else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator(module=Limited, max_epochs=1, **tasks).fit(X, y)
+    said = [str(w.message) for w in caught if "network of module=" in str(w.message)]
+    assert len(said) == (last != "cos")
+    for words in said:
+        if "sum to 1" not in words:
+            assert f"ends in {last}, so that" in words
+            assert wanted in words
+
+
 def test_a_module_may_keep_a_tensor_of_its_first_pass():
     class Cached(Plain):
         scale = None
@@ -363,6 +396,44 @@ def test_a_callers_default_device_is_not_asked_for():
 def test_an_augmentation_that_returns_something_else_is_named(function, got):
     with pytest.raises(ValueError, match=rf"<lambda> in augment= returned {got} for images of"):
         fit(augment=function)
+
+
+class Scaled(Augmentation):
+    def __call__(self, images, generator):
+        return images / 255
+
+
+class ScaledFlip(Flip):
+    def apply(self, images, drawn):
+        return super().apply(images, drawn) / 255
+
+
+class ScaledMixUp(MixUp):
+    def mix(self, images, generator):
+        mixed, *rest = super().mix(images, generator)
+        return mixed / 255, *rest
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda images, generator: images / 255, "<lambda>"),
+        (Scaled(), r"<.*Scaled object"),
+        (ScaledFlip(), r"ScaledFlip\(probability=0.5"),
+        (ScaledMixUp(), r"ScaledMixUp\(alpha=0.2"),
+    ],
+)
+def test_an_augmentation_that_scales_pixels_to_floats_is_named(change, name):
+    words = r" in augment= returned float32 for images of uint8\. Expected the same type.*0 to 255"
+    with pytest.raises(ValueError, match=rf"{name}.*{words}"):
+        fit(augment=["flip", change])
+
+
+def test_an_augmentation_may_return_floats_of_another_size_for_floats():
+    expected = small_net(augment=None, max_epochs=1, random_state=0).fit(X / 255, Y)
+    change = lambda images, generator: images.double()  # noqa: E731
+    found = small_net(augment=change, max_epochs=1, random_state=0).fit(X / 255, Y)
+    np.testing.assert_allclose(found.predict_proba(X / 255), expected.predict_proba(X / 255))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from skcnn._data._dataset import Batch
 from skcnn._data._resize import resize
 from skcnn._targets._mixing import blend
 from skcnn.augmentation import GeometricAugmentation, MixingAugmentation
+from skcnn.augmentation._names import check_changed
 
 # Sizes of batches, each with the fewest images that it is for: 60 batches per epoch for 128 and
 # 64, and 500 images for 32, below which its steps were measured to be too few.
@@ -161,6 +162,7 @@ class Batches:
         weight = rest[0] if rest else None
         if self.augment_rng is not None:
             for change in self.augment:
+                before = images
                 if isinstance(change, MixingAugmentation):
                     images, partner, own = change.mix(images, self.augment_rng)
                     assert self.mix is not None
@@ -173,6 +175,7 @@ class Batches:
                     target = self.moved(target, partial(change.apply, drawn=drawn))
                 else:
                     images = change(images, self.augment_rng)
+                images = check_changed(change, before, images)
         if self.group is not None:
             images, target, weight, covariates = self.group.shard(
                 images, target, weight, covariates

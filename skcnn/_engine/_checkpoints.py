@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -69,11 +70,14 @@ class CheckpointRequest:
         Name of the estimator's class.
     parameters : dict
         The estimator's parameters.
+    listeners : sequence of callbacks of scikit-learn
+        Those that `set_callbacks` has attached to the estimator.
     """
 
     folder: str | os.PathLike[str] | joblib.Memory
     kind: str
     parameters: dict[str, Any]
+    listeners: Sequence[object] = ()
 
     def open(
         self,
@@ -86,7 +90,7 @@ class CheckpointRequest:
         folder = self.folder.location if isinstance(self.folder, joblib.Memory) else self.folder
         if folder is None:
             return None
-        reason = _why_not_resumable(self.parameters)
+        reason = _why_not_resumable(self.parameters, self.listeners)
         if reason is not None:
             warn(
                 f"checkpoint_dir={self.folder!r} has no effect, and training begins from the "
@@ -207,13 +211,15 @@ def _is_extendable(parameters: dict[str, Any]) -> bool:
     )
 
 
-def _why_not_resumable(parameters: dict[str, Any]) -> str | None:
+def _why_not_resumable(parameters: dict[str, Any], listeners: Sequence[object]) -> str | None:
     """Say why an epoch would differ another time, or not be recognized."""
     if not isinstance(parameters["random_state"], Integral):
         return "each training has its own random numbers unless random_state is a number"
     if current_group() is not None:
         return "several processes train the network together"
-    if parameters["callbacks"]:
+    # Those of scikit-learn itself only look on; others may end the training.
+    own_listeners = [each for each in listeners if not _is_of("sklearn", type(each))]
+    if parameters["callbacks"] or own_listeners:
         return "callbacks may do something else each time, and it would not be noticed"
     if not _is_known(parameters["module"]):
         return "your own module may change, and it would not be noticed"

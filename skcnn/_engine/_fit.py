@@ -35,7 +35,7 @@ from skcnn._engine._network_checks import (
     check_outputs,
     check_takes_covariates,
     possible_scales,
-    warn_of_probabilities,
+    warn_of_limited_outputs,
 )
 from skcnn._engine._optimizers import resolve_optimizer, supports_weight_decay
 from skcnn._engine._predict import PredictionBatching, plan_batches
@@ -127,7 +127,7 @@ def _train(
             )
             settings = replace(settings, resizing=scales)
             if not continues and isinstance(net.module_, OwnNetwork):
-                warn_of_probabilities(net.module_, job.image_shape, job.target)
+                warn_of_limited_outputs(net.module_, job.image_shape, job.target)
         trained = summary
         if net.module_.frozen_stages:
             job, trained = _use_features(net, job, settings, summary, is_new=not continues)

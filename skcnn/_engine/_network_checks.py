@@ -1,5 +1,6 @@
 """Whether a network takes the images of a fit, and answers what the fit asks."""
 
+import re
 from collections.abc import Sequence
 from inspect import signature
 
@@ -12,6 +13,16 @@ from skcnn.networks import ImageNetwork, NetworkSpec
 from skcnn.networks._copy import structural_copy
 from skcnn.networks._spec import ImageShape
 from skcnn.networks._summary import NetworkSummary, summarize
+
+# What outputs are behind some functions, by torch's names of them.
+_LIMITS = {
+    "Exp": "never negative",
+    "Relu": "never negative",
+    "Sigmoid": "between 0 and 1",
+    "Softmax": "between 0 and 1",
+    "Softplus": "never negative",
+    "Tanh": "between -1 and 1",
+}
 
 
 def check_outputs(
@@ -60,19 +71,36 @@ def check_takes_covariates(spec: NetworkSpec) -> None:
         )
 
 
-def warn_of_probabilities(network: ImageNetwork, image_shape: ImageShape, target: Target) -> None:
-    """Warn if a user's network seems to end in a softmax, which the loss applies itself."""
-    if target.kind != "classifier":
-        return
+def warn_of_limited_outputs(
+    network: ImageNetwork, image_shape: ImageShape, target: Target
+) -> None:
+    """Warn if a user's network seems to end in a function that training does not expect there.
+
+    The loss of classes takes logits. Numbers are learned relative to their mean, so that outputs
+    have any sign.
+    """
     noise = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)) * 255
     run = structural_copy(network).eval()
-    with torch.inference_mode():
+    # Where there are gradients, tensors know the function that has made them.
+    with torch.enable_grad():
         # One at a time, as `summarize` did: what a batch takes is checked later.
-        outputs = torch.cat([run(image[None]) for image in noise.to(network.mean.device)]).float()
-    if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < 1e-4).all()):
+        each = [run(image[None]) for image in noise.to(network.mean.device)]
+    outputs = torch.cat(each).detach().float()
+    sums_to_one = bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < 1e-4).all())
+    if target.kind == "classifier" and sums_to_one:
         warn(
             "The network of module= seems to return probabilities: its outputs sum to 1. Return "
             "logits, without a softmax at the end; the loss applies it."
+        )
+        return
+    last = re.sub(r"Backward\d*$", "", type(each[0].grad_fn).__name__)
+    if last in _LIMITS:
+        wanted = {"classifier": "logits", "regressor": "numbers of any sign"}
+        warn(
+            f"The network of module= ends in {last.lower()}, so that its outputs are "
+            f"{_LIMITS[last]}. Return "
+            f"{wanted.get(target.kind or '', 'logits, and numbers of any sign')}, without "
+            f"{last.lower()} at the end; the loss and the predictions apply what they need."
         )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skcnn.networks._summary import role_of
 
@@ -32,8 +32,6 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
             groups[factor, *kind] = {"params": [], "role": kind[0], "part_factor": factor}
     seen: set[int] = set()
     for module in network.modules():
-        # Their parameters are scales and shifts, whatever their shape.
-        is_norm = role_of(module) == "normalization"
         for name, parameter in module.named_parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
@@ -41,7 +39,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
             kind = ("others",)
             if name == "weight" and _steps_as_filters(module):
                 kind = ("filters", getattr(module, "keeps_norm", False))
-            elif parameter.squeeze().ndim > 1 and name != "bias" and not is_norm:
+            elif _holds_weights(module, name, parameter):
                 kind = ("weights",)
             groups[factors.get(module, 1.0), *kind]["params"].append(parameter)
     for (_, role, *keeps_norm), group in groups.items():
@@ -50,6 +48,16 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         if role == "others":
             group["weight_decay"] = 0.0
     return [group for group in groups.values() if group["params"]]
+
+
+def _holds_weights(module: nn.Module, name: str, parameter: Tensor) -> bool:
+    """Whether a parameter of a module is neither a bias nor a scale."""
+    role = role_of(module)
+    # Those of a norm are scales and shifts, whatever their shape.
+    if name == "bias" or role == "normalization":
+        return False
+    # The weights of a dense layer with one output are a single row.
+    return role == "dense" or parameter.squeeze().ndim > 1
 
 
 def _lr_factors(network: nn.Module) -> dict[nn.Module, float]:

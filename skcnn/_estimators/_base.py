@@ -223,7 +223,10 @@ class ConvNetEstimator(
         if self.checkpoint_dir is not None:
             parameters = parameters_of(self)
             checkpoint = CheckpointRequest(
-                self.checkpoint_dir, type(self).__qualname__, parameters
+                self.checkpoint_dir,
+                type(self).__qualname__,
+                parameters,
+                listeners=getattr(self, "_skl_callbacks", ()),
             )
         # Drawn before anything can fail, so that the random state moves on all the same.
         settings, seed = self._settings(), draw_seed(self._random_state)

@@ -86,6 +86,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
     {bias_lr_factor, lr_schedule, weight_decay, weight_averaging}
     label_smoothing : float, default=0.1
         Fraction in [0, 1) of the target that is spread evenly over all classes [szegedy2016]_.
+        For a matrix of labels, it is replaced by the frequency of each label.
     {batch_size}
     validation_fraction : float, default=0.1
         Fraction in (0, 1) of the images held out, in equal proportions of all classes, if
@@ -286,7 +287,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNetEstimator):
             All labels there will ever be; needed in the first call unless `y` has them all. For
             several columns of labels, a list with those of each.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images in the loss, from 0.
+            Weights of the images in the loss, from 0. These, and `class_weight`, are scaled to a
+            mean of 1 in each call: they compare images of the same call, which should therefore
+            be of several classes.
 
         Returns
         -------

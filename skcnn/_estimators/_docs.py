@@ -37,7 +37,8 @@ augment : str, Augmentation, callable, torch.nn.Module, sequence of these, or No
     as ``Cutout(0.5)``, see `skcnn.augmentation`; a single one is searched as
     ``augment__fraction``. A torch module takes float images (n, channels, height, width) of
     0 to 1, as kornia's do; any other callable takes uint8 or float32 images (n, height,
-    width, channels) and a torch.Generator. Both return images of the same shape.
+    width, channels) and a torch.Generator. Both return images of the same shape, type and
+    range of values.
 lr : float, default=0.1
     Learning rate; with a schedule, the highest one.
 max_epochs : int or "auto", default="auto"
@@ -82,8 +83,9 @@ progressive_resizing : sequence of float, default=None
     20x20, 24x24 and then in full, in little more than half the time. Not with
     ``global_pool=None``, which takes images of one size only.
 test_time_flip : bool, default=False
-    Whether to average predictions over each image and its mirror image. Doubles the
-    prediction time; use it only where flips are valid.
+    Whether to average predictions over each image and its mirror image: the outputs of the
+    network, such as logits, from which probabilities and numbers follow. `ConvNetSegmenter`
+    averages probabilities. Doubles the prediction time; use it only where flips are valid.
 optimizer : {"sgd", "rmsprop", "adam", "adamw", "muon"}, specification of \
             `skcnn.optimizers`, or torch.optim.Optimizer class or a partial of one, \
             default="muon"
@@ -100,7 +102,9 @@ lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
     `early_stopping`, the way up takes at most 5 epochs, and the way down is shortened when the
     validation loss no longer falls [hagele2024]_.
 weight_decay : float, default=5e-4
-    Decay of the weights, but not of biases and normalization layers.
+    Decay of the weights, but not of biases and normalization layers. "muon" keeps the filters
+    of `skcnn.networks.ConvBlocks` at one size in place of it, so that it acts on dense layers
+    and the head alone.
 weight_averaging : float, default=0.0
     Fraction in [0, 1] of the batches of one call of `fit`, the last ones, over which the
     weights are averaged at the end [izmailov2018]_: 0.25 averages over the last quarter. A

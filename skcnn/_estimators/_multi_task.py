@@ -312,7 +312,9 @@ class ConvNetMultiTask(ConvNetEstimator):
             For each classification, all labels there will ever be; needed in the first call
             unless y has them all.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images in the loss, from 0.
+            Weights of the images in the loss, from 0. These, and `class_weight`, are scaled to a
+            mean of 1 in each call: they compare images of the same call, which should therefore
+            be of several classes.
 
         Returns
         -------

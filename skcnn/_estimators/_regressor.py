@@ -289,7 +289,8 @@ class ConvNetRegressor(RegressorMixin, ConvNetEstimator):
             Their numbers. The first call decides in which unit the network learns them: its
             numbers should be like those to come.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images in the loss, from 0.
+            Weights of the images in the loss, from 0. They are scaled to a mean of 1 in each
+            call, and compare images of the same call.
 
         Returns
         -------

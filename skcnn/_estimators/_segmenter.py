@@ -269,7 +269,8 @@ class ConvNetSegmenter(MaskReadingEstimator, ConvNetEstimator):
         classes : array-like of shape (n_classes,), default=None
             All labels there will ever be; needed in the first call unless `y` has them all.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the images in the loss, from 0.
+            Weights of the images in the loss, from 0. They are scaled to a mean of 1 in each
+            call, and compare images of the same call.
 
         Returns
         -------

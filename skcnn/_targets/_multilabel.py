@@ -172,16 +172,18 @@ class MultilabelTarget(ClassifierTarget):
 
     def loss(self, outputs: Tensor, encoded: Tensor, *, training: bool) -> Tensor:
         """Sum over the labels of the binary cross-entropies."""
-        present = encoded.to(outputs.dtype)
+        present, total = encoded.to(outputs.dtype), None
+        if self.class_weight is not None:
+            absence, presence = self._constants.get("weight", self.class_weight, like=outputs).T
+            total = present * presence + (1 - present) * absence
+            # Both sides of a mixture count with their own weight.
+            present = torch.where(total > 0, present * presence / total, present)
         smoothed = present
         if training and self.label_smoothing:
             frequency = self._constants.get("frequency", self.frequency, like=outputs)
             smoothed = torch.lerp(present, frequency.expand_as(present), self.label_smoothing)
         losses = F.binary_cross_entropy_with_logits(outputs, smoothed, reduction="none")
-        if self.class_weight is not None:
-            weight = self._constants.get("weight", self.class_weight, like=outputs)
-            losses = losses * (weight[:, 0] + present * (weight[:, 1] - weight[:, 0]))
-        return losses.sum(1)
+        return (losses if total is None else losses * total).sum(1)
 
     def score(self, outputs: Tensor, encoded: Tensor) -> Tensor:
         """Whether all labels of each image are right."""

@@ -116,12 +116,15 @@ class SeveralTarget(Target):
         for number, (target, part, columns) in enumerate(each):
             # The loss must be finite, or its gradient would not be.
             known = columns.nan_to_num(nan=0.0)
-            loss = target.loss(part, known, training=training)
-            class_weight = self.class_weights[number]
+            class_weight, total = self.class_weights[number], None
             if class_weight is not None:
                 key = f"class_weight {number}"
-                loss = loss * (known @ self._constants.get(key, class_weight, like=known))
-            losses.append(loss)
+                weighted = known * self._constants.get(key, class_weight, like=known)
+                total = weighted.sum(1)
+                # Both classes of a mixture count with their own weight.
+                known = torch.where(total[:, None] > 0, weighted / total[:, None], known)
+            loss = target.loss(part, known, training=training)
+            losses.append(loss if total is None else loss * total)
             missing.append(columns[:, 0].isnan())
         return torch.stack(losses, dim=1), torch.stack(missing, dim=1)
 

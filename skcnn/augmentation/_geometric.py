@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
+from skcnn._utils import ROUNDING
 from skcnn.augmentation._base import FRACTION, FRACTION_BELOW_ONE, GeometricAugmentation
 from skcnn.augmentation._sampling import uniform
 
@@ -178,7 +179,8 @@ class Shift(_PixelMove):
 
     def _shifted(self, side: int, drawn: Tensor) -> Tensor:
         """Return where each pixel along a side comes from: (n, side), reflected at the edges."""
-        most = int(side * self.fraction)
+        # As floats, 0.29 of 100 pixels are a little less than 29.
+        most = int(side * self.fraction * (1 + ROUNDING))
         offset = (drawn * (2 * most + 1)).long() - most
         place = (torch.arange(side, device=drawn.device) + offset[:, None]).abs()
         return (side - 1) - (side - 1 - place).abs()

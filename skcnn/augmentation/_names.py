@@ -3,7 +3,6 @@
 import copy
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -95,29 +94,40 @@ class ModuleAugmentation:
         self._is_range_checked = True
 
 
-@dataclass(frozen=True)
-class CheckedFunction:
-    """A user's own augmentation, whose result is checked.
+def check_changed(change: object, images: Tensor, changed: object) -> Tensor:
+    """Return changed images if they have the shape and the type of those before, or else refuse.
 
     Parameters
     ----------
-    function : callable
-        From images (n, height, width, channels) and a torch.Generator to changed images.
+    change : callable
+        Augmentation or function that has changed them.
+    images : torch.Tensor of shape (n, height, width, channels)
+        Images before.
+    changed : object
+        What it has returned.
+
+    Raises
+    ------
+    ValueError
+        If these are no images, of another shape, or floats in place of integers or the reverse:
+        their range is then often another one, too, and the network would learn from images unlike
+        all that it is to predict.
     """
-
-    function: Callable[[Tensor, Generator], Tensor]
-
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Let the function change the images."""
-        changed = self.function(images, generator)
-        if not isinstance(changed, Tensor) or changed.shape != images.shape:
-            got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
-            name = getattr(self.function, "__name__", repr(self.function))
-            raise ValueError(
-                f"The function {name} in augment= returned {got} for images of shape "
-                f"{tuple(images.shape)}. Expected a tensor of the same shape."
-            )
-        return changed
+    name = getattr(change, "__name__", repr(change))
+    if not isinstance(changed, Tensor) or changed.shape != images.shape:
+        got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+        raise ValueError(
+            f"{name} in augment= returned {got} for images of shape {tuple(images.shape)}. "
+            "Expected a tensor of the same shape."
+        )
+    if changed.dtype.is_floating_point != images.dtype.is_floating_point:
+        got, given = (str(each.dtype).removeprefix("torch.") for each in (changed, images))
+        raise ValueError(
+            f"{name} in augment= returned {got} for images of {given}. Expected the same type "
+            "and the same range of values: for uint8 from 0 to 255, for example "
+            "changed.round().clamp(0, 255).to(images.dtype)."
+        )
+    return changed
 
 
 def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
@@ -127,7 +137,7 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
     ----------
     change : str, Augmentation, torch.nn.Module or callable
         A name in `AUGMENTATIONS` gives a new object with default parameters. A module is copied
-        and wrapped. A function of your own is wrapped in a check of what it returns.
+        and wrapped. Any other function is returned as it is.
 
     Raises
     ------
@@ -152,7 +162,8 @@ def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
     if isinstance(change, Augmentation):
         return change
     _check_arguments(change)
-    return CheckedFunction(change)
+    function: Callable[[Tensor, Generator], Tensor] = change
+    return function
 
 
 def _check_arguments(function: Callable[..., Any]) -> None:

@@ -110,7 +110,7 @@ class ConvBlocks(NetworkSpec):
         its left-right mirror image: half of the filters of each convolution are trained, and the
         other half are their mirror images [5]_. For as many filters that is half of the
         parameters. Pooling windows grow to cover pixels left over at the edges. Needs even
-        numbers of filters. Wrong for letters and digits.
+        numbers of filters, and odd `kernel_size`. Wrong for letters and digits.
     dense_units : int, sequence of int or None, default=None
         Units of the dense layers between global pooling and the head.
     dropout : float or sequence of float, default=0.0
@@ -220,6 +220,13 @@ class ConvBlocks(NetworkSpec):
                         f"{caller} has filters=() and {name}={parameters[name]!r}, which needs "
                         f"convolutions. Set {name}=None, or give the filters of a block."
                     )
+        if self.symmetry == "mirror" and any(side % 2 == 0 for side in ints(self.kernel_size)):
+            raise ValueError(
+                f'{caller} has symmetry="mirror" and kernel_size={self.kernel_size!r}. Expected '
+                "odd numbers: a window with an even side has no pixel in its middle, and an image "
+                "and its mirror image would get different predictions. Use kernel_size=3, for "
+                "example, or symmetry=None."
+            )
 
     def uses_batch_normalization(self) -> bool:
         """Whether a training batch needs more than one image."""
@@ -373,7 +380,10 @@ def dirac_init(network: nn.Module) -> None:
     """Initialize the first in_channels filters of each convolution as the identity."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
-            nn.init.dirac_(layer.weight.detach()[: layer.in_channels])
+            first = layer.weight.detach()[: layer.in_channels].zero_()
+            # Unlike `nn.init.dirac_`, on the pixel that an even window, too, is computed for.
+            row, column = ((side - 1) // 2 for side in layer.kernel_size)
+            first[:, :, row, column].fill_diagonal_(1)
 
 
 def _pooling_error(

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
@@ -81,6 +81,8 @@ _ROLES: dict[str, tuple[type[nn.Module], ...]] = {
     "dense": (nn.Linear, nn.Bilinear),
     "attention": (nn.MultiheadAttention, AttentionProduct),
 }
+# Convolutions that may enlarge maps.
+_UPWARD = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # Roles of the layers that can make the outputs of a network.
 _OUTPUT_ROLES = ("convolution", "dense")
 _COLUMNS = ("layer", "type", "output shape", "parameters")
@@ -259,17 +261,20 @@ def summarize(network: nn.Module, image_shape: tuple[int, int, int]) -> NetworkS
     records: list[tuple[Layer, Tensor]] = []
 
     def record(name: str, part: Part) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+        def hook(
+            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object
+        ) -> None:
             # Attention returns its weights beside the output.
             values = output[0] if isinstance(output, tuple) else output
             if isinstance(values, Tensor):
-                records.append((_describe(name, part, values), values))
+                inputs = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
+                records.append((_describe(name, part, inputs, values), values))
 
         return hook
 
     for name, part in named_parts(copied).items():
         if _is_layer(part):
-            part.module.register_forward_hook(record(name, part))
+            part.module.register_forward_hook(record(name, part), with_kwargs=True)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     image = torch.zeros(1, *image_shape, device=device)
     with torch.inference_mode():
@@ -305,23 +310,43 @@ def _is_layer(part: Part) -> bool:
     return (is_leaf and not isinstance(part.module, nn.Identity)) or part.role == "attention"
 
 
-def _describe(name: str, part: Part, output: Tensor) -> Layer:
+def _describe(name: str, part: Part, inputs: Sequence[Tensor], output: Tensor) -> Layer:
     layer, role, block = part
     shape = tuple(output.shape[1:])
-    weight = getattr(layer, "weight", None)
-    multiply_adds = 0
-    if isinstance(layer, AttentionProduct):
-        # It has no weights and multiplies all the same.
-        multiply_adds = layer.multiply_adds(output)
-    elif isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and weight is not None:
-        # Each weight is used once at each place of the output, or at each that is added up.
-        places = output[0].numel() // weight.shape[0] * getattr(layer, "n_places", 1)
-        multiply_adds = weight.numel() * places
     if len(shape) == 3:
         shape = (shape[1], shape[2], shape[0])
-    return Layer(
-        name, type(layer).__name__, shape, _n_trainable(layer), multiply_adds, role, block
-    )
+    work = _multiply_adds(layer, inputs, output)
+    return Layer(name, type(layer).__name__, shape, _n_trainable(layer), work, role, block)
+
+
+def _multiply_adds(layer: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> int:
+    """Multiply-adds of a layer for one image."""
+    if isinstance(layer, AttentionProduct):
+        # It has no weights and multiplies all the same.
+        return layer.multiply_adds(output)
+    if isinstance(layer, nn.MultiheadAttention):
+        return _of_attention(layer, inputs)
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor):
+        return 0
+    if isinstance(layer, _UPWARD):
+        # Each weight is used once at each place of the input.
+        return weight.numel() * (inputs[0].numel() // weight.shape[0])
+    if isinstance(layer, nn.Linear | nn.Bilinear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        # Each weight is used once at each place of the output, or at each that is added up.
+        places = output[0].numel() // weight.shape[0] * getattr(layer, "n_places", 1)
+        return weight.numel() * places
+    return 0
+
+
+def _of_attention(layer: nn.MultiheadAttention, inputs: Sequence[Tensor]) -> int:
+    """Multiply-adds of torch's attention: its dense layers, and both products between tokens."""
+    # A subclass may take the tokens once.
+    query, key, value = inputs[:3] if len(inputs) > 2 else [inputs[0]] * 3
+    n_queries, n_keys = (each.numel() // each.shape[-1] for each in (query, key))
+    width: int = layer.embed_dim
+    dense = 2 * n_queries * width + n_keys * (key.shape[-1] + value.shape[-1])
+    return width * (dense + 2 * n_queries * n_keys)
 
 
 def _n_trainable(module: nn.Module) -> int:

@@ -184,6 +184,14 @@ def test_shift_fraction_limits_the_distance(fraction, most):
     assert (moved.min(), moved.max()) == (-most, min(most, 7))
 
 
+@pytest.mark.parametrize(("fraction", "side"), [(0.29, 100), (0.57, 100), (0.58, 50), (0.1, 30)])
+def test_shifts_reach_all_of_their_fraction(fraction, side):
+    images = torch.zeros(2000, side, 2, 1)
+    rows, _ = Shift(fraction).draw(images, generator())
+    # The first row comes from as many pixels away as the image is moved.
+    assert rows[:, 0].max() == round(fraction * side)
+
+
 def test_a_square_of_an_image_is_covered_by_its_mean_color():
     images = random_images(300, 16, 16, 3)
     covered = Cutout(0.5)(images, generator())

@@ -2,15 +2,24 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
-from _helpers import make_net, optimizer_with, small_blocks, small_net, stripes, train
+from _helpers import (
+    make_net,
+    optimizer_with,
+    small_blocks,
+    small_net,
+    small_regressor,
+    stripes,
+    train,
+)
 from torch import nn
 
 from skcnn import ConvNetClassifier
 from skcnn._engine._muon import Muon as MuonOptimizer
 from skcnn._engine._parameter_groups import parameter_groups, set_lr
-from skcnn.optimizers import Muon
+from skcnn.optimizers import SGD, Muon
 
 X, Y = stripes(60)
 
@@ -86,6 +95,38 @@ def test_parameter_groups_know_the_filters_of_conv_blocks():
 def test_parameter_groups_of_others_do_not_decay():
     decays = {group["role"]: group.get("weight_decay") for group in parameter_groups(Foreign())}
     assert decays == {"filters": None, "weights": None, "others": 0.0}
+
+
+def test_dense_layers_of_one_output_have_weights_like_all_others():
+    one_output = nn.Sequential(nn.Linear(4, 1), nn.Bilinear(1, 4, 1), nn.Linear(1, 1))
+    assert names_by_role(one_output) == {
+        ("weights", None): {"0.weight", "1.weight", "2.weight"},
+        ("others", None): {"0.bias", "1.bias", "2.bias"},
+    }
+    network = small_blocks(filters=(4,)).build((8, 8, 3), 1)
+    assert "head.weight" in names_by_role(network)["weights", None]
+
+
+def test_the_head_of_a_regressor_decays_and_its_bias_has_a_rate_of_its_own():
+    def head_after_a_step(**parameters):
+        reg = small_regressor(
+            optimizer=SGD(momentum=0, nesterov=False),
+            lr_schedule=None,
+            batch_size=len(X),
+            max_epochs=1,
+            random_state=0,
+            **parameters,
+        )
+        head = reg.fit(X, np.arange(len(X))).module_.head
+        return head.weight.detach(), head.bias.detach()
+
+    weight, bias = head_after_a_step(weight_decay=0)
+    once, twice = (head_after_a_step(weight_decay=decay)[0] for decay in (0.1, 0.2))
+    assert (weight - once).abs().min() > 1e-5
+    torch.testing.assert_close(weight - twice, 2 * (weight - once), rtol=1e-2, atol=1e-7)
+    same_weight, other_bias = head_after_a_step(weight_decay=0, bias_lr_factor=3)
+    torch.testing.assert_close(same_weight, weight)
+    assert not torch.allclose(other_bias, bias)
 
 
 def test_norms_and_biases_of_any_shape_do_not_decay():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -157,3 +158,25 @@ def test_a_callback_that_asks_for_it_is_passed_on_from_a_pipeline(data):
     )
     pipe.fit(*data)
     assert listens.heard.count("epoch ends") == 2
+
+
+def test_a_callback_that_may_end_a_fit_is_an_obstacle_to_resuming_it(data, tmp_path):
+    def fitted():
+        clf = small_net(max_epochs=5, checkpoint_dir=str(tmp_path), random_state=0)
+        return clf.set_callbacks(Listens(last=1)).fit(*data)
+
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="checkpoint_dir=.* has no effect.*callbacks"):
+            assert fitted().n_iter_ == 2
+
+
+def test_a_fit_that_scikit_learn_only_watches_resumes(data, tmp_path):
+    def fitted():
+        clf = small_net(max_epochs=2, checkpoint_dir=str(tmp_path), random_state=0)
+        return clf.set_callbacks(callback.ScoringMonitor(scoring="accuracy")).fit(*data)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, again = fitted(), fitted()
+    assert len(list(tmp_path.glob("*/*"))) == 1
+    np.testing.assert_array_equal(again.predict_proba(data[0]), first.predict_proba(data[0]))

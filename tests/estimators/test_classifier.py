@@ -945,8 +945,10 @@ def test_a_test_time_flip_makes_mirror_images_alike(data):
     clf = small_net().fit(X, y)
     mirrored = np.ascontiguousarray(X[:, :, ::-1])
     assert not np.allclose(clf.predict_proba(X), clf.predict_proba(mirrored), atol=1e-3)
+    mean_logits = (clf.decision_function(X) + clf.decision_function(mirrored)) / 2
     clf.set_params(test_time_flip=True)
     np.testing.assert_allclose(clf.predict_proba(X), clf.predict_proba(mirrored), atol=1e-6)
+    np.testing.assert_allclose(clf.predict_proba(X), softmax(mean_logits, axis=1), atol=1e-6)
     # Features are those of the image itself.
     assert not np.allclose(clf.transform(X), clf.transform(mirrored), atol=1e-3)
 

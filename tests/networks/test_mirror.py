@@ -172,6 +172,14 @@ def test_mirror_symmetry_refuses_odd_numbers_of_filters():
         ConvNetClassifier(module=ConvBlocks((4, 5), symmetry="mirror")).fit(X, y)
 
 
+@pytest.mark.parametrize("kernel_size", [2, (3, 4), 4.0])
+def test_mirror_symmetry_refuses_windows_without_a_middle(kernel_size):
+    X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
+    blocks = ConvBlocks((4, 6), kernel_size=kernel_size, symmetry="mirror")
+    with pytest.raises(ValueError, match=r'symmetry="mirror" and kernel_size=.*odd numbers'):
+        ConvNetClassifier(module=blocks).fit(X, y)
+
+
 def test_filters_returns_learned_filters_and_their_mirror_images():
     X, y = make_organisms(n_samples=30, n_classes=3, image_size=8, random_state=0)
     blocks = ConvBlocks((4, 6), convs_per_block=1, symmetry="mirror")

@@ -72,12 +72,60 @@ def test_the_figures_are_those_of_a_hand_computation():
         (nn.Conv2d(1, 1, 3, dilation=2), (5, 5, 1), 9),
         (nn.Linear(6, 2), (5, 6, 3), (3 * 5) * 6 * 2),
         (nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 2, 4)), (2, 3, 3), 3 * (4 * 3) * 2),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (5, 7, 4), (5 * 7) * 4 * (3 * 3 * 3)),
         (nn.AvgPool2d(2), (4, 4, 1), 0),
     ],
-    ids=["groups", "depthwise", "stride", "dilation", "dense_at_each_place", "conv1d", "none"],
+    ids=[
+        *("groups", "depthwise", "stride", "dilation", "dense_at_each_place", "conv1d"),
+        *("transposed", "none"),
+    ],
 )
 def test_multiply_adds_count_each_weight_at_each_place(module, image_shape, multiply_adds):
     assert summarize(of_module(module, image_shape), image_shape).multiply_adds == multiply_adds
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_attention_and_bilinear_layers_of_torch_multiply_too(named):
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.across = nn.MultiheadAttention(6, 2, kdim=3, vdim=4, batch_first=True)
+            self.encoder = nn.TransformerEncoderLayer(6, 3, 10, dropout=0, batch_first=True)
+            self.query = nn.Linear(3, 6)
+            self.value = nn.Linear(3, 4)
+            self.both = nn.Bilinear(6, 4, 5)
+
+        def forward(self, x):
+            tokens = x.flatten(2).mT
+            query, value = self.query(tokens[:, :7]), self.value(tokens)
+            if named:
+                found, _ = self.across(query=query, key=tokens, value=value, need_weights=False)
+            else:
+                found, _ = self.across(query, tokens, value, need_weights=False)
+            return self.both(self.encoder(found), value[:, :7]).mean(1)
+
+    summary = summarize(of_module(Tokens(), (4, 5, 3)), (4, 5, 3))
+    work = {layer.name: layer.multiply_adds for layer in summary.layers if layer.multiply_adds}
+    assert work == {
+        "query": 7 * 3 * 6,
+        "value": 20 * 3 * 4,
+        # Queries and the result, keys and values; then matches, and sums of values.
+        "across": 2 * 7 * 6 * 6 + 20 * 3 * 6 + 20 * 4 * 6 + 2 * 7 * 20 * 6,
+        "encoder.self_attn": 4 * 7 * 6 * 6 + 2 * 7 * 7 * 6,
+        "encoder.linear1": 7 * 6 * 10,
+        "encoder.linear2": 7 * 10 * 6,
+        "both": 7 * 6 * 4 * 5,
+    }
+
+
+def test_attention_of_tokens_to_themselves_may_take_them_once():
+    class ToItself(nn.MultiheadAttention):
+        def forward(self, tokens):
+            return super().forward(tokens, tokens, tokens)[0]
+
+    module = nn.Sequential(nn.Flatten(2), ToItself(6, 2, batch_first=True))
+    summary = summarize(of_module(module, (2, 3, 4)), (2, 3, 4))
+    assert summary.multiply_adds == 4 * (4 * 6 * 6) + 2 * 4 * 4 * 6
 
 
 def test_a_layer_that_is_run_twice_works_twice():

@@ -1,12 +1,14 @@
 """Mixed targets of mixed images."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skcnn._targets import ClassTarget, Target
+from skcnn._targets import ClassTarget, MultilabelTarget, MultioutputTarget, Target
+from skcnn._targets._answers import AnswersTarget
 from skcnn._targets._mixing import blend
 
 
@@ -31,6 +33,36 @@ def test_the_loss_of_a_mixture_is_the_mixture_of_losses(n, weighted, seed):
     found = loss(target.double(), mixed)
     # Shares and weights are in float32.
     torch.testing.assert_close(found, expected, check_dtype=False, rtol=1e-5, atol=1e-6)
+
+
+WORDS = np.array([["ant", "old"], ["bee", "new"], ["fly", "new"], ["ant", "new"]])
+ANSWERS = pd.DataFrame(WORDS, columns=["kind", "age"])
+WEIGHTS = [{"ant": 9, "fly": 0}, {"new": 4}]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["labels", "columns", "questions"])
+def test_both_sides_of_a_mixture_count_with_the_weights_of_their_classes(
+    kind, weighted, smoothing
+):
+    options = {"label_smoothing": smoothing}
+    target, y = MultilabelTarget, np.array([[1, 0], [0, 0], [1, 1], [0, 1]])
+    weight = [{0: 1, 1: 9}, {0: 3, 1: 0}]
+    if kind == "columns":
+        target, y, weight = MultioutputTarget, WORDS, WEIGHTS
+    elif kind == "questions":
+        target, y, weight = AnswersTarget, ANSWERS, dict(zip(ANSWERS, WEIGHTS))
+        options["tasks"] = dict.fromkeys(ANSWERS, "classification")
+    made = target.infer(y, class_weight=weight if weighted else None, **options)
+    encoded, outputs = torch.from_numpy(made.encode(y)), torch.randn(4, made.n_outputs)
+    partner, own = torch.tensor([1, 2, 3, 0]), torch.tensor([0.25, 0.5, 0.75, 1.0])
+    mixed, _ = made.mix(partner, own, encoded, None)
+    first, second = (
+        made.loss(outputs, each, training=True) for each in (encoded, encoded[partner])
+    )
+    found = made.loss(outputs, mixed, training=True)
+    torch.testing.assert_close(found, own * first + (1 - own) * second)
 
 
 def test_mixtures_can_be_mixed():
