@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection._display import Display
+from skcnn.inspection._drawing import plain_text
 from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind
 from skcnn.uncertainty._skipped import without_skipped
 
@@ -161,7 +162,7 @@ class ConfusionDisplay(Display):
             _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]
-        names = [_short(label) for label in labels.tolist()]
+        names = [plain_text(_short(label)) for label in labels.tolist()]
         counts = self.confusion_matrix.sum(axis=1)[self.order]
         self.display_ = ConfusionMatrixDisplay(shares, display_labels=labels)
         self.display_.plot(

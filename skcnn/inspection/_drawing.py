@@ -191,6 +191,29 @@ def set_frame(ax: "Axes", color: str, line: str) -> None:
         spine.set(edgecolor=color, linewidth=2.5, linestyle=line)
 
 
+def plain_text(label: object) -> str:
+    r"""Return a label so that matplotlib shows it as it is: text between two $ is no formula.
+
+    Examples
+    --------
+    >>> print(plain_text("$size_1$"))
+    \$size_1\$
+    """
+    return str(label).replace("$", r"\$")
+
+
+def legend_text(label: object) -> str:
+    """Return a label as `plain_text` does; a legend leaves out those that begin with _.
+
+    Examples
+    --------
+    >>> legend_text("oak"), legend_text("_background")
+    ('oak', ' _background')
+    """
+    text = plain_text(label)
+    return f" {text}" if text.startswith("_") else text
+
+
 def wrap_label(label: object, width: int = 18) -> str:
     """Break a label into lines that fit the width of a picture.
 
@@ -202,4 +225,4 @@ def wrap_label(label: object, width: int = 18) -> str:
     """
     # Names of species often have underscores. Lines may break after those too.
     lines = textwrap.wrap(str(label).replace("_", "_ "), width) or [""]
-    return "\n".join(line.replace("_ ", "_") for line in lines)
+    return plain_text("\n".join(line.replace("_ ", "_") for line in lines))
