@@ -9,12 +9,17 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._inputs import AnyImages
+from skcnn._data._paths import as_rows
 from skcnn._from_r import whole_arguments
+from skcnn._utils import safe_indexing
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
+from skcnn.inspection._images import as_labels
 from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
 from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
+from skcnn.uncertainty._checks import check_count
+from skcnn.uncertainty._skipped import known_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +96,7 @@ class EmbeddingDisplay(Display):
         # The length of Images is not in their shape, which is that of one image.
         n_images = None if images is None else range(len(images))
         check_consistent_length(self.embedding, labels, n_images)
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = None if labels is None else np.asarray(as_labels(labels))
         if self.labels is not None and self.labels.ndim != 1:
             raise ValueError(
                 f"labels, or y, have the shape {self.labels.shape}, expected one label per image, "
@@ -118,7 +123,7 @@ class EmbeddingDisplay(Display):
         estimator : skcnn estimator with a network, Pipeline or search
             A fitted one. Of a pipeline, the last step counts.
         X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
-            Images.
+            Images. Files that were skipped are left out.
         y : array-like of shape (n,), default=None
             Labels of the images.
         transformer : transformer, default=None
@@ -134,7 +139,7 @@ class EmbeddingDisplay(Display):
         Raises
         ------
         ValueError
-            If the transformer does not return two columns.
+            If the transformer does not return two columns, or there are fewer than two images.
         NotFittedError
             If the estimator is not fitted.
         TypeError
@@ -143,9 +148,14 @@ class EmbeddingDisplay(Display):
         estimator, X = unwrap(estimator, X)
         features = estimator.transform(X)
         check_consistent_length(features, y)
+        known = known_rows(features)
+        if not known.all():
+            features, X = features[known], safe_indexing(as_rows(X), known)
+            y = None if y is None else safe_indexing(y, known)
         if len(features) < 2:
+            images = "image" if known.all() else "image(s) that can be read"
             raise ValueError(
-                f"X holds {len(features)} image. Expected at least 2: a map shows how images "
+                f"X holds {len(features)} {images}. Expected at least 2: a map shows how images "
                 "differ."
             )
         reducer = PCA(n_components=2) if transformer is None else clone(transformer)
@@ -197,8 +207,9 @@ class EmbeddingDisplay(Display):
             for code, name in enumerate(names):
                 x, y = self.embedding[codes == code].T
                 color, marker = _COLORS[code], _MARKERS[code]
+                label = _drawing.legend_text(name)
                 ax.scatter(
-                    x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=name
+                    x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=label
                 )
         else:
             x, y = self.embedding.T
@@ -208,6 +219,8 @@ class EmbeddingDisplay(Display):
             ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.5)
         # Thumbnails and names are placed in pixels, which are known after the layout.
         ax.figure.canvas.draw()
+        if max_images:
+            check_count(max_images, "max_images")
         if max_images is None:
             max_images = _DEFAULT_MAX_IMAGES if few else 0
         if self.images is not None and max_images > 0:

@@ -1,7 +1,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from _image_files import write_images
 from matplotlib.offsetbox import AnnotationBbox
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
@@ -88,6 +90,35 @@ def test_grey_images_and_axes_of_a_figure(fitted, organisms):
 def test_bad_embeddings(arguments, message):
     with pytest.raises(ValueError, match=message):
         EmbeddingDisplay(**arguments)
+
+
+def test_names_are_shown_as_they_are():
+    places = np.random.default_rng(0).normal(size=(30, 2))
+    # No formula that matplotlib could draw.
+    for names in (["_background", r"$\deer$", "oak"], [rf"$\deer {n}$" for n in range(15)]):
+        display = EmbeddingDisplay(embedding=places, labels=np.resize(names, 30)).plot()
+        display.figure_.canvas.draw()
+        legend = display.ax_.get_legend()
+        texts = display.ax_.texts if legend is None else legend.get_texts()
+        assert {text.get_text().strip().replace(r"\$", "$") for text in texts} == set(names)
+
+
+def test_files_that_were_skipped_are_left_out(fitted, organisms, tmp_path):
+    X, y = organisms
+    paths = write_images(tmp_path, X[:20])
+    skipping = clone(fitted).set_params(on_error="skip", max_epochs=1).fit(X, y)
+    mixed = ["missing.png", *paths[1:]]
+    with pytest.warns(UserWarning, match="1 of 20"):
+        display = EmbeddingDisplay.from_estimator(skipping, mixed, y[:20])
+    expected = EmbeddingDisplay.from_estimator(skipping, paths[1:], y[1:20])
+    np.testing.assert_array_equal(display.embedding, expected.embedding)
+    np.testing.assert_array_equal(display.labels, y[1:20])
+    np.testing.assert_array_equal(display.images[:], X[1:20])
+    with (
+        pytest.warns(UserWarning, match="1 of 2"),
+        pytest.raises(ValueError, match=r"holds 1 image\(s\) that can be read"),
+    ):
+        EmbeddingDisplay.from_estimator(skipping, mixed[:2])
 
 
 def test_a_transformer_to_more_columns_is_refused(fitted, organisms):
