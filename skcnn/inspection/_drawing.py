@@ -199,7 +199,10 @@ def plain_text(label: object) -> str:
     >>> print(plain_text("$size_1$"))
     \$size_1\$
     """
-    return str(label).replace("$", r"\$")
+    from matplotlib import rcParams
+
+    text = str(label)
+    return text.replace("$", r"\$") if rcParams["text.parse_math"] else text
 
 
 def legend_text(label: object) -> str:

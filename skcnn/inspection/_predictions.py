@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
+from skcnn._utils import number_text
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._images import as_labels, take_rows
@@ -227,9 +228,9 @@ class PredictionsDisplay(Display):
 
     def _write_labels(self, place: "Axes", number: int) -> None:
         if self.probability is None:
-            place.set_title(f"predicted {self.predicted[number]:.4g}", fontsize=8)
+            place.set_title(f"predicted {number_text(self.predicted[number])}", fontsize=8)
             if self.actual is not None:
-                place.set_xlabel(f"actual {self.actual[number]:.4g}", fontsize=8)
+                place.set_xlabel(f"actual {number_text(self.actual[number])}", fontsize=8)
             return
         name = self.predicted[number]
         # A number alone would look like a count or a share.
