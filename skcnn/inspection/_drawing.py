@@ -19,6 +19,9 @@ _MAX_HEIGHT = 16.0
 _MIN_WIDTH = 2.8
 _TITLE_CHARACTER_WIDTH = 0.08
 
+# Longer names would leave no space for what they name.
+_MAX_CHARACTERS = 36
+
 # Colors that people with any color vision tell apart. Signs and lines do so in gray print.
 CORRECT = "#0072B2"
 WRONG = "#D55E00"
@@ -215,6 +218,21 @@ def legend_text(label: object) -> str:
     """
     text = plain_text(label)
     return f" {text}" if text.startswith("_") else text
+
+
+def shorten(label: object) -> str:
+    """Return a name, without its middle if it is long: names may differ in their ends only.
+
+    Examples
+    --------
+    >>> shorten("Vulpes vulpes"), shorten("Vulpes vulpes (Linnaeus, 1758) ssp. crucigera")
+    ('Vulpes vulpes', 'Vulpes vulpes (Lin…8) ssp. crucigera')
+    """
+    text = str(label)
+    if len(text) <= _MAX_CHARACTERS:
+        return text
+    half = _MAX_CHARACTERS // 2
+    return f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def wrap_label(label: object, width: int = 18) -> str:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
@@ -30,6 +31,7 @@ _COLORS = (
     *("#56B4E9", "#000000", "#B8A600", "#7F3C8D", "#8C8C8C"),
 )
 _MARKERS = "osD^vP*X<>"
+_NO_LABEL = "#BBBBBB"
 # The names of more classes are written at the middles of their points.
 _MAX_CLASSES_IN_LEGEND = len(_COLORS)
 _DEFAULT_MAX_IMAGES = 80
@@ -52,7 +54,8 @@ class EmbeddingDisplay(Display):
     embedding : ndarray of shape (n, 2)
         Coordinates of each image.
     labels : array-like of shape (n,), default=None
-        Labels of the images, which choose colors, markers and names of the points.
+        Labels of the images, which choose colors, markers and names of the points. Numbers that
+        are not whole have a scale of colors. Those with None or NaN are gray.
     images : ndarray of shape (n, height, width, n_channels), default=None
         Images for the thumbnails. None draws only points.
     axis_names : tuple of (str, str), default=("", "")
@@ -200,14 +203,18 @@ class EmbeddingDisplay(Display):
             _, ax = plt.subplots(figsize=_FIGURE_SIZE, layout="constrained")
         # Without labels, all images are drawn as one class.
         labels = np.zeros(len(self.embedding)) if self.labels is None else self.labels
-        names, codes = np.unique(labels, return_inverse=True)
-        few = len(names) <= _MAX_CLASSES_IN_LEGEND
-        colors = np.array(_COLORS)[codes % len(_COLORS)]
-        if few:
-            for code, name in enumerate(names):
+        names, codes = _numbered(labels)
+        are_numbers = _are_numbers(labels)
+        few = are_numbers or len(names) <= _MAX_CLASSES_IN_LEGEND
+        # What has no label has the code -1.
+        colors = np.where(codes < 0, _NO_LABEL, np.array(_COLORS)[codes % len(_COLORS)])
+        if are_numbers:
+            colors = self._draw_numbers(ax, labels.astype(np.float64))
+        elif few:
+            for code, name in [*enumerate(names), *([(-1, "no label")] if -1 in codes else [])]:
                 x, y = self.embedding[codes == code].T
-                color, marker = _COLORS[code], _MARKERS[code]
-                label = _drawing.legend_text(name)
+                color, marker = (_NO_LABEL, "p") if code < 0 else (_COLORS[code], _MARKERS[code])
+                label = _drawing.legend_text(_drawing.shorten(name))
                 ax.scatter(
                     x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=label
                 )
@@ -215,7 +222,7 @@ class EmbeddingDisplay(Display):
             x, y = self.embedding.T
             ax.scatter(x, y, s=7, color=colors, linewidth=0, alpha=0.5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], xticks=[], yticks=[])
-        if self.labels is not None and few:
+        if self.labels is not None and few and not are_numbers:
             ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.5)
         # Thumbnails and names are placed in pixels, which are known after the layout.
         ax.figure.canvas.draw()
@@ -229,6 +236,19 @@ class EmbeddingDisplay(Display):
             middles = [np.median(self.embedding[codes == c], axis=0) for c in range(len(names))]
             annotate_without_overlap(ax, names, np.array(middles))
         return self._set_axes(ax)
+
+    def _draw_numbers(self, ax: "Axes", numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+        """Draw the points in the colors of a scale, and return the colors."""
+        from matplotlib.colors import to_hex
+
+        known = np.isfinite(numbers)
+        x, y = self.embedding.T
+        ax.scatter(x[~known], y[~known], s=20, color=_NO_LABEL, linewidth=0, alpha=0.75)
+        points = ax.scatter(x[known], y[known], s=20, c=numbers[known], linewidth=0)
+        ax.figure.colorbar(points, ax=ax)
+        colors = np.full(len(numbers), _NO_LABEL)
+        colors[known] = [to_hex(color) for color in points.to_rgba(numbers[known])]
+        return colors
 
     def _show_images(
         self,
@@ -253,3 +273,30 @@ class EmbeddingDisplay(Display):
             frame = {"edgecolor": str(colors[pick]), "linewidth": 1.5}
             box = AnnotationBbox(picture, self.embedding[pick], pad=0.05, bboxprops=frame)
             ax.add_artist(box)
+
+
+def _numbered(
+    labels: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the names of the classes, and the number of each label; -1 where there is none.
+
+    Examples
+    --------
+    >>> _numbered(np.array(["oak", None, "elk"], dtype=object))
+    (array(['elk', 'oak'], dtype=object), array([ 1, -1,  0]))
+    """
+    known = pd.notna(labels)
+    codes = np.full(len(labels), -1)
+    try:
+        names, codes[known] = np.unique(labels[known], return_inverse=True)
+    except TypeError:
+        # Text beside numbers has no order.
+        names, codes[known] = np.unique(labels[known].astype(str), return_inverse=True)
+    return names, codes
+
+
+def _are_numbers(labels: npt.NDArray[Any]) -> bool:
+    """Whether labels are numbers, of which some are not whole."""
+    # As objects where some of them are None.
+    known = np.array(labels[pd.notna(labels)].tolist())
+    return known.dtype.kind == "f" and not np.equal(known, np.round(known)).all()

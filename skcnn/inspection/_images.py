@@ -12,7 +12,14 @@ from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
 from skcnn._data._paths import as_rows, read_paths
 from skcnn._from_r import as_column, whole_arguments
-from skcnn._utils import RowChoice, as_tuple, as_values, check_random_state, safe_indexing
+from skcnn._utils import (
+    RowChoice,
+    as_tuple,
+    as_values,
+    check_random_state,
+    number_text,
+    safe_indexing,
+)
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.uncertainty._checks import check_count
@@ -54,7 +61,7 @@ class ImageGridDisplay(Display):
 
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> None:
         self.images = as_images(images)
-        self.labels = labels
+        self.labels = as_labels(labels)
         check_consistent_length(range(len(self.images)), labels)
 
     @whole_arguments("max_images", "n_columns")
@@ -96,7 +103,9 @@ class ImageGridDisplay(Display):
         for place, image, label in zip(axes.flat, shown, labels):
             own = _drawing.stretched_limits(image) if stretch else limits
             _drawing.show_image(place, image, own)
-            place.set_title(_drawing.wrap_label(label), fontsize=8)
+            is_number = isinstance(label, float | np.floating) and not float(label).is_integer()
+            text = number_text(float(label)) if is_number else label
+            place.set_title(_drawing.wrap_label(text), fontsize=8)
         return self._set_axes(axes)
 
 

@@ -125,6 +125,11 @@ def test_each_thread_draws_in_a_figure_of_its_own(fitted, organisms, monkeypatch
     assert len({figure.number for figure in figures}) == 4
 
 
+def test_numbers_above_images_are_short(organisms):
+    display = ImageGridDisplay(organisms[0][:3], np.array([[10.39050803], [0.5], [2.0]])).plot()
+    assert [ax.get_title() for ax in display.axes_.flat] == ["10.39", "0.5", "2.0"]
+
+
 def test_names_are_no_formulas(fitted, organisms):
     """Matplotlib takes text between two dollar signs as a formula, and refuses an unknown one."""
     X, y = organisms

@@ -1,5 +1,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from _image_files import write_images
 from matplotlib.offsetbox import AnnotationBbox
@@ -101,6 +102,41 @@ def test_names_are_shown_as_they_are():
         legend = display.ax_.get_legend()
         texts = display.ax_.texts if legend is None else legend.get_texts()
         assert {text.get_text().strip().replace(r"\$", "$") for text in texts} == set(names)
+
+
+def test_numbers_have_a_scale_of_colors():
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    numbers = np.linspace(-1, 2, 40)
+    for labels in (numbers, pd.Series(numbers).astype(object).where(numbers < 1.5, None)):
+        display = EmbeddingDisplay(embedding=places, labels=labels).plot()
+        known = pd.notna(labels)
+        unknown_points, points = display.ax_.collections
+        assert len(unknown_points.get_offsets()) == np.sum(~known)
+        np.testing.assert_array_equal(points.get_offsets(), places[known])
+        np.testing.assert_array_equal(points.get_array(), numbers[known])
+        assert display.ax_.get_legend() is None
+        assert not list(display.ax_.texts)
+        assert len(display.figure_.axes) == 2
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan])
+def test_images_without_a_label_are_shown_as_such(nothing):
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    labels = np.array(["elk", "oak", nothing, 7], dtype=object)[np.arange(40) % 4]
+    display = EmbeddingDisplay(embedding=places, labels=labels).plot()
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["7", "elk", "oak", "no label"]
+    for number, place in enumerate((3, 0, 1, 2)):
+        points = display.ax_.collections[number].get_offsets()
+        np.testing.assert_array_equal(points, places[np.arange(40) % 4 == place])
+
+
+def test_long_names_leave_space_for_the_map(fitted, organisms):
+    X, y = organisms
+    long = np.char.add(y, " (Linnaeus, 1758), juveniles and subadults, seen from the side")
+    display = EmbeddingDisplay.from_estimator(fitted, X, long)
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width > 0.5
 
 
 def test_files_that_were_skipped_are_left_out(fitted, organisms, tmp_path):
