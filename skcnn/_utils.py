@@ -4,6 +4,7 @@ import functools
 import inspect
 import math
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ __all__ = [
     "check_sample_weight",
     "check_score_weight",
     "check_values",
+    "has_decimal_comma",
     "ignore_warning",
     "number_text",
     "one_thread_at_a_time",
@@ -390,3 +392,8 @@ def number_text(number: float, digits: int = 4) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
     text = f"{number:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def has_decimal_comma(value: object) -> bool:
+    """Whether this is the text of a number with a comma in place of the point."""
+    return isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value) is not None
