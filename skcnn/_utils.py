@@ -2,7 +2,9 @@
 
 import functools
 import inspect
+import math
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +45,9 @@ __all__ = [
     "check_sample_weight",
     "check_score_weight",
     "check_values",
+    "has_decimal_comma",
     "ignore_warning",
+    "number_text",
     "one_thread_at_a_time",
     "refuse_to_continue",
     "restored_on_error",
@@ -371,3 +375,25 @@ def restored_on_error(
         for name, value in before.items():
             setattr(estimator, name, value)
         raise
+
+
+def number_text(number: float, digits: int = 4) -> str:
+    """Write a number with so many digits, and all of its digits before the point.
+
+    Powers of ten would show the years 2018 and 2023 as the same number.
+
+    Examples
+    --------
+    >>> number_text(2018.3, 3), number_text(0.04567, 3), number_text(1e-7), number_text(-45123.4)
+    ('2018', '0.0457', '1e-07', '-45123')
+    """
+    if not 1e-4 <= abs(number) < 1e9:
+        return f"{number:.{digits}g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def has_decimal_comma(value: object) -> bool:
+    """Whether this is the text of a number with a comma in place of the point."""
+    return isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value) is not None

@@ -20,6 +20,7 @@ from skcnn._command._photos import Photos, list_path, read_photos, read_training
 from skcnn._report._markup import percent
 from skcnn._report._report import make_report
 from skcnn._targets import ClassTarget, NumberTarget
+from skcnn._utils import number_text
 from skcnn.datasets._tables import as_numbers
 
 
@@ -50,8 +51,8 @@ def report(options: Namespace) -> None:
         score = f"Accuracy {percent(estimate)}"
         interval = f" (95% interval {percent(low)} to {percent(high)})"
     else:
-        score = f"Mean absolute error {estimate:.3g}"
-        interval = f" (95% interval {low:.3g} to {high:.3g})"
+        score = f"Mean absolute error {number_text(estimate, 3)}"
+        interval = f" (95% interval {number_text(low, 3)} to {number_text(high, 3)})"
     if not np.isfinite(low):
         interval = ""
     say(f"{score}{interval} on {count(len(photos) - n_lost, 'photograph')}")

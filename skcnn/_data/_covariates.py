@@ -1,7 +1,9 @@
 """Covariates: numbers and categories beside the images, as columns of a DataFrame."""
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from types import ModuleType
 from typing import Any
 
@@ -13,12 +15,15 @@ from skcnn._data._conversion import decoded, from_torch
 from skcnn._data._paths import as_pandas, find_path_column, holds_text, is_missing, listed
 from skcnn._from_r import check_no_na
 from skcnn._other_tables import is_frame
-from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, ROUNDING, warn
+from skcnn._utils import BOX_COLUMNS, IMAGE_COLUMN, ROUNDING, has_decimal_comma, warn
 
 Floats = npt.NDArray[np.float64]
 
 # Above, numbers are codes for missing values, such as -3.4e38 of rasters.
 _LARGEST = 1e30
+# Text that tables have in place of a date or a number.
+_DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}")
+_NUMBER_OR_DATE = re.compile(rf"\s*[-+]?\d*[.,]?\d+\s*$|{_DATE.pattern}")
 
 
 @dataclass(frozen=True)
@@ -263,10 +268,13 @@ def _categories(values: pd.Series, name: str) -> tuple[Any, ...] | None:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return tuple(_plain(c) for c in values.cat.remove_unused_categories().cat.categories)
     if holds_text(values):
+        column = f"{name}[{values.name!r}]"
+        # Each number, or date, would be a category of its own.
+        no_names = values.dropna().map(lambda value: bool(_NUMBER_OR_DATE.match(str(value))))
+        hint = f" If these are no names:{_way_to_numbers(values, column)}" if any(no_names) else ""
         raise ValueError(
             f"{name} has a column of text beside the images: {values.name!r}. Make it a "
-            f'category, {name}[{values.name!r}].astype("category") or a factor in R, or leave it '
-            "out."
+            f'category, {column}.astype("category") or a factor in R, or leave it out.{hint}'
         )
     return None
 
@@ -315,8 +323,36 @@ def _numbers(values: pd.Series, name: str) -> Floats:
             )
     raise ValueError(
         f"Column {values.name!r} of {name} has values of type {values.dtype}, expected numbers or "
-        f"booleans.{hint}"
+        f"booleans.{hint or _way_to_numbers(values, column)}"
     )
+
+
+def _way_to_numbers(values: pd.Series, column: str) -> str:
+    """Say what to do about text, categories and dates in place of numbers; empty of others."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return f" They are categories, which training had not: pass {column}.astype(float)."
+    first = next(iter(values.dropna()), None)
+    if isinstance(first, date) or (isinstance(first, str) and _DATE.match(first)):
+        # pandas takes 1/5/2026 for a day in January.
+        is_clear = not isinstance(first, str) or first.strip()[:4].isdigit()
+        order = "" if is_clear else ", dayfirst=True"
+        days = f"pandas.to_datetime({column}{order}).dt.dayofyear"
+        note = "" if is_clear else ", or dayfirst=False where the month comes first"
+        return f" Make dates numbers, for example the day of the year, {days}{note}."
+    if not any(isinstance(value, str) for value in values):
+        return ""
+    # What stands in the way: one cell makes text of a whole column.
+    odd = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
+    found = first if odd.empty else odd.iloc[0]
+    if any(map(has_decimal_comma, odd)):
+        way = f'{column}.str.replace(",", ".").astype(float)'
+    elif odd.empty:
+        way = f"{column}.astype(float)"
+    elif values.dropna().isin(["True", "False"]).all():
+        way = f'{column} == "True"'
+    else:
+        way = f'pandas.to_numeric({column}, errors="coerce"), if it stands for a missing value'
+    return f" It holds text such as {found!r}: make numbers of it, for example {way}."
 
 
 def _measured(column: CovariateColumn, read: Floats, name: str) -> CovariateColumn:

@@ -47,6 +47,8 @@ class FileImages:
     skips : bool
         Whether files that cannot be read are noted in `failures`, their images black. Otherwise
         they are an error.
+    may_skip : bool
+        Whether the error offers to skip them.
     cache : DecodedCache or None
         Where decoded images are stored.
     rows : ndarray of int, or None
@@ -64,6 +66,7 @@ class FileImages:
     resize: str = DEFAULT_RESIZE
     name: str = "X"
     skips: bool = False
+    may_skip: bool = True
     cache: DecodedCache | None = None
     rows: Rows | None = None
     keys: Keys | None = None
@@ -251,6 +254,7 @@ class FileImages:
         """Raise an error that names the failures, and some that would follow after `last`."""
         failures = self.failures if failures is None else failures
         n_images, unchecked = len(self.paths), ""
+        or_skip = ', or set on_error="skip"' if self.may_skip and not self.skips else ""
         if last is not None:
             stop = min(n_images, last + 1 + _MAX_ROWS_CHECKED)
             for start in range(last + 1, stop, _CHUNK_ROWS):
@@ -262,7 +266,7 @@ class FileImages:
         raise ValueError(
             f"{len(failures)} of {n_images} image file(s) of {self.name} cannot be read:"
             f"{self.describe_failures(failures)}{unchecked}\n"
-            'Repair them or leave them out, or set on_error="skip".'
+            f"Repair them or leave them out{or_skip}."
         )
 
 

@@ -11,6 +11,7 @@ from skcnn._report._markup import Html
 from skcnn._report._page import Section
 from skcnn._report._scores import n_groups
 from skcnn._report._sections import image_cards, map_text
+from skcnn._utils import number_text
 from skcnn.uncertainty import ConfidenceInterval
 
 
@@ -19,26 +20,27 @@ def number_tiles(evaluation: Evaluation, error: ConfidenceInterval, level: float
     actual, predicted = evaluation.actual, evaluation.predicted
     sites = n_groups(evaluation)
     baseline = float(np.abs(actual - np.median(actual)).mean())
+    squared = root_mean_squared_error(actual, predicted)
     r2 = r2_score(actual, predicted) if len(actual) > 1 else float("nan")
     where = f"{sites:,} sites, " if sites else ""
     interval = (
-        f"{level:.0%} interval {error.low:.3g} to {error.high:.3g}"
+        f"{level:.0%} interval {number_text(error.low, 3)} to {number_text(error.high, 3)}"
         if np.isfinite(error.low)
         else "too few images for an interval"
     )
     return markup.tiles(
         [
-            ("Mean absolute error", f"{error.estimate:.3g}", interval),
-            ("Always answering the median", f"{baseline:.3g}", "the error to beat"),
+            ("Mean absolute error", number_text(error.estimate, 3), interval),
+            ("Always answering the median", number_text(baseline, 3), "the error to beat"),
             (
                 "R²",
                 f"{r2:.2f}",
-                f"root mean squared error {root_mean_squared_error(actual, predicted):.3g}",
+                f"root mean squared error {number_text(squared, 3)}",
             ),
             (
                 "Images",
                 f"{len(actual):,}",
-                f"{where}from {actual.min():.4g} to {actual.max():.4g}",
+                f"{where}from {number_text(actual.min())} to {number_text(actual.max())}",
             ),
         ]
     )
@@ -91,7 +93,7 @@ def errors_section(evaluation: Evaluation, errors: pd.DataFrame, max_images: int
     """Return the predictions that are furthest off."""
     shown = errors.head(max_images)
     captions = [
-        Html(f"predicted {line.predicted:.4g}, actual {line.actual:.4g}")
+        Html(f"predicted {number_text(line.predicted)}, actual {number_text(line.actual)}")
         for line in shown.itertuples()
     ]
     text = markup.paragraph(f"These predictions are furthest off. {map_text('raise the number')}")

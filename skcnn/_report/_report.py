@@ -20,7 +20,7 @@ from skcnn._report._markup import Html
 from skcnn._report._page import Section, make_page
 from skcnn._report._sections import files_section, network_section, versions_section
 from skcnn._storage._replacing import replacing
-from skcnn._utils import Interval, check_values
+from skcnn._utils import Interval, check_values, number_text
 from skcnn.uncertainty import ConfidenceInterval
 
 _CONSTRAINTS: dict[str, list[object]] = {
@@ -95,8 +95,8 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         name = "mean absolute error" if self.per_class is None else "accuracy"
-        estimate, low, high = self.score
-        return f"EvaluationReport({name} {estimate:.3g}, from {low:.3g} to {high:.3g})"
+        estimate, low, high = (number_text(value, 3) for value in self.score)
+        return f"EvaluationReport({name} {estimate}, from {low} to {high})"
 
 
 def report(

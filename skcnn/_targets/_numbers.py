@@ -1,6 +1,5 @@
 """Numbers: one or several per image, such as a count, a length or a biomass."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,7 +28,7 @@ from skcnn._targets._losses import (
 )
 from skcnn._targets._mixing import blend
 from skcnn._targets._weights import combine_weights
-from skcnn._utils import ROUNDING, refuse_to_continue
+from skcnn._utils import ROUNDING, has_decimal_comma, refuse_to_continue
 
 # Of what the head says, relative to the standardized number. The gradients of losses of numbers
 # have no bound, as those of classes have: without this, the steps of the head at the usual
@@ -259,7 +258,7 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
         if "could not convert" not in str(error) and "float() argument" not in str(error):
             raise
         way_out = 'for labels, use ConvNetClassifier, or the task "classification"'
-        text = next((value for value in values.flat if _has_decimal_comma(value)), None)
+        text = next((value for value in values.flat if has_decimal_comma(value)), None)
         if text is not None:
             way_out = f"for {str(text)!r}, turn the comma into a point: text.replace(',', '.')"
         raise ValueError(
@@ -267,10 +266,6 @@ def _as_numbers(y: npt.ArrayLike, name: str) -> Floats:
         ) from error
     check_no_na(numbers, name)
     return numbers
-
-
-def _has_decimal_comma(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value) is not None
 
 
 def _types(y: object) -> list[object]:

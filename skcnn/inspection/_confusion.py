@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn.inspection._display import Display
+from skcnn.inspection._drawing import plain_text, shorten
 from skcnn.uncertainty._checks import Labels, check_labels, check_same_kind
 from skcnn.uncertainty._skipped import without_skipped
 
@@ -29,8 +30,6 @@ _COLORBAR_WIDTH = 1.6
 _COLORBAR_THICKNESS = 0.25
 _AXIS_LABEL_HEIGHT = 0.6
 _CHARACTER_WIDTH = 0.085
-# Longer names would leave no space for the matrix.
-_MAX_CHARACTERS = 36
 
 
 class ConfusionDisplay(Display):
@@ -155,13 +154,13 @@ class ConfusionDisplay(Display):
         if ax is None:
             row_height = _ROW_HEIGHT_WITH_VALUES if few else _ROW_HEIGHT
             side = max(_MIN_MATRIX_HEIGHT, n_classes * row_height)
-            longest = max(len(_short(label)) for label in self.display_labels)
+            longest = max(len(shorten(label)) for label in self.display_labels)
             margin = _CHARACTER_WIDTH * (longest + len(f" ({self.confusion_matrix.sum()})"))
             size = (side + margin + _COLORBAR_WIDTH, side + margin + _AXIS_LABEL_HEIGHT)
             _, ax = plt.subplots(figsize=size, layout="constrained")
         shares = self._shares[np.ix_(self.order, self.order)]
         labels = self.display_labels[self.order]
-        names = [_short(label) for label in labels.tolist()]
+        names = [plain_text(shorten(label)) for label in labels.tolist()]
         counts = self.confusion_matrix.sum(axis=1)[self.order]
         self.display_ = ConfusionMatrixDisplay(shares, display_labels=labels)
         self.display_.plot(
@@ -222,21 +221,6 @@ def _clustered(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=True)
     order: npt.NDArray[np.intp] = leaves_list(tree)
     return order
-
-
-def _short(label: object) -> str:
-    """Return a name, without its middle if it is long: names may differ in their ends only.
-
-    Examples
-    --------
-    >>> _short("Vulpes vulpes"), _short("Vulpes vulpes (Linnaeus, 1758) ssp. crucigera")
-    ('Vulpes vulpes', 'Vulpes vulpes (Lin…8) ssp. crucigera')
-    """
-    text = str(label)
-    if len(text) <= _MAX_CHARACTERS:
-        return text
-    half = _MAX_CHARACTERS // 2
-    return f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def _check_labels(values: npt.ArrayLike, name: str) -> Labels:

@@ -12,6 +12,7 @@ from skcnn._compute._ambient import no_autocast
 from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
+from skcnn._utils import number_text
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._overlay import OverlayDisplay
 from skcnn.inspection._reading import image_batches, read_images
@@ -137,9 +138,11 @@ class DensityDisplay(OverlayDisplay):
         maps: npt.NDArray[np.float64],
         actual: npt.NDArray[Any] | None = None,
     ) -> None:
-        labels = [f"predicted {density.sum():.1f}" for density in maps]
+        labels = [f"predicted {number_text(density.sum(), 3)}" for density in maps]
         if actual is not None:
-            labels = [f"{text} actual {number:g}" for text, number in zip(labels, actual)]
+            labels = [
+                f"{text} actual {number_text(number)}" for text, number in zip(labels, actual)
+            ]
         super().__init__(images=images, maps=maps, labels=np.array(labels))
         self.actual = actual
 
@@ -168,7 +171,7 @@ class DensityDisplay(OverlayDisplay):
         y : array-like of shape (n,) or (n, n_outputs), default=None
             Actual numbers, if they are known.
         output : int, default=0
-            Which output to draw, if there are several.
+            Which output to draw, by its number, if there are several.
         max_images : int, default=6
             Number of images to draw, from the first.
         random_state : int or RandomState, default=None
@@ -183,12 +186,17 @@ class DensityDisplay(OverlayDisplay):
         Raises
         ------
         ValueError, NotFittedError, TypeError
-            As in `density_map`; and if the lengths differ.
+            As in `density_map`; and if the lengths differ, or there is no such output.
         """
         X, y = take_rows(X, y, max_images, random_state)
         estimator, X = unwrap(estimator, X)
         maps = density_map(estimator, X)
         actual = None if y is None else np.asarray(y)
+        if output not in range(maps.shape[3] if maps.ndim == 4 else 1):
+            raise ValueError(
+                f"output={output!r} is no output of this {type(estimator).__name__}. Expected "
+                f"its number, from 0 to {maps.shape[3] - 1 if maps.ndim == 4 else 0}."
+            )
         if maps.ndim == 4:
             maps = maps[..., output]
             actual = None if actual is None else actual[:, output]

@@ -19,6 +19,9 @@ _MAX_HEIGHT = 16.0
 _MIN_WIDTH = 2.8
 _TITLE_CHARACTER_WIDTH = 0.08
 
+# Longer names would leave no space for what they name.
+_MAX_CHARACTERS = 36
+
 # Colors that people with any color vision tell apart. Signs and lines do so in gray print.
 CORRECT = "#0072B2"
 WRONG = "#D55E00"
@@ -191,6 +194,47 @@ def set_frame(ax: "Axes", color: str, line: str) -> None:
         spine.set(edgecolor=color, linewidth=2.5, linestyle=line)
 
 
+def plain_text(label: object) -> str:
+    r"""Return a label so that matplotlib shows it as it is: text between two $ is no formula.
+
+    Examples
+    --------
+    >>> print(plain_text("$size_1$"))
+    \$size_1\$
+    """
+    from matplotlib import rcParams
+
+    text = str(label)
+    return text.replace("$", r"\$") if rcParams["text.parse_math"] else text
+
+
+def legend_text(label: object) -> str:
+    """Return a label as `plain_text` does; a legend leaves out those that begin with _.
+
+    Examples
+    --------
+    >>> legend_text("oak"), legend_text("_background")
+    ('oak', ' _background')
+    """
+    text = plain_text(label)
+    return f" {text}" if text.startswith("_") else text
+
+
+def shorten(label: object) -> str:
+    """Return a name, without its middle if it is long: names may differ in their ends only.
+
+    Examples
+    --------
+    >>> shorten("Vulpes vulpes"), shorten("Vulpes vulpes (Linnaeus, 1758) ssp. crucigera")
+    ('Vulpes vulpes', 'Vulpes vulpes (Lin…8) ssp. crucigera')
+    """
+    text = str(label)
+    if len(text) <= _MAX_CHARACTERS:
+        return text
+    half = _MAX_CHARACTERS // 2
+    return f"{text[:half]}…{text[-half + 1 :]}"
+
+
 def wrap_label(label: object, width: int = 18) -> str:
     """Break a label into lines that fit the width of a picture.
 
@@ -202,4 +246,4 @@ def wrap_label(label: object, width: int = 18) -> str:
     """
     # Names of species often have underscores. Lines may break after those too.
     lines = textwrap.wrap(str(label).replace("_", "_ "), width) or [""]
-    return "\n".join(line.replace("_ ", "_") for line in lines)
+    return plain_text("\n".join(line.replace("_ ", "_") for line in lines))

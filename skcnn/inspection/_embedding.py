@@ -4,17 +4,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._inputs import AnyImages
+from skcnn._data._paths import as_rows
 from skcnn._from_r import whole_arguments
+from skcnn._utils import safe_indexing
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
+from skcnn.inspection._images import as_labels
 from skcnn.inspection._placing import annotate_without_overlap, select_non_overlapping
 from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
+from skcnn.uncertainty._checks import check_count
+from skcnn.uncertainty._skipped import known_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +31,7 @@ _COLORS = (
     *("#56B4E9", "#000000", "#B8A600", "#7F3C8D", "#8C8C8C"),
 )
 _MARKERS = "osD^vP*X<>"
+_NO_LABEL = "#BBBBBB"
 # The names of more classes are written at the middles of their points.
 _MAX_CLASSES_IN_LEGEND = len(_COLORS)
 _DEFAULT_MAX_IMAGES = 80
@@ -47,7 +54,8 @@ class EmbeddingDisplay(Display):
     embedding : ndarray of shape (n, 2)
         Coordinates of each image.
     labels : array-like of shape (n,), default=None
-        Labels of the images, which choose colors, markers and names of the points.
+        Labels of the images, which choose colors, markers and names of the points. Numbers that
+        are not whole have a scale of colors. Those with None or NaN are gray.
     images : ndarray of shape (n, height, width, n_channels), default=None
         Images for the thumbnails. None draws only points.
     axis_names : tuple of (str, str), default=("", "")
@@ -91,7 +99,7 @@ class EmbeddingDisplay(Display):
         # The length of Images is not in their shape, which is that of one image.
         n_images = None if images is None else range(len(images))
         check_consistent_length(self.embedding, labels, n_images)
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = None if labels is None else np.asarray(as_labels(labels))
         if self.labels is not None and self.labels.ndim != 1:
             raise ValueError(
                 f"labels, or y, have the shape {self.labels.shape}, expected one label per image, "
@@ -118,7 +126,7 @@ class EmbeddingDisplay(Display):
         estimator : skcnn estimator with a network, Pipeline or search
             A fitted one. Of a pipeline, the last step counts.
         X : array-like of shape (n, height, width, channels), (n, height, width) or (n, n_pixels)
-            Images.
+            Images. Files that were skipped are left out.
         y : array-like of shape (n,), default=None
             Labels of the images.
         transformer : transformer, default=None
@@ -134,7 +142,7 @@ class EmbeddingDisplay(Display):
         Raises
         ------
         ValueError
-            If the transformer does not return two columns.
+            If the transformer does not return two columns, or there are fewer than two images.
         NotFittedError
             If the estimator is not fitted.
         TypeError
@@ -143,9 +151,14 @@ class EmbeddingDisplay(Display):
         estimator, X = unwrap(estimator, X)
         features = estimator.transform(X)
         check_consistent_length(features, y)
+        known = known_rows(features)
+        if not known.all():
+            features, X = features[known], safe_indexing(as_rows(X), known)
+            y = None if y is None else safe_indexing(y, known)
         if len(features) < 2:
+            images = "image" if known.all() else "image(s) that can be read"
             raise ValueError(
-                f"X holds {len(features)} image. Expected at least 2: a map shows how images "
+                f"X holds {len(features)} {images}. Expected at least 2: a map shows how images "
                 "differ."
             )
         reducer = PCA(n_components=2) if transformer is None else clone(transformer)
@@ -190,24 +203,31 @@ class EmbeddingDisplay(Display):
             _, ax = plt.subplots(figsize=_FIGURE_SIZE, layout="constrained")
         # Without labels, all images are drawn as one class.
         labels = np.zeros(len(self.embedding)) if self.labels is None else self.labels
-        names, codes = np.unique(labels, return_inverse=True)
-        few = len(names) <= _MAX_CLASSES_IN_LEGEND
-        colors = np.array(_COLORS)[codes % len(_COLORS)]
-        if few:
-            for code, name in enumerate(names):
+        names, codes = _numbered(labels)
+        are_numbers = _are_numbers(labels)
+        few = are_numbers or len(names) <= _MAX_CLASSES_IN_LEGEND
+        # What has no label has the code -1.
+        colors = np.where(codes < 0, _NO_LABEL, np.array(_COLORS)[codes % len(_COLORS)])
+        if are_numbers:
+            colors = self._draw_numbers(ax, labels.astype(np.float64))
+        elif few:
+            for code, name in [*enumerate(names), *([(-1, "no label")] if -1 in codes else [])]:
                 x, y = self.embedding[codes == code].T
-                color, marker = _COLORS[code], _MARKERS[code]
+                color, marker = (_NO_LABEL, "p") if code < 0 else (_COLORS[code], _MARKERS[code])
+                label = _drawing.legend_text(_drawing.shorten(name))
                 ax.scatter(
-                    x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=name
+                    x, y, s=20, color=color, marker=marker, linewidth=0, alpha=0.75, label=label
                 )
         else:
             x, y = self.embedding.T
             ax.scatter(x, y, s=7, color=colors, linewidth=0, alpha=0.5)
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], xticks=[], yticks=[])
-        if self.labels is not None and few:
+        if self.labels is not None and few and not are_numbers:
             ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.5)
         # Thumbnails and names are placed in pixels, which are known after the layout.
         ax.figure.canvas.draw()
+        if max_images:
+            check_count(max_images, "max_images")
         if max_images is None:
             max_images = _DEFAULT_MAX_IMAGES if few else 0
         if self.images is not None and max_images > 0:
@@ -216,6 +236,19 @@ class EmbeddingDisplay(Display):
             middles = [np.median(self.embedding[codes == c], axis=0) for c in range(len(names))]
             annotate_without_overlap(ax, names, np.array(middles))
         return self._set_axes(ax)
+
+    def _draw_numbers(self, ax: "Axes", numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+        """Draw the points in the colors of a scale, and return the colors."""
+        from matplotlib.colors import to_hex
+
+        known = np.isfinite(numbers)
+        x, y = self.embedding.T
+        ax.scatter(x[~known], y[~known], s=20, color=_NO_LABEL, linewidth=0, alpha=0.75)
+        points = ax.scatter(x[known], y[known], s=20, c=numbers[known], linewidth=0)
+        ax.figure.colorbar(points, ax=ax)
+        colors = np.full(len(numbers), _NO_LABEL)
+        colors[known] = [to_hex(color) for color in points.to_rgba(numbers[known])]
+        return colors
 
     def _show_images(
         self,
@@ -240,3 +273,30 @@ class EmbeddingDisplay(Display):
             frame = {"edgecolor": str(colors[pick]), "linewidth": 1.5}
             box = AnnotationBbox(picture, self.embedding[pick], pad=0.05, bboxprops=frame)
             ax.add_artist(box)
+
+
+def _numbered(
+    labels: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the names of the classes, and the number of each label; -1 where there is none.
+
+    Examples
+    --------
+    >>> _numbered(np.array(["oak", None, "elk"], dtype=object))
+    (array(['elk', 'oak'], dtype=object), array([ 1, -1,  0]))
+    """
+    known = pd.notna(labels)
+    codes = np.full(len(labels), -1)
+    try:
+        names, codes[known] = np.unique(labels[known], return_inverse=True)
+    except TypeError:
+        # Text beside numbers has no order.
+        names, codes[known] = np.unique(labels[known].astype(str), return_inverse=True)
+    return names, codes
+
+
+def _are_numbers(labels: npt.NDArray[Any]) -> bool:
+    """Whether labels are numbers, of which some are not whole."""
+    # As objects where some of them are None.
+    known = np.array(labels[pd.notna(labels)].tolist())
+    return known.dtype.kind == "f" and not np.equal(known, np.round(known)).all()

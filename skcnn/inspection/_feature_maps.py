@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator
 
+from skcnn._data._paths import PATH_COLUMN
 from skcnn._from_r import whole_arguments
-from skcnn._utils import as_tuple
+from skcnn._other_tables import is_frame, to_frame
+from skcnn._utils import IMAGE_COLUMN, as_tuple
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
 from skcnn.inspection._layers import compute_outputs, find_layer
 from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
+from skcnn.uncertainty._checks import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +137,8 @@ class FeatureMapsDisplay(Display):
         estimator : skcnn estimator with a network, Pipeline or search
             A fitted one. Of a pipeline, the last step counts.
         image : array-like
-            One image, as a row of the X that ``estimator.predict`` takes, or an X of one row.
+            One image, as a row of the X that ``estimator.predict`` takes, or an X of one row. For
+            a network with numbers beside the images, a table of one row, such as ``X[:1]``.
         layers : sequence of str or int, default=None
             As in `skcnn.inspection.feature_maps`. None takes all convolutions outside of
             shortcuts and all pooling layers except global pooling, but at most eight layers: the
@@ -154,9 +159,7 @@ class FeatureMapsDisplay(Display):
         TypeError
             If the estimator has no network.
         """
-        array = np.asarray(image)
-        shape = unwrap(estimator)[0].image_shape_
-        estimator, X = unwrap(estimator, array if _is_batch(array, shape) else array[None])
+        estimator, X = unwrap(estimator, _as_batch(image, unwrap(estimator)[0].image_shape_))
         images = read_images(estimator, X)
         chosen = _convolutions_and_pooling(estimator) if layers is None else as_tuple(layers)
         parts = dict(find_layer(estimator, layer) for layer in chosen)
@@ -190,6 +193,7 @@ class FeatureMapsDisplay(Display):
         -------
         display : FeatureMapsDisplay
         """
+        check_count(max_maps, "max_maps")
         n_cols = 1 + min(max_maps, max(values.shape[2] for values in self.maps.values()))
         axes = _drawing.make_axes(ax, 1 + len(self.maps), n_cols, cell=(1.0, 1.05))
         _describe(axes[0, 0], "image", self.image)
@@ -208,6 +212,22 @@ class FeatureMapsDisplay(Display):
                 f"First {n_cols - 1} feature maps per layer (bright is high, scaled per map)",
             )
         return self._set_axes(axes)
+
+
+def _as_batch(image: Any, image_shape: tuple[int, int, int]) -> Any:
+    """Return an X of one row: of an image, of a row of a table, or as it is."""
+    image = to_frame(image)
+    names = {IMAGE_COLUMN, PATH_COLUMN}
+    if isinstance(image, pd.Series) and not names.isdisjoint(image.index):
+        return image.to_frame().T
+    if is_frame(image) and not names.isdisjoint(image.columns) and len(image) != 1:
+        raise ValueError(
+            f"image is a table of {len(image)} rows. Expected one row, such as image[:1]."
+        )
+    if is_frame(image) and len(image) == 1:
+        return image
+    array = np.asarray(image)
+    return array if _is_batch(array, image_shape) else array[None]
 
 
 def _is_batch(image: npt.NDArray[Any], image_shape: tuple[int, int, int]) -> bool:

@@ -14,6 +14,7 @@ from skcnn.inspection._display import Display
 from skcnn.inspection._layers import find_layer
 from skcnn.inspection._unwrap import unwrap
 from skcnn.networks._mirror import MirroredConv2d
+from skcnn.uncertainty._checks import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,7 +157,7 @@ class FiltersDisplay(Display):
         -------
         display : FiltersDisplay
         """
-        shown = self.filters[:max_filters]
+        shown = self.filters[: check_count(max_filters, "max_filters")]
         n_columns = math.ceil(math.sqrt(len(shown)))
         axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(0.8, 0.8))
         in_color = shown.shape[3] == 3

@@ -13,6 +13,7 @@ from skcnn._compute._fork import computing
 from skcnn._compute._interrupt import hold_interrupts
 from skcnn._from_r import whole_arguments
 from skcnn._targets import MultilabelTarget, NumberTarget, SeveralTarget
+from skcnn._utils import number_text
 from skcnn.inspection._images import take_rows
 from skcnn.inspection._layers import LayerRecorder, find_layer
 from skcnn.inspection._overlay import OverlayDisplay
@@ -289,4 +290,4 @@ class GradCAMDisplay(OverlayDisplay):
 
 
 def _as_text(numbers: npt.ArrayLike) -> str:
-    return ", ".join(f"{number:.3g}" for number in np.atleast_1d(np.asarray(numbers)))
+    return ", ".join(number_text(number, 3) for number in np.atleast_1d(np.asarray(numbers)))

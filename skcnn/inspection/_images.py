@@ -5,16 +5,24 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skcnn._data._covariates import split_covariates
 from skcnn._data._file_shapes import find_shape
 from skcnn._data._files import FileImages
 from skcnn._data._paths import as_rows, read_paths
 from skcnn._from_r import as_column, whole_arguments
-from skcnn._utils import RowChoice, as_tuple, check_random_state, safe_indexing
+from skcnn._utils import (
+    RowChoice,
+    as_tuple,
+    as_values,
+    check_random_state,
+    number_text,
+    safe_indexing,
+)
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
+from skcnn.uncertainty._checks import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +61,7 @@ class ImageGridDisplay(Display):
 
     def __init__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> None:
         self.images = as_images(images)
-        self.labels = labels
+        self.labels = as_labels(labels)
         check_consistent_length(range(len(self.images)), labels)
 
     @whole_arguments("max_images", "n_columns")
@@ -86,6 +94,7 @@ class ImageGridDisplay(Display):
         -------
         display : ImageGridDisplay
         """
+        check_count(n_columns, "n_columns")
         rows = choose_rows(len(self.images), max_images, random_state)
         shown = self.images[rows]
         axes = _drawing.make_grid(ax, len(shown), n_columns, cell=(1.7, 1.9))
@@ -94,7 +103,9 @@ class ImageGridDisplay(Display):
         for place, image, label in zip(axes.flat, shown, labels):
             own = _drawing.stretched_limits(image) if stretch else limits
             _drawing.show_image(place, image, own)
-            place.set_title(_drawing.wrap_label(label), fontsize=8)
+            is_number = isinstance(label, float | np.floating) and not float(label).is_integer()
+            text = number_text(float(label)) if is_number else label
+            place.set_title(_drawing.wrap_label(text), fontsize=8)
         return self._set_axes(axes)
 
 
@@ -149,27 +160,40 @@ class ChannelsDisplay(Display):
         limits = _drawing.limits_of(self.image)
         for place, picture, name in zip(axes.flat, pictures, ["image", *self.names]):
             _drawing.show_image(place, picture, limits)
-            place.set_title(name, fontsize=9)
+            place.set_title(_drawing.plain_text(name), fontsize=9)
         return axes
 
 
 def choose_rows(
-    n: int, max_rows: int, random_state: int | np.random.RandomState | None
+    n: int, max_images: int, random_state: int | np.random.RandomState | None
 ) -> RowChoice:
     """Return the rows to draw: the first ones, or some at random in ascending order."""
+    max_rows = check_count(max_images, "max_images")
     if random_state is None or n <= max_rows:
         return slice(max_rows)
     return np.sort(check_random_state(random_state).permutation(n)[:max_rows])
 
 
 def take_rows(
-    X: Any, y: Any, max_rows: int, random_state: int | np.random.RandomState | None
+    X: Any, y: Any, max_images: int, random_state: int | np.random.RandomState | None
 ) -> tuple[Any, Any]:
     """Return the rows to draw, of images in any form and of their labels."""
-    X, y = as_rows(X), as_column(y)
+    X, y = as_rows(X), as_labels(y)
     check_consistent_length(X, y)
-    rows = choose_rows(len(X), max_rows, random_state)
+    rows = choose_rows(len(X), max_images, random_state)
     return safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
+
+
+def as_labels(y: Any) -> Any:
+    """Return the label of one image as a list of one, and a table of one column as an array.
+
+    Examples
+    --------
+    >>> as_labels("fox"), as_labels([["fox"], ["elk"]])
+    (['fox'], array(['fox', 'elk'], dtype='<U3'))
+    """
+    y = as_column(y)
+    return column_or_1d(as_values(y)) if y is not None and np.shape(y)[1:] == (1,) else y
 
 
 def as_images(images: Any, name: str = "images") -> npt.NDArray[Any] | FileImages:
@@ -177,7 +201,7 @@ def as_images(images: Any, name: str = "images") -> npt.NDArray[Any] | FileImage
     images, _ = split_covariates(images, name)
     paths = read_paths(images, name)
     if paths is not None:
-        return FileImages(paths, find_shape(paths), resize="pad", name=name)
+        return FileImages(paths, find_shape(paths), resize="pad", name=name, may_skip=False)
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., None]

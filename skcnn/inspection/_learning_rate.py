@@ -105,6 +105,8 @@ def learning_rate_curve(
     ValueError
         If the learning rates are not positive and rising, if there are fewer than 3 of them or
         fewer than 10 steps, or if training diverges at all of them.
+    TypeError
+        If the estimator has no network, or is a pipeline or a search.
 
     Warns
     -----
@@ -139,6 +141,7 @@ def learning_rate_curve(
     True
     """
     _check_arguments(lr_min, lr_max, n_rates, n_steps, max_steps)
+    _check_has_network(estimator)
     # Networks for label images have no progressive resizing.
     has = estimator.get_params(deep=False)
     trained = clone(estimator).set_params(**{k: v for k, v in _PLAIN.items() if k in has})
@@ -173,6 +176,16 @@ def _check_arguments(
     if max_steps < n_steps:
         raise ValueError(
             f"learning_rate_curve got max_steps={max_steps}, expected at least n_steps={n_steps}."
+        )
+
+
+def _check_has_network(estimator: BaseEstimator) -> None:
+    """Refuse pipelines and searches: `fit` of these has other arguments."""
+    if not hasattr(estimator, "summary"):
+        raise TypeError(
+            f"estimator is a {type(estimator).__name__}. Expected an estimator of skcnn with a "
+            "network. Of a pipeline, pass the last step, pipeline[-1], and the images as the "
+            "steps before make them; of a search, its estimator, search.estimator."
         )
 
 
@@ -332,7 +345,7 @@ class LearningRateDisplay(Display):
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             As in `learning_rate_curve`.
         """
         return cls(**learning_rate_curve(estimator, X, y, **kwargs)).plot(ax)

@@ -233,8 +233,8 @@ class MaskDisplay(Display):
             score = iou_score([actual], [mask], ignore_label=self.ignore_label)
             place.set_title(f"mean IoU {score:.2f}", fontsize=8)
         names = [
-            Line2D([], [], color=color, linestyle=line, linewidth=2, label=str(name))
-            for name, (color, line) in looks.items()
+            Line2D([], [], color=color, linestyle=line, linewidth=2, label=label)
+            for label, (color, line) in zip(map(_drawing.legend_text, looks), looks.values())
         ]
         if n_rows == 2:
             for place, title in zip(axes[:, 0], ("predicted", "true, and errors")):

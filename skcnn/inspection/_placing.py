@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from skcnn.inspection._drawing import plain_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -31,7 +33,7 @@ def annotate_without_overlap(ax: "Axes", names: npt.ArrayLike, places: npt.NDArr
 
     outline = [withStroke(linewidth=2.5, foreground="white")]
     texts = [
-        ax.text(x, y, str(name), ha="center", va="center", fontsize=7, path_effects=outline)
+        ax.text(x, y, plain_text(name), ha="center", va="center", fontsize=7, path_effects=outline)
         for name, (x, y) in zip(np.asarray(names), places)
     ]
     canvas: Any = ax.figure.canvas

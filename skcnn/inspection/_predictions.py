@@ -10,11 +10,13 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._from_r import whole_arguments
+from skcnn._utils import number_text
 from skcnn.inspection import _drawing
 from skcnn.inspection._display import Display
-from skcnn.inspection._images import take_rows
+from skcnn.inspection._images import as_labels, take_rows
 from skcnn.inspection._reading import class_indices, read_images
 from skcnn.inspection._unwrap import check_one_label, unwrap
+from skcnn.uncertainty._checks import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -203,7 +205,8 @@ class PredictionsDisplay(Display):
         """
         from matplotlib.patches import Patch
 
-        n_images = min(len(self.images), max_images)
+        check_count(n_columns, "n_columns")
+        n_images = min(len(self.images), check_count(max_images, "max_images"))
         axes = _drawing.make_grid(ax, n_images, n_columns, cell=(1.85, 2.35))
         limits = _drawing.limits_of(self.images)
         for number, place in enumerate(axes.flat[:n_images]):
@@ -225,9 +228,9 @@ class PredictionsDisplay(Display):
 
     def _write_labels(self, place: "Axes", number: int) -> None:
         if self.probability is None:
-            place.set_title(f"predicted {self.predicted[number]:.4g}", fontsize=8)
+            place.set_title(f"predicted {number_text(self.predicted[number])}", fontsize=8)
             if self.actual is not None:
-                place.set_xlabel(f"actual {self.actual[number]:.4g}", fontsize=8)
+                place.set_xlabel(f"actual {number_text(self.actual[number])}", fontsize=8)
             return
         name = self.predicted[number]
         # A number alone would look like a count or a share.
@@ -278,7 +281,7 @@ def compare_predictions(
     classes: Sequence[Any] | npt.NDArray[Any] | None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Arguments of a display for given predictions."""
-    probability = np.asarray(probability)
+    probability, y = np.asarray(probability), as_labels(y)
     if probability.ndim == 1:
         check_consistent_length(images, probability, y)
         found = {"images": np.asarray(images), "predicted": probability}

@@ -162,7 +162,7 @@ class ProbabilitiesDisplay(Display):
                 )
                 place = self._actual_places[number]
                 below.plot(shares[place], place, "D", color=_drawing.WRONG, clip_on=False, ms=4)
-            names = [str(label) for label in self.classes] if number == 0 else []
+            names = [_drawing.plain_text(label) for label in self.classes] if number == 0 else []
             below.set_yticks(places if number == 0 else [], names, fontsize=7)
             below.set(xlim=(0, 1), ylim=(n_classes - 0.5, -0.5))
             below.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=7)

@@ -35,7 +35,9 @@ def read_images(estimator: BaseEstimator, X: npt.ArrayLike) -> AnyImages:
     """
     images: AnyImages = estimator._read_images(X)
     # There is nothing to show of a file that cannot be read.
-    return replace(images, skips=False) if isinstance(images, FileImages) else images
+    if isinstance(images, FileImages):
+        return replace(images, skips=False, may_skip=False)
+    return images
 
 
 def image_batches(

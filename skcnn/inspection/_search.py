@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcnn._utils import one_thread_at_a_time
+from skcnn.inspection import _drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # The scale is logarithmic if the largest value is this many times the smallest.
 _LOG_SCALE_RATIO = 20.0
 _NOT_SET = "–"
+# Characters of a value in one line.
+_LINE = 24
 # Sizes in inches.
 _PANEL_SIZE = (3.2, 3.2)
 _MAX_WIDTH = 12.0
@@ -73,8 +76,7 @@ def search_report(search: BaseEstimator, metric: str | None = None) -> "SearchRe
     names = [name for name in names if name != resource]
     short = _short_names(names)
     columns: dict[str, Any] = {
-        short[name]: [_plain(value) for value in np.ma.filled(_masked(results[f"param_{name}"]))]
-        for name in names
+        short[name]: _column(np.ma.filled(_masked(results[f"param_{name}"]))) for name in names
     }
     for column, key in {"iteration": "iter", "resources": "n_resources"}.items():
         if key in results:
@@ -273,22 +275,51 @@ def _masked(values: Any) -> Any:
     return objects
 
 
+def _column(values: npt.NDArray[Any]) -> pd.Series:
+    """Return the values of a parameter in a plain form that tells them apart.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import Binarizer
+    >>> _column([None, 3, [4, 8], Binarizer(), Binarizer(threshold=2)]).tolist()
+    [None, 3, (4, 8), 'Binarizer()', 'Binarizer(threshold=2)']
+    """
+    whole: dict[str, set[str]] = {}
+    for value in values:
+        if (name := _name(value)) is not None:
+            whole.setdefault(name, set()).add(repr(value))
+    plain = [
+        # Long ones are written in several lines.
+        " ".join(repr(value).split())
+        if (name := _name(value)) is not None and len(whole[name]) > 1
+        else _plain(value)
+        for value in values
+    ]
+    # Among numbers or text, pandas would make a missing value of None, which is a choice here.
+    has_none = any(value is None for value in plain)
+    return pd.Series(plain, dtype=object if has_none else None)
+
+
+def _name(value: object) -> str | None:
+    """Name of a function, or of the class of an estimator; None for other values."""
+    if callable(value) and hasattr(value, "__name__"):
+        return str(value.__name__)
+    return type(value).__name__ if hasattr(value, "get_params") else None
+
+
 def _plain(value: object) -> Any:
     """Plain form of a parameter value: tuples for lists, names for functions and estimators."""
     if isinstance(value, list | np.ndarray):
         return tuple(value)
     if isinstance(value, np.generic):
         return value.item()
-    if callable(value) and hasattr(value, "__name__"):
-        return value.__name__
-    if hasattr(value, "get_params"):
-        return type(value).__name__
-    return value
+    name = _name(value)
+    return value if name is None else name
 
 
 def _places(ax: "Axes", name: str, values: pd.Series) -> tuple[npt.NDArray[np.float64], float]:
     """Positions of values on the axis, and the width available to candidates of one value."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [v for v in values if _is_number(v)]
     different = np.unique(np.array(numbers, dtype=float))
     if len(numbers) == len(values) and (len(different) > 1 or name == "fit_seconds"):
         x = values.to_numpy(dtype=float)
@@ -303,14 +334,23 @@ def _places(ax: "Axes", name: str, values: pd.Series) -> tuple[npt.NDArray[np.fl
     try:
         order = [str(value) for value in sorted(values.unique())]
     except TypeError:
-        order = sorted(names.unique())
-    ax.set_xticks(range(len(order)), order)
-    if max(map(len, order)) * len(order) > 24:
+        # Of several kinds: numbers in their order, and then what stands in the place of one.
+        rank = {str(v): (0, v, "") if _is_number(v) else (1, 0, str(v)) for v in values}
+        order = sorted(rank, key=rank.__getitem__)
+    ax.set_xticks(range(len(order)), [_drawing.wrap_label(text, _LINE) for text in order])
+    longest = max(map(len, order))
+    if longest > _LINE:
+        ax.tick_params("x", rotation=90, labelsize=8)
+    elif longest * len(order) > 24:
         ax.tick_params("x", rotation=30)
         for label in ax.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.6, len(order) - 0.4)
     return names.map(order.index).to_numpy(dtype=float), 0.4
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _side_by_side(places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,7 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from skcnn._data._paths import as_rows
-from skcnn._from_r import as_column, whole_arguments
+from skcnn._from_r import whole_arguments
+from skcnn.inspection._images import as_labels
 from skcnn.inspection._predictions import (
     PredictionsDisplay,
     compare_predictions,
@@ -17,6 +18,7 @@ from skcnn.inspection._predictions import (
 )
 from skcnn.inspection._reading import read_images
 from skcnn.inspection._unwrap import unwrap
+from skcnn.uncertainty._checks import check_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,13 +87,15 @@ class TopLossesDisplay(PredictionsDisplay):
         Raises
         ------
         ValueError
-            If y is missing, the lengths differ, or y has labels that the estimator does not know.
+            If y is missing, the lengths differ, y has labels that the estimator does not know, or
+            no file can be read.
         NotFittedError
             If the estimator is not fitted.
         TypeError
             If the estimator has no network.
         """
         labels = _check_has_labels(y)
+        check_count(max_images, "max_images")
         X = as_rows(X)
         check_consistent_length(X, labels)
         estimator, X = unwrap(estimator, X)
@@ -100,6 +104,11 @@ class TopLossesDisplay(PredictionsDisplay):
         losses = _losses(compare_predictions(labels, predicted, labels, classes))
         # Files that cannot be read have no predictions, and come last.
         worst = _worst_first(losses)[: min(max_images, np.isfinite(losses).sum())]
+        if not len(worst):
+            raise ValueError(
+                "No image has a prediction and a known label or number, so that there is no loss. "
+                "Expected an image file that can be read, and y without NaN, at least once."
+            )
         return cls.from_predictions(
             read_images(estimator, X)[worst],
             predicted[worst],
@@ -150,7 +159,7 @@ def _check_has_labels(y: npt.ArrayLike | None) -> npt.NDArray[Any]:
             "TopLossesDisplay got y=None, but there is no loss without the actual labels. Give "
             "them as y, or use PredictionsDisplay, which draws images without labels."
         )
-    return np.asarray(as_column(y))
+    return np.asarray(as_labels(y))
 
 
 def _losses(compared: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:

@@ -1,5 +1,7 @@
 """Columns beside images: which are read, what they become, and what is refused."""
 
+import re
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,40 @@ def test_other_columns_are_refused_with_a_way_out(column, message):
     frame = site(new=column)
     with pytest.raises(ValueError, match=f"'new'.*{message}|{message}"):
         CovariateEncoder.infer(frame, "X").read(frame, "X")
+
+
+@pytest.mark.parametrize(
+    ("column", "way"),
+    [
+        (["12.5", "7", "300", "1"], ".astype(float)."),
+        (["12,5", "7", "300", "1"], '.str.replace(",", ".").astype(float).'),
+        (["12.5", "7", "unknown", "1"], 'pandas.to_numeric(X["depth"], errors="coerce")'),
+        ([12.5, 7, "-", 1], 'pandas.to_numeric(X["depth"], errors="coerce")'),
+        (["2026-05-01", "2026-05-02", None, "2026-05-03"], "pandas.to_datetime(X["),
+        (["1/5/2026", "2/5/2026", None, "13/5/2026"], ", dayfirst=True).dt.dayofyear, or"),
+        ([date(2026, 5, day) for day in (1, 2, 3, 4)], "pandas.to_datetime(X["),
+    ],
+)
+def test_text_and_dates_in_place_of_numbers_name_the_way_out(column, way):
+    way = re.escape(way.replace('"depth"', "'depth'"))
+    with pytest.raises(ValueError, match=way):
+        CovariateEncoder.infer(site(depth=column), "X").read(site(depth=column), "X")
+    encoder = fitted(site(depth=[1.0, 2, 3, 4]))
+    with pytest.raises(ValueError, match=way):
+        encode(encoder, site(depth=column))
+
+
+def test_names_are_not_taken_for_numbers():
+    named = site(name=["north 1", "north 2", "south 1", "s2"])
+    with pytest.raises(
+        ValueError, match=r'astype\("category"\) or a factor in R, or leave it out\.$'
+    ):
+        CovariateEncoder.infer(named, "X")
+    encoder = fitted(site(wet=[True, False, True, True]))
+    with pytest.raises(ValueError, match=r"X\['wet'\] == \"True\"\."):
+        encode(encoder, site(wet=["True", "False", "True", "True"]))
+    with pytest.raises(ValueError, match=r"They are categories, .*X\['wet'\].astype\(float\)"):
+        encode(encoder, site(wet=pd.Categorical([1, 0, 1, 1])))
 
 
 def test_a_column_without_values_is_refused():

@@ -125,6 +125,50 @@ def test_each_thread_draws_in_a_figure_of_its_own(fitted, organisms, monkeypatch
     assert len({figure.number for figure in figures}) == 4
 
 
+def test_numbers_above_images_are_short(organisms):
+    display = ImageGridDisplay(organisms[0][:3], np.array([[10.39050803], [0.5], [2.0]])).plot()
+    assert [ax.get_title() for ax in display.axes_.flat] == ["10.39", "0.5", "2.0"]
+
+
+def test_names_are_no_formulas(fitted, organisms):
+    """Matplotlib takes text between two dollar signs as a formula, and refuses an unknown one."""
+    X, y = organisms
+    names = np.array([rf"$\deer {name}$" for name in fitted.classes_])
+    actual = names[np.searchsorted(fitted.classes_, y)]
+    probability = fitted.predict_proba(X)
+    displays = [
+        ConfusionDisplay.from_predictions(actual, np.roll(actual, 1)),
+        PredictionsDisplay.from_predictions(X, probability, actual, classes=names),
+        ProbabilitiesDisplay(
+            images=X[:2], probability=probability[:2], classes=names, actual=actual[:2]
+        ).plot(),
+        ImageGridDisplay(X[:4], actual[:4]).plot(),
+        ChannelsDisplay(X[0], names[:3]).plot(),
+        GradCAMDisplay(images=X[:2], maps=X[:2, ..., 0] / 255, labels=actual[:2]).plot(),
+    ]
+    for display in displays:
+        display.figure_.canvas.draw()
+        shown = "".join(text for text, _ in texts_of(display.figure_))
+        assert r"\deer" in shown.replace("\n", " "), type(display).__name__
+
+
+@pytest.mark.parametrize("max_images", [0, -1, 2.5, None])
+def test_the_number_of_images_is_checked(max_images, fitted, organisms):
+    X, y = organisms
+    makers = [PredictionsDisplay, TopLossesDisplay, ProbabilitiesDisplay, GradCAMDisplay]
+    for make in makers:
+        with pytest.raises((TypeError, ValueError), match="max_images must be"):
+            make.from_estimator(fitted, X, y, max_images=max_images)
+    with pytest.raises((TypeError, ValueError), match="max_images must be"):
+        ImageGridDisplay(X, y).plot(max_images=max_images)
+    with pytest.raises((TypeError, ValueError), match="max_filters must be"):
+        FiltersDisplay.from_estimator(fitted, max_filters=max_images)
+    with pytest.raises((TypeError, ValueError), match="max_maps must be"):
+        FeatureMapsDisplay.from_estimator(fitted, X[0], max_maps=max_images)
+    with pytest.raises((TypeError, ValueError), match="n_columns must be"):
+        ImageGridDisplay(X, y).plot(n_columns=max_images)
+
+
 def test_axes_that_cannot_be_divided_are_refused(fitted):
     ax = plt.figure().add_axes((0, 0, 1, 1))
     with pytest.raises(ValueError, match="ax is not part of a grid of subplots"):

@@ -21,6 +21,7 @@ from skcnn.inspection import (
     ProbabilitiesDisplay,
     TopLossesDisplay,
     feature_maps,
+    find_duplicates,
     grad_cam,
     learning_rate_curve,
 )
@@ -86,8 +87,21 @@ def test_top_losses_leave_out_what_cannot_be_read(data):
     with pytest.warns(UserWarning, match="1 of 5"):
         display = TopLossesDisplay.from_estimator(skipping, mixed, y[:5])
     assert len(display.images) == 4
-    with pytest.raises(ValueError, match=r"missing\.jpg does not exist"):
+    # Skipping is what this network does, and nothing to offer.
+    with pytest.raises(ValueError, match=r"missing\.jpg does not exist\nRepair.* out\.$"):
         grad_cam(skipping, mixed)
+    with (
+        pytest.warns(UserWarning, match="1 of 1"),
+        pytest.raises(ValueError, match="No image has a prediction and a known label"),
+    ):
+        TopLossesDisplay.from_estimator(skipping, mixed[4:], y[4:5])
+
+
+def test_displays_without_a_network_offer_no_skipping(data):
+    *_, paths, _ = data
+    for make in (find_duplicates, lambda X: ImageGridDisplay(X).plot()):
+        with pytest.raises(ValueError, match=r"missing\.jpg does not exist\nRepair.* out\.$"):
+            make([*paths[:2], "missing.jpg"])
 
 
 def test_grid_reads_the_files_that_it_draws(data, tmp_path):

@@ -1,7 +1,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from _image_files import write_images
 from matplotlib.offsetbox import AnnotationBbox
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
@@ -88,6 +91,70 @@ def test_grey_images_and_axes_of_a_figure(fitted, organisms):
 def test_bad_embeddings(arguments, message):
     with pytest.raises(ValueError, match=message):
         EmbeddingDisplay(**arguments)
+
+
+def test_names_are_shown_as_they_are():
+    places = np.random.default_rng(0).normal(size=(30, 2))
+    # No formula that matplotlib could draw.
+    for names in (["_background", r"$\deer$", "oak"], [rf"$\deer {n}$" for n in range(15)]):
+        display = EmbeddingDisplay(embedding=places, labels=np.resize(names, 30)).plot()
+        display.figure_.canvas.draw()
+        legend = display.ax_.get_legend()
+        texts = display.ax_.texts if legend is None else legend.get_texts()
+        assert {text.get_text().strip().replace(r"\$", "$") for text in texts} == set(names)
+
+
+def test_numbers_have_a_scale_of_colors():
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    numbers = np.linspace(-1, 2, 40)
+    for labels in (numbers, pd.Series(numbers).astype(object).where(numbers < 1.5, None)):
+        display = EmbeddingDisplay(embedding=places, labels=labels).plot()
+        known = pd.notna(labels)
+        unknown_points, points = display.ax_.collections
+        assert len(unknown_points.get_offsets()) == np.sum(~known)
+        np.testing.assert_array_equal(points.get_offsets(), places[known])
+        np.testing.assert_array_equal(points.get_array(), numbers[known])
+        assert display.ax_.get_legend() is None
+        assert not list(display.ax_.texts)
+        assert len(display.figure_.axes) == 2
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan])
+def test_images_without_a_label_are_shown_as_such(nothing):
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    labels = np.array(["elk", "oak", nothing, 7], dtype=object)[np.arange(40) % 4]
+    display = EmbeddingDisplay(embedding=places, labels=labels).plot()
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["7", "elk", "oak", "no label"]
+    for number, place in enumerate((3, 0, 1, 2)):
+        points = display.ax_.collections[number].get_offsets()
+        np.testing.assert_array_equal(points, places[np.arange(40) % 4 == place])
+
+
+def test_long_names_leave_space_for_the_map(fitted, organisms):
+    X, y = organisms
+    long = np.char.add(y, " (Linnaeus, 1758), juveniles and subadults, seen from the side")
+    display = EmbeddingDisplay.from_estimator(fitted, X, long)
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width > 0.5
+
+
+def test_files_that_were_skipped_are_left_out(fitted, organisms, tmp_path):
+    X, y = organisms
+    paths = write_images(tmp_path, X[:20])
+    skipping = clone(fitted).set_params(on_error="skip", max_epochs=1).fit(X, y)
+    mixed = ["missing.png", *paths[1:]]
+    with pytest.warns(UserWarning, match="1 of 20"):
+        display = EmbeddingDisplay.from_estimator(skipping, mixed, y[:20])
+    expected = EmbeddingDisplay.from_estimator(skipping, paths[1:], y[1:20])
+    np.testing.assert_array_equal(display.embedding, expected.embedding)
+    np.testing.assert_array_equal(display.labels, y[1:20])
+    np.testing.assert_array_equal(display.images[:], X[1:20])
+    with (
+        pytest.warns(UserWarning, match="1 of 2"),
+        pytest.raises(ValueError, match=r"holds 1 image\(s\) that can be read"),
+    ):
+        EmbeddingDisplay.from_estimator(skipping, mixed[:2])
 
 
 def test_a_transformer_to_more_columns_is_refused(fitted, organisms):

@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from _image_files import write_images
 
 from skcnn import ConvNetClassifier
+from skcnn.datasets import make_images_and_covariates
 from skcnn.inspection import FeatureMapsDisplay, feature_maps
 
 
@@ -72,3 +75,27 @@ def test_feature_maps_take_an_image_or_a_batch_of_one(shape, organisms):
         drawn = [FeatureMapsDisplay.from_estimator(clf, image).maps for image in (one, batch)]
         for name, maps in drawn[0].items():
             np.testing.assert_array_equal(maps, drawn[1][name])
+
+
+def test_the_image_may_be_a_row_of_a_table(organisms):
+    X, y = organisms[0][:40], organisms[1][:40]
+    habitat = pd.Categorical(["bog", "heath"] * 20)
+    table = make_images_and_covariates(X, pd.DataFrame({"depth": range(40), "habitat": habitat}))
+    clf = ConvNetClassifier((4, 8), max_epochs=1, random_state=0).fit(table, y)
+    expected = feature_maps(clf, table[3:4])[0]
+    for row in (table[3:4], table.iloc[3]):
+        display = FeatureMapsDisplay.from_estimator(clf, row, layers=[0])
+        np.testing.assert_array_equal(display.image, X[3])
+        np.testing.assert_array_equal(next(iter(display.maps.values())), expected)
+    with pytest.raises(ValueError, match="image is a table of 40 rows"):
+        FeatureMapsDisplay.from_estimator(clf, table)
+
+
+def test_a_row_of_paths_with_a_box_is_that_part_of_the_image(fitted, organisms, tmp_path):
+    paths = write_images(tmp_path, organisms[0][:2])
+    part = {"box_x": 0.0, "box_y": 0.5, "box_width": 0.5, "box_height": 0.5}
+    table = pd.DataFrame({"path": paths, **part})
+    expected = feature_maps(fitted, table[1:])[0]
+    for row in (table[1:], table.iloc[1]):
+        display = FeatureMapsDisplay.from_estimator(fitted, row, layers=[0])
+        np.testing.assert_array_equal(next(iter(display.maps.values())), expected)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from _helpers import small_net, stripes
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
 from skcnn._engine._schedule import lr_multiplier
@@ -236,6 +238,13 @@ def test_weights_of_images_are_heeded(data):
 def test_a_curve_that_makes_no_sense_is_refused(options, message, data):
     with pytest.raises(ValueError, match=message):
         learning_rate_curve(small_net(), *data, **options)
+
+
+def test_pipelines_and_searches_are_refused(data):
+    net = small_net()
+    for other in (make_pipeline(net), GridSearchCV(net, {"lr": [0.1]})):
+        with pytest.raises(TypeError, match=f"estimator is a {type(other).__name__}"):
+            learning_rate_curve(other, *data, **FEW)
 
 
 def test_a_loss_that_is_never_finite_is_an_error(data):

@@ -210,3 +210,9 @@ def test_a_learning_rate_is_found_for_masks():
     seg = ConvNetSegmenter(UNet(ConvBlocks((4,))), device="cpu", random_state=0)
     curve = learning_rate_curve(seg, IMAGES, TRUE, n_steps=20)
     assert len(curve.lr) == len(curve.loss) > 5
+
+
+def test_names_that_begin_with_an_underscore_are_in_the_legend():
+    names = np.array(["ground", "_reef", "$kelp$"])
+    display = MaskDisplay(images=IMAGES, masks=names[TRUE]).plot()
+    assert [text.strip() for text in legend(display)] == [r"\$kelp\$", "_reef"]

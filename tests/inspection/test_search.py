@@ -76,6 +76,34 @@ def test_parameters_that_only_some_candidates_have(data):
     assert frame["min_samples_leaf"].tolist() == ["–", "–", 3]
 
 
+def test_none_is_a_choice_and_no_missing_value(data):
+    grid = {"max_depth": [None, 3, 20], "class_weight": [None, "balanced"]}
+    search = tree_search(data, grid)
+    report = search_report(search).plot()
+    for row, params in enumerate(search.cv_results_["params"]):
+        found = report.frame.loc[row]
+        assert {name: found[name] for name in params} == params
+    depth_axes = report.axes_.flat[report.parameters.index("max_depth")]
+    assert [tick.get_text() for tick in depth_axes.get_xticklabels()] == ["3", "20", "None"]
+    (points, *_) = depth_axes.containers
+    assert np.isfinite(points[0].get_xdata()).all()
+
+
+def test_estimators_of_one_class_are_told_apart(data):
+    scalers = [StandardScaler(), StandardScaler(with_mean=False), None]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression()), {"standardscaler": scalers}, cv=2
+    ).fit(*data)
+    report = search_report(search).plot()
+    names = report.frame["standardscaler"].sort_index().tolist()
+    assert names == ["StandardScaler()", "StandardScaler(with_mean=False)", None]
+    assert len(report.axes_.flat[0].get_xticks()) == 3
+    # One of a class is known by its name.
+    search.param_grid = {"standardscaler": scalers[1:]}
+    names = search_report(search.fit(*data)).frame["standardscaler"]
+    assert names.sort_index().tolist() == ["StandardScaler", None]
+
+
 def test_candidates_that_failed_are_last_and_not_drawn(data):
     with pytest.warns() as warned:
         search = tree_search(data, {"max_depth": [-1, 2]})

@@ -186,6 +186,7 @@ def test_labels_and_titles_are_text_whatever_is_in_them(images):
     assert all((attrs.get("src") or "data:").startswith("data:") for _, attrs in found.elements)
     for name in (*names[:3], "<script>alert(1)</script>"):
         assert name in found.text
+    assert r"\$" not in found.text
 
 
 def test_groups_widen_the_interval_to_that_of_sites(classified, images, labels):
