@@ -424,9 +424,28 @@ class ScaledMixUp(MixUp):
     ],
 )
 def test_an_augmentation_that_scales_pixels_to_floats_is_named(change, name):
-    words = r" in augment= returned float32 for images of uint8\. Expected the same type.*0 to 255"
+    words = r" in augment= returned float32 up to .* for images of uint8 up to .* 0 to 255"
     with pytest.raises(ValueError, match=rf"{name}.*{words}"):
         fit(augment=["flip", change])
+    # Behind what returns floats of the right range, too.
+    with pytest.raises(ValueError, match=rf"{name}.*{words}"):
+        fit(augment=[lambda images, generator: images + 0.5, change])
+
+
+def test_an_augmentation_may_return_floats_in_the_range_of_integers():
+    black = np.concatenate([X, np.zeros_like(X[:1])]), np.append(Y, Y[0])
+    settings = {"max_epochs": 1, "random_state": 0, "batch_size": 1, "normalization": None}
+    as_floats = lambda images, generator: images.float()  # noqa: E731
+    expected = small_net(augment=None, **settings).fit(*black)
+    found = small_net(augment=as_floats, **settings).fit(*black)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-4)
+    small_net(augment=lambda images, generator: images.float() * 0, **settings).fit(X[:3], Y[:3])
+
+
+def test_an_augmentation_must_not_return_integers_for_floats():
+    change = lambda images, generator: (images * 255).to(torch.uint8)  # noqa: E731
+    with pytest.raises(ValueError, match="returned uint8 up to 255 for images of float32 up to 1"):
+        small_net(augment=change, max_epochs=1).fit(X / 255, Y)
 
 
 def test_an_augmentation_may_return_floats_of_another_size_for_floats():

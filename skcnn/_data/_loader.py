@@ -161,8 +161,8 @@ class Batches:
         covariates = rest.pop() if self._has_covariates else None
         weight = rest[0] if rest else None
         if self.augment_rng is not None:
+            before = images
             for change in self.augment:
-                before = images
                 if isinstance(change, MixingAugmentation):
                     images, partner, own = change.mix(images, self.augment_rng)
                     assert self.mix is not None

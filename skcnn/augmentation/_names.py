@@ -94,24 +94,29 @@ class ModuleAugmentation:
         self._is_range_checked = True
 
 
+# No augmentation of sense makes images so much darker; a division by 255, or by the standard
+# deviation of all pixels, does.
+_MUCH_DARKER = 16
+
+
 def check_changed(change: object, images: Tensor, changed: object) -> Tensor:
-    """Return changed images if they have the shape and the type of those before, or else refuse.
+    """Return changed images if they may stand for those before, or else refuse.
 
     Parameters
     ----------
     change : callable
         Augmentation or function that has changed them.
     images : torch.Tensor of shape (n, height, width, channels)
-        Images before.
+        Images before any change.
     changed : object
         What it has returned.
 
     Raises
     ------
     ValueError
-        If these are no images, of another shape, or floats in place of integers or the reverse:
-        their range is then often another one, too, and the network would learn from images unlike
-        all that it is to predict.
+        If these are no images, of another shape, integers in place of floats, or floats in place
+        of integers with another range of values: the network would learn from images unlike all
+        that it is to predict.
     """
     name = getattr(change, "__name__", repr(change))
     if not isinstance(changed, Tensor) or changed.shape != images.shape:
@@ -120,14 +125,26 @@ def check_changed(change: object, images: Tensor, changed: object) -> Tensor:
             f"{name} in augment= returned {got} for images of shape {tuple(images.shape)}. "
             "Expected a tensor of the same shape."
         )
-    if changed.dtype.is_floating_point != images.dtype.is_floating_point:
+    if _is_another_range(images, changed):
         got, given = (str(each.dtype).removeprefix("torch.") for each in (changed, images))
         raise ValueError(
-            f"{name} in augment= returned {got} for images of {given}. Expected the same type "
-            "and the same range of values: for uint8 from 0 to 255, for example "
+            f"{name} in augment= returned {got} up to {changed.abs().max():.3g} for images of "
+            f"{given} up to {images.max():.3g}. Expected the same type and the same range of "
+            "values: for uint8 from 0 to 255, for example "
             "changed.round().clamp(0, 255).to(images.dtype)."
         )
     return changed
+
+
+def _is_another_range(images: Tensor, changed: Tensor) -> bool:
+    # Of the same type, nothing is looked at: on a GPU, each look makes training wait.
+    if changed.dtype.is_floating_point == images.dtype.is_floating_point:
+        return False
+    if images.dtype.is_floating_point:
+        return True
+    # Noise in floats is as good as in integers. Images that are all black fit any range.
+    highest = float(changed.abs().max())
+    return highest > 0 and highest * _MUCH_DARKER < float(images.max())
 
 
 def as_augmentation(change: Any) -> Callable[[Tensor, Generator], Tensor]:
