@@ -118,22 +118,26 @@ def check_changed(change: object, images: Tensor, changed: object) -> Tensor:
         of integers with another range of values: the network would learn from images unlike all
         that it is to predict.
     """
-    name = getattr(change, "__name__", repr(change))
     if not isinstance(changed, Tensor) or changed.shape != images.shape:
         got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
         raise ValueError(
-            f"{name} in augment= returned {got} for images of shape {tuple(images.shape)}. "
-            "Expected a tensor of the same shape."
+            f"{_name(change)} in augment= returned {got} for images of shape "
+            f"{tuple(images.shape)}. Expected a tensor of the same shape."
         )
     if _is_another_range(images, changed):
         got, given = (str(each.dtype).removeprefix("torch.") for each in (changed, images))
         raise ValueError(
-            f"{name} in augment= returned {got} up to {changed.abs().max():.3g} for images of "
-            f"{given} up to {images.max():.3g}. Expected the same type and the same range of "
-            "values: for uint8 from 0 to 255, for example "
+            f"{_name(change)} in augment= returned {got} up to {changed.abs().max():.3g} for "
+            f"images of {given} up to {images.max():.3g}. Expected the same type and the same "
+            "range of values: for uint8 from 0 to 255, for example "
             "changed.round().clamp(0, 255).to(images.dtype)."
         )
     return changed
+
+
+def _name(change: object) -> str:
+    # Only for errors: to write an object takes longer than to look at what it has returned.
+    return str(getattr(change, "__name__", None) or repr(change))
 
 
 def _is_another_range(images: Tensor, changed: Tensor) -> bool:
